@@ -1,0 +1,95 @@
+"""What the pieces of the pipeline agree on: names, record shapes, countries and exchange rates."""
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+import pycountry
+
+EUR_RATE_SCALE = 10**8
+"""`eur_rates()` gives EUR per unit of a currency times this, as an integer."""
+
+MAX_AMOUNT_HUNDREDTHS = 10**12 - 1
+"""The largest amount that `transactions.amount`, a DECIMAL(12,2), can hold, in hundredths of its currency."""
+
+FUTURE_TOLERANCE_MS = 60_000
+"""How far a payment's event time may lie after the moment the database took it, before it counts as malformed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Names of everything that two learners on one stack must not share.
+
+    `Names("learner7").transactions` is `learner7.transactions`; without a learner the names are those of the contract.
+    """
+
+    learner: str = ""
+
+    def _topic(self, name: str) -> str:
+        return f"{self.learner}.{name}" if self.learner else name
+
+    @property
+    def database(self) -> str:
+        return f"{self.learner}_payment" if self.learner else "payment"
+
+    def account(self, role: str) -> str:
+        """The MySQL account of a role (`generator`, `cdc`, `flagger`, `operator`)."""
+        return f"{self.learner}_{role}" if self.learner else role
+
+    @property
+    def user_profile(self) -> str:
+        return self._topic("user_profile")
+
+    @property
+    def transactions(self) -> str:
+        return self._topic("transactions")
+
+    @property
+    def transaction_mid(self) -> str:
+        return self._topic("transaction_mid")
+
+    @property
+    def suspicious_activities(self) -> str:
+        return self._topic("suspicious_activities")
+
+    @property
+    def dead_letters(self) -> str:
+        return self._topic("dead_letters")
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """All topics, in the order in which records flow."""
+        return (
+            self.user_profile,
+            self.transactions,
+            self.transaction_mid,
+            self.suspicious_activities,
+            self.dead_letters,
+        )
+
+    def group(self, service: str) -> str:
+        """The consumer group of a service."""
+        return self._topic(service)
+
+    def job(self, name: str) -> str:
+        """The Flink job name of `cdc-ingestion`, `transaction-join` or `fraud-detector`."""
+        return self._topic(name)
+
+
+@cache
+def eur_rates() -> dict[str, int]:
+    """Currency code to EUR per unit, times `EUR_RATE_SCALE`, from the table that ships with the project."""
+    with resources.files(__package__).joinpath("eur_rates.csv").open(encoding="utf-8", newline="") as lines:
+        return {row["currency"]: _scaled(row["eur_per_unit"]) for row in csv.DictReader(lines)}
+
+
+def _scaled(decimal: str) -> int:
+    whole, _, fraction = decimal.partition(".")
+    return int(whole) * EUR_RATE_SCALE + int(fraction.ljust(8, "0")[:8] or 0)
+
+
+@cache
+def countries() -> frozenset[str]:
+    """The country codes of ISO 3166-1 alpha-2."""
+    return frozenset(country.alpha_2 for country in pycountry.countries)

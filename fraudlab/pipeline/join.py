@@ -1,0 +1,38 @@
+"""The SQL join of payments with their user's profile, from two Debezium topics to `transaction_mid`."""
+
+from pyflink.table import TableResult
+
+from fraudlab.pipeline.contracts import Names
+from fraudlab.pipeline.flink import FlinkCluster, kafka_values
+from fraudlab.pipeline.statements import statements
+
+JOB = "transaction-join"
+
+
+def submit(
+    cluster: FlinkCluster, bootstrap_servers: str, names: Names, *, transaction_ttl_s: int, parallelism: int = 1
+) -> TableResult:
+    """Submits the job.
+
+    Args:
+        cluster: Where to run it.
+        bootstrap_servers: Kafka's address.
+        names: Names of topics, group and job.
+        transaction_ttl_s: How long a payment waits in the join's state for a profile that arrives after it, in seconds.
+        parallelism: Parallelism of the job.
+    """
+    environment, tables = cluster.table_environment()
+    environment.set_parallelism(parallelism)
+    configuration = tables.get_config()
+    configuration.set("pipeline.name", names.job(JOB))
+    configuration.set("table.local-time-zone", "UTC")
+    # The topic is keyed by user, not by the row's own key: two payments of a user must not replace each other.
+    configuration.set("table.exec.sink.upsert-materialize", "NONE")
+    values = kafka_values(bootstrap_servers, names, JOB) | {"transaction_ttl": f"{transaction_ttl_s}s"}
+    inserts = tables.create_statement_set()
+    for statement in statements("join.sql", values) + statements("dead_letters.sql", values):
+        if "\nINSERT INTO" in f"\n{statement}":
+            inserts.add_insert_sql(statement)
+        else:
+            tables.execute_sql(statement)
+    return inserts.execute()

@@ -1,0 +1,23 @@
+-- One account a job, each with the least it needs. ${database} and the account names are filled in; passwords are set by the caller.
+GRANT INSERT, SELECT ON ${database}.user_profile TO ${generator}
+//
+GRANT INSERT ON ${database}.transactions TO ${generator}
+//
+GRANT INSERT ON ${database}.fraud_labels TO ${generator}
+//
+GRANT INSERT ON ${database}.declined_transactions TO ${generator}
+//
+GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO ${cdc}
+//
+GRANT SELECT ON ${database}.user_profile TO ${cdc}
+//
+GRANT SELECT ON ${database}.transactions TO ${cdc}
+//
+GRANT SELECT (user_id, suspicious_activities), UPDATE (suspicious_activities) ON ${database}.user_profile TO ${flagger}
+//
+GRANT SELECT ON ${database}.flag_changes TO ${flagger}
+//
+GRANT SELECT, CREATE TEMPORARY TABLES ON ${database}.* TO ${operator}
+//
+GRANT UPDATE (suspicious_activities) ON ${database}.user_profile TO ${operator}
+//

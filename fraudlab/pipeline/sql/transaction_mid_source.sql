@@ -1,0 +1,26 @@
+-- transaction_mid as it lies in Kafka: key, value, and where it lies. Tombstones, which deletes leave behind, say nothing here.
+CREATE TABLE transaction_mid (
+  message_key STRING,
+  message STRING,
+  message_partition INT METADATA FROM 'partition' VIRTUAL,
+  message_offset BIGINT METADATA FROM 'offset' VIRTUAL
+) WITH (
+  'connector' = 'kafka',
+  'topic' = '${transaction_mid}',
+  'properties.bootstrap.servers' = '${bootstrap_servers}',
+  'properties.group.id' = '${group}',
+  'scan.startup.mode' = 'earliest-offset',
+  'key.format' = 'raw',
+  'key.fields' = 'message_key',
+  'value.format' = 'raw',
+  'value.fields-include' = 'EXCEPT_KEY'
+)
+//
+-- One string a record: what costs between the JVM and Python is each value that crosses.
+CREATE TEMPORARY VIEW keyed_transactions AS
+SELECT
+  COALESCE(message_key, ''),
+  CONCAT(CAST(message_partition AS STRING), ':', CAST(message_offset AS STRING), ':', message)
+FROM transaction_mid
+WHERE message IS NOT NULL
+//

@@ -1,0 +1,28 @@
+"""The Kafka topics of the pipeline."""
+
+from kafka.admin import KafkaAdminClient, NewTopic
+from kafka.errors import TopicAlreadyExistsError
+
+from fraudlab.pipeline.contracts import Names
+
+MAX_DEAD_LETTER_BYTES = 4 * 2**20
+"""Room for a record of the largest size that the other topics take (1 MiB), escaped, and why it is here."""
+
+
+def create(bootstrap_servers: str, names: Names, partitions: int) -> None:
+    """Creates the topics that are missing, each with the same number of partitions, so that a user has the same one in all."""
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    try:
+        existing = set(admin.list_topics())
+        missing = [topic for topic in names.topics if topic not in existing]
+        if missing:
+            admin.create_topics([_topic(topic, names, partitions) for topic in missing])
+    except TopicAlreadyExistsError:
+        pass
+    finally:
+        admin.close()
+
+
+def _topic(name: str, names: Names, partitions: int) -> NewTopic:
+    configs = {"max.message.bytes": str(MAX_DEAD_LETTER_BYTES)} if name == names.dead_letters else {}
+    return NewTopic(name, partitions, 1, topic_configs=configs)

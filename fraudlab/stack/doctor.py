@@ -1,0 +1,139 @@
+"""Checks before anything starts: what was found and, where it does not do, what to do about it."""
+
+import shutil
+import sys
+from dataclasses import dataclass
+
+import psutil
+
+from fraudlab.settings import Settings
+from fraudlab.stack import artifacts, install, java, ports, system_packages
+from fraudlab.stack.errors import StackError
+from fraudlab.stack.layout import Layout
+from fraudlab.stack.supervisor import Stack
+from fraudlab.stack.supervisord import marked_processes
+
+NEEDED_MEMORY_MIB = 3_000
+"""What the whole stack and a job or two take when they run."""
+NEEDED_DISK_MIB = 3_000
+NEEDED_DISK_INSTALLED_MIB = 1_000
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check: `found` says what was found; `advice` what to do, empty where all is well."""
+
+    name: str
+    ok: bool
+    found: str
+    advice: str = ""
+
+
+def examine(settings: Settings) -> list[Check]:
+    """All checks. None changes anything, and none needs the stack to run."""
+    layout = Layout(settings.home)
+    return [
+        _python(),
+        _hardware(),
+        _java(),
+        *_system_packages(layout),
+        _software(layout),
+        _memory(layout),
+        _disk(layout),
+        *_ports(settings),
+    ]
+
+
+def _python() -> Check:
+    version = ".".join(map(str, sys.version_info[:3]))
+    return Check(
+        "Python",
+        sys.version_info[:2] == (3, 11),
+        f"version {version}",
+        ""
+        if sys.version_info[:2] == (3, 11)
+        else "PyFlink 1.20 needs Python 3.11: `make setup PYTHON=<path of python3.11>`.",
+    )
+
+
+def _hardware() -> Check:
+    try:
+        return Check("hardware", True, f"there is a MySQL server for it ({install.mysql_tarball()})")
+    except StackError as error:
+        return Check("hardware", False, str(error), error.advice)
+
+
+def _java() -> Check:
+    try:
+        found = java.find()
+    except StackError as error:
+        return Check("Java", False, str(error), error.advice)
+    return Check("Java", True, f"version {found.version} in {found.home}")
+
+
+def _system_packages(layout: Layout) -> list[Check]:
+    lacking = system_packages.missing(layout.home)
+    names = {"libaio": "libaio.so.1 (MySQL)", "libnuma": "libnuma.so.1 (MySQL)"} if sys.platform == "linux" else {}
+    if not artifacts.are_complete(layout.home):
+        names["maven"] = "Maven"
+    return [
+        Check(label, False, "not found", "`make setup` installs it, or says with which command.")
+        if name in lacking
+        else Check(label, True, "found")
+        for name, label in names.items()
+    ]
+
+
+def _software(layout: Layout) -> Check:
+    try:
+        install.require_installed(layout)
+    except StackError as error:
+        return Check("software", False, str(error), error.advice)
+    return Check("software", True, f"complete under {layout.home}")
+
+
+def _memory(layout: Layout) -> Check:
+    own = sum(process.memory_info().rss for process in marked_processes(layout.home) if process.is_running())
+    mib = round((psutil.virtual_memory().available + own) / 2**20)
+    ok = mib >= NEEDED_MEMORY_MIB
+    advice = (
+        "" if ok else f"The stack takes up to {NEEDED_MEMORY_MIB} MiB: close other programs, or expect it to be slow."
+    )
+    return Check("memory", ok, f"{mib} MiB available", advice)
+
+
+def _disk(layout: Layout) -> Check:
+    folder = next(one for one in (layout.home, *layout.home.parents) if one.exists())
+    mib = round(shutil.disk_usage(folder).free / 2**20)
+    needed = NEEDED_DISK_INSTALLED_MIB if (layout.flink / "installed").exists() else NEEDED_DISK_MIB
+    ok = mib >= needed
+    advice = "" if ok else f"At least {needed} MiB are needed: free some, or point FRAUDLAB_HOME to a larger disk."
+    return Check("disk", ok, f"{mib} MiB free for {layout.home}", advice)
+
+
+def _ports(settings: Settings) -> list[Check]:
+    """Every port that a service listens on is free, or held by our own stack."""
+    try:
+        services = Stack(settings).services
+    except (StackError, ModuleNotFoundError):
+        return []
+    own = {process.pid for process in marked_processes(Layout(settings.home).home)}
+    checks = []
+    for name, service in services.items():
+        for port, setting in service.ports.items():
+            checks.append(
+                port_check(name, port, setting, None if ports.is_free(settings.host, port) else ports.holder(port), own)
+            )
+    return checks
+
+
+def port_check(service: str, port: int, setting: str, holder: ports.Holder | None, own: set[int]) -> Check:
+    """The check of one port: `holder` is None where it is free; `own` are the process ids of our own stack."""
+    label = f"port {port} ({service})"
+    if holder is None:
+        return Check(label, True, "free")
+    if holder.pid in own:
+        return Check(label, True, f"held by our own {service}, process {holder.pid}")
+    return Check(
+        label, False, f"held by {holder}", f"End that process, or choose another port: `export {setting}=<port>`."
+    )

@@ -1,0 +1,9 @@
+"""The one error that the local stack raises."""
+
+
+class StackError(Exception):
+    """Something about the local stack went wrong: `str()` says what and what it means, `advice` what to do next."""
+
+    def __init__(self, what: str, advice: str) -> None:
+        super().__init__(what)
+        self.advice = advice

@@ -1,0 +1,217 @@
+"""Flink as a local session cluster: a JobManager with high availability, and a TaskManager."""
+
+import http.client
+import json
+import re
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fraudlab.settings import REPOSITORY, Settings
+from fraudlab.stack import java
+from fraudlab.stack.layout import Layout
+from fraudlab.stack.program import Program, Service
+from fraudlab.stack.templating import write_config
+
+JOBMANAGER, TASKMANAGER = "jobmanager", "taskmanager"
+
+JOBMANAGER_HEAP_MIB = 320
+JOBMANAGER_METASPACE_MIB = 160
+HEARTBEAT_STALE_MS = 4_000
+"""A TaskManager whose last heartbeat is older has died, though Flink still lists it; heartbeats come every second."""
+
+
+@dataclass(frozen=True)
+class TaskManagerMemory:
+    """The parts of the TaskManager's memory, in MiB. State lies on the task heap, so Flink manages little memory."""
+
+    framework_heap: int = 128
+    task_heap: int = 512
+    framework_off_heap: int = 128
+    task_off_heap: int = 64
+    network: int = 64
+    managed: int = 96
+    metaspace: int = 192
+    overhead: int = 192
+
+    @property
+    def jvm_options(self) -> list[str]:
+        """The JVM's own limits that follow from the parts, as Flink's start scripts compute them."""
+        heap = self.framework_heap + self.task_heap
+        direct = self.framework_off_heap + self.task_off_heap + self.network
+        return [
+            f"-Xms{heap}m",
+            f"-Xmx{heap}m",
+            f"-XX:MaxDirectMemorySize={direct}m",
+            f"-XX:MaxMetaspaceSize={self.metaspace}m",
+        ]
+
+
+MEMORY = TaskManagerMemory()
+
+
+def jobmanager(settings: Settings, layout: Layout) -> Service:
+    """Flink's JobManager, which coordinates the jobs and serves the web page."""
+    return Service(
+        program=Program(
+            name=JOBMANAGER,
+            command=[
+                *_java(
+                    layout,
+                    JOBMANAGER,
+                    f"-Xmx{JOBMANAGER_HEAP_MIB}m",
+                    f"-XX:MaxMetaspaceSize={JOBMANAGER_METASPACE_MIB}m",
+                    *java.QUICK,
+                ),
+                "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint",
+                f"--configDir={layout.flink / 'conf'}",
+                "--executionMode=cluster",
+            ],
+            environment=_environment(layout),
+            directory=layout.flink,
+            stop_wait_s=10,
+            priority=40,
+        ),
+        prepare=lambda: write_configuration(settings, layout),
+        problem=lambda: _jobmanager_problem(settings),
+        ports={
+            settings.flink_rest_port: "FRAUDLAB_FLINK_REST_PORT",
+            settings.flink_rpc_port: "FRAUDLAB_FLINK_RPC_PORT",
+        },
+    )
+
+
+def taskmanager(settings: Settings, layout: Layout) -> Service:
+    """Flink's TaskManager, which does the jobs' work; Python code runs inside its process (thread mode)."""
+    return Service(
+        program=Program(
+            name=TASKMANAGER,
+            command=[
+                *_java(layout, TASKMANAGER, *MEMORY.jvm_options, "-XX:+UseG1GC"),
+                "org.apache.flink.runtime.taskexecutor.TaskManagerRunner",
+                f"--configDir={layout.flink / 'conf'}",
+            ],
+            environment=_environment(layout),
+            directory=layout.flink,
+            stop_wait_s=10,
+            priority=40,
+        ),
+        prepare=lambda: None,
+        problem=lambda: _taskmanager_problem(settings),
+        ports={},
+    )
+
+
+def client_environment(layout: Layout) -> dict[str, str]:
+    """What a process needs in its environment so that PyFlink and `flink` talk to the local cluster."""
+    return {"FLINK_HOME": str(layout.flink), "FLINK_CONF_DIR": str(layout.flink / "conf")}
+
+
+def write_configuration(settings: Settings, layout: Layout) -> None:
+    """Write Flink's `config.yaml` and log settings, for cluster and clients."""
+    conf = layout.flink / "conf"
+    temporary = layout.flink / "tmp"
+    temporary.mkdir(parents=True, exist_ok=True)
+    for folder in ("ha", "checkpoints", "savepoints"):
+        (layout.flink_state / folder).mkdir(parents=True, exist_ok=True)
+    write_config(conf / "log4j-console.properties", "flink-log4j.properties")
+    write_config(
+        conf / "config.yaml",
+        "flink-config.yaml",
+        host=settings.host,
+        rpc_port=settings.flink_rpc_port,
+        rest_port=settings.flink_rest_port,
+        zookeeper_port=settings.zookeeper_port,
+        task_slots=settings.task_slots,
+        checkpoint_interval_s=settings.checkpoint_interval_s,
+        jobmanager_heap_mib=JOBMANAGER_HEAP_MIB,
+        jobmanager_metaspace_mib=JOBMANAGER_METASPACE_MIB,
+        framework_heap_mib=MEMORY.framework_heap,
+        task_heap_mib=MEMORY.task_heap,
+        framework_off_heap_mib=MEMORY.framework_off_heap,
+        task_off_heap_mib=MEMORY.task_off_heap,
+        network_mib=MEMORY.network,
+        managed_mib=MEMORY.managed,
+        metaspace_mib=MEMORY.metaspace,
+        overhead_mib=MEMORY.overhead,
+        state_uri=layout.flink_state.as_uri(),
+        tmp=temporary,
+        logs=layout.logs,
+        python=sys.executable,
+        java_home=java.find().home,
+        java_opts=" ".join(shipped_java_options(distribution())),
+    )
+
+
+def distribution() -> Path:
+    """The Flink distribution inside the Python package apache-flink, without importing it (that takes a second)."""
+    from importlib.util import find_spec
+
+    spec = find_spec("pyflink")
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("pyflink is not installed in this Python: run `make setup`")
+    return Path(spec.origin).parent
+
+
+def shipped_java_options(flink: Path) -> list[str]:
+    """The --add-opens and --add-exports that this Flink needs on Java 17, from the configuration that ships with it."""
+    return re.findall(r"--add-(?:opens|exports)=\S+", (flink / "conf" / "config.yaml").read_text(encoding="utf-8"))
+
+
+def _java(layout: Layout, name: str, *options: str) -> list[str]:
+    return [
+        str(java.find().executable),
+        *options,
+        "-XX:+ExitOnOutOfMemoryError",
+        *shipped_java_options(distribution()),
+        f"-Dlog.file={layout.logs / name}.log",  # where the web page reads the log that the supervisor writes
+        f"-Dlog4j.configurationFile={layout.flink / 'conf' / 'log4j-console.properties'}",
+        "-cp",
+        java.class_path(layout.flink / "lib", "*"),
+    ]
+
+
+def _environment(layout: Layout) -> dict[str, str]:
+    return {
+        **client_environment(layout),
+        "FLINK_LIB_DIR": str(layout.flink / "lib"),
+        "FLINK_PLUGINS_DIR": str(layout.flink / "plugins"),
+        "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+        "PYTHONPATH": str(REPOSITORY),
+        "MALLOC_ARENA_MAX": "2",
+        "TZ": "UTC",
+    }
+
+
+def get_json(settings: Settings, path: str, timeout_s: float = 3) -> Any:
+    """GET a path of Flink's REST API. Raises OSError, HTTPException or ValueError where it gives no JSON."""
+    connection = http.client.HTTPConnection(settings.host, settings.flink_rest_port, timeout=timeout_s)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        body = response.read()
+        if response.status != http.client.OK:
+            raise http.client.HTTPException(f"HTTP status {response.status}")
+        return json.loads(body)
+    finally:
+        connection.close()
+
+
+def _jobmanager_problem(settings: Settings) -> str | None:
+    try:
+        get_json(settings, "/overview")
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        return f"its REST API on port {settings.flink_rest_port} does not answer yet ({error})"
+    return None
+
+
+def _taskmanager_problem(settings: Settings) -> str | None:
+    try:
+        registered = get_json(settings, "/taskmanagers")["taskmanagers"]
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        return f"the JobManager cannot be asked for it yet ({error})"
+    now_ms = time.time_ns() // 1_000_000
+    alive = [one for one in registered if now_ms - one["timeSinceLastHeartbeat"] < HEARTBEAT_STALE_MS]
+    return None if alive else "has not registered with the JobManager yet"

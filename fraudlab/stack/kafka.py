@@ -1,0 +1,104 @@
+"""Kafka as a local process: one node that is broker and controller."""
+
+import subprocess
+import uuid
+from base64 import urlsafe_b64encode
+
+from kafka import KafkaAdminClient
+from kafka.errors import KafkaError
+
+from fraudlab.settings import Settings
+from fraudlab.stack import java, ports
+from fraudlab.stack.errors import StackError
+from fraudlab.stack.layout import Layout
+from fraudlab.stack.program import Program, Service
+from fraudlab.stack.templating import write_config
+
+NAME = "kafka"
+
+
+def service(settings: Settings, layout: Layout) -> Service:
+    """The Kafka broker, in KRaft mode."""
+    return Service(
+        program=Program(
+            name=NAME,
+            command=[
+                *_java(layout, "-Xms128m", "-Xmx384m", *java.SMALL),
+                "kafka.Kafka",
+                str(layout.kafka / "server.properties"),
+            ],
+            directory=layout.kafka,
+            stop_wait_s=20,
+            priority=20,
+        ),
+        prepare=lambda: _prepare(settings, layout),
+        problem=lambda: _problem(settings),
+        ports={
+            settings.kafka_port: "FRAUDLAB_KAFKA_PORT",
+            settings.kafka_controller_port: "FRAUDLAB_KAFKA_CONTROLLER_PORT",
+        },
+    )
+
+
+def _java(layout: Layout, *options: str) -> list[str]:
+    return [
+        str(java.find().executable),
+        *options,
+        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+        "-Dorg.slf4j.simpleLogger.log.kafka.server.KafkaRaftServer=info",
+        "-Dorg.slf4j.simpleLogger.showDateTime=true",
+        "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd HH:mm:ss,SSS",
+        "-cp",
+        f"{layout.jars / 'kafka'}/*",
+    ]
+
+
+def _prepare(settings: Settings, layout: Layout) -> None:
+    config = layout.kafka / "server.properties"
+    write_config(
+        config,
+        "kafka.properties",
+        host=settings.host,
+        port=settings.kafka_port,
+        controller_port=settings.kafka_controller_port,
+        partitions=settings.partitions,
+        data=layout.kafka_data,
+    )
+    if (layout.kafka_data / "meta.properties").exists():
+        return
+    cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    done = subprocess.run(
+        [
+            *_java(layout, "-Xmx64m", *java.QUICK),
+            "kafka.tools.StorageTool",
+            "format",
+            "--ignore-formatted",
+            f"--cluster-id={cluster_id}",
+            f"--config={config}",
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise StackError(
+            f"Kafka could not format its data folder (exit status {done.returncode}). Its last words:\n{done.stdout}",
+            "Run `fraudlab doctor`, then the command again.",
+        )
+
+
+def _problem(settings: Settings) -> str | None:
+    if not ports.answers(settings.host, settings.kafka_port):
+        return f"does not accept connections on port {settings.kafka_port} yet"
+    try:
+        admin = KafkaAdminClient(
+            bootstrap_servers=settings.bootstrap_servers, client_id="fraudlab-health", request_timeout_ms=3000
+        )
+        try:
+            brokers = admin.describe_cluster()["brokers"]
+        finally:
+            admin.close()
+    except KafkaError as error:
+        return f"does not answer a metadata request: {error!r}"
+    return None if brokers else "has no broker registered yet"

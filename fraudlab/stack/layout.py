@@ -1,0 +1,106 @@
+"""Where everything lies that is made at run time."""
+
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from fraudlab.stack.errors import StackError
+
+MAX_SOCKET_FOLDER_LENGTH = 75
+"""A UNIX socket's path holds at most 103 bytes (macOS; Linux 107); the names in it, with suffixes, need 28."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The folders under `home`, the folder of all that is made at run time. Nothing is created here."""
+
+    home: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "home", self.home.expanduser().resolve())
+
+    @property
+    def jars(self) -> Path:
+        """What Maven fetched: folders `kafka`, `flink` and `mysql`."""
+        return self.home / "jars"
+
+    @property
+    def libraries(self) -> Path:
+        """Links to shared libraries that the system has under another name."""
+        return self.home / "lib"
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+    @property
+    def secrets(self) -> Path:
+        return self.home / "secrets.json"
+
+    @property
+    def mysql_software(self) -> Path:
+        return self.home / "mysql" / "server"
+
+    @property
+    def mysql_config(self) -> Path:
+        return self.home / "mysql" / "my.cnf"
+
+    @property
+    def mysql_data(self) -> Path:
+        return self.home / "mysql" / "data"
+
+    @property
+    def kafka(self) -> Path:
+        return self.home / "kafka"
+
+    @property
+    def kafka_data(self) -> Path:
+        return self.kafka / "data"
+
+    @property
+    def zookeeper(self) -> Path:
+        return self.home / "zookeeper"
+
+    @property
+    def zookeeper_data(self) -> Path:
+        return self.zookeeper / "data"
+
+    @property
+    def flink(self) -> Path:
+        """FLINK_HOME of the local cluster and its clients."""
+        return self.home / "flink"
+
+    @property
+    def flink_state(self) -> Path:
+        """Checkpoints, savepoints and what high availability stores."""
+        return self.flink / "state"
+
+    @property
+    def supervisor(self) -> Path:
+        return self.home / "supervisor"
+
+    @property
+    def sockets(self) -> Path:
+        """The folder of UNIX sockets: in `home` where its path is short enough, otherwise in the temporary folder."""
+        inside = self.home / "run"
+        if len(os.fsencode(inside)) <= MAX_SOCKET_FOLDER_LENGTH:
+            return inside
+        name = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"fraudlab-{os.getuid()}-{name}"
+
+    def make_sockets_folder(self) -> Path:
+        """Create the folder of sockets, for nobody but its owner.
+
+        Raises StackError where the folder belongs to somebody else.
+        """
+        folder = self.sockets
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+            raise StackError(
+                f"{folder} belongs to somebody else, so the services' sockets would not be private.",
+                "Remove it, or choose a shorter path for FRAUDLAB_HOME.",
+            )
+        folder.chmod(0o700)
+        return folder

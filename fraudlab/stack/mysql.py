@@ -1,0 +1,139 @@
+"""MySQL as a local process: with the row-based binlog that change data capture reads."""
+
+import os
+import shutil
+import subprocess
+
+import mysql.connector
+from mysql.connector.abstracts import MySQLConnectionAbstract
+from mysql.connector.pooling import PooledMySQLConnection
+
+from fraudlab.settings import Settings
+from fraudlab.stack import ports
+from fraudlab.stack.errors import StackError
+from fraudlab.stack.layout import Layout
+from fraudlab.stack.program import Program, Service
+from fraudlab.stack.secret_store import SecretStore, write_private
+from fraudlab.stack.templating import write_config
+
+NAME = "mysql"
+SERVER_ID = 18306
+"""The server's own id in replication; readers of the binlog take others."""
+
+
+def service(settings: Settings, layout: Layout, secrets: SecretStore) -> Service:
+    """The MySQL server. Its root account is reachable from this machine only, by socket and by TCP."""
+    return Service(
+        program=Program(
+            name=NAME,
+            command=[str(layout.mysql_software / "bin" / "mysqld"), f"--defaults-file={layout.mysql_config}"],
+            environment=_environment(layout),
+            directory=layout.home,
+            stop_wait_s=20,
+            priority=20,
+        ),
+        prepare=lambda: _prepare(settings, layout, secrets),
+        problem=lambda: _problem(settings, secrets),
+        ports={settings.mysql_port: "FRAUDLAB_MYSQL_PORT"},
+    )
+
+
+def connect_as_root(settings: Settings, secrets: SecretStore) -> MySQLConnectionAbstract | PooledMySQLConnection:
+    """A connection of the administrator. Raises mysql.connector.Error where the server does not answer within 3 s."""
+    return mysql.connector.connect(
+        host=settings.host,
+        port=settings.mysql_port,
+        user="root",
+        password=secrets.secret("mysql_root"),
+        connection_timeout=3,
+    )
+
+
+def _environment(layout: Layout) -> dict[str, str]:
+    return {"LD_LIBRARY_PATH": str(layout.libraries), "TZ": "UTC"}
+
+
+def _prepare(settings: Settings, layout: Layout, secrets: SecretStore) -> None:
+    temporary = layout.mysql_config.parent / "tmp"
+    temporary.mkdir(parents=True, exist_ok=True)
+    init_file = layout.mysql_config.parent / "root.sql"
+    write_private(init_file, _root_account(secrets.secret("mysql_root")))
+    write_config(
+        layout.mysql_config,
+        "my.cnf.conf",
+        basedir=layout.mysql_software,
+        datadir=layout.mysql_data,
+        tmpdir=temporary,
+        socket=layout.sockets / "mysql.sock",
+        init_file=init_file,
+        user_line="user = root" if os.geteuid() == 0 else "",
+        host=settings.host,
+        port=settings.mysql_port,
+        server_id=SERVER_ID,
+    )
+    if not layout.mysql_data.exists():
+        _initialise(layout)
+
+
+def _root_account(password: str) -> str:
+    """What the server does at each start before it accepts anyone: a new one's empty password is never usable."""
+    return "\n".join(
+        [
+            "SET sql_log_bin = 0;",
+            f"ALTER USER 'root'@'localhost' IDENTIFIED BY '{password}';",
+            f"CREATE USER IF NOT EXISTS 'root'@'127.0.0.1' IDENTIFIED BY '{password}';",
+            f"ALTER USER 'root'@'127.0.0.1' IDENTIFIED BY '{password}';",
+            "GRANT ALL PRIVILEGES ON *.* TO 'root'@'127.0.0.1' WITH GRANT OPTION;",
+            "",
+        ]
+    )
+
+
+def _initialise(layout: Layout) -> None:
+    """Make the data folder next to its place and move it there when whole: an interrupted run is just run again."""
+    unfinished = layout.mysql_data.with_name("data.unfinished")
+    if unfinished.exists():
+        shutil.rmtree(unfinished)
+    command = [
+        str(layout.mysql_software / "bin" / "mysqld"),
+        "--no-defaults",
+        "--initialize-insecure",
+        f"--basedir={layout.mysql_software}",
+        f"--datadir={unfinished}",
+        f"--lc-messages-dir={layout.mysql_software / 'share'}",
+        "--character-set-server=utf8mb4",
+        "--skip-log-bin",
+    ]
+    if os.geteuid() == 0:
+        command.append("--user=root")
+    done = subprocess.run(
+        command,
+        env={**os.environ, **_environment(layout)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        last = "\n".join(done.stdout.splitlines()[-20:])
+        raise StackError(
+            f"MySQL could not create its data folder (exit status {done.returncode}). Its last words:\n{last}",
+            "Run `fraudlab doctor`: a missing library or a full disk is named there. Then run the command again.",
+        )
+    unfinished.rename(layout.mysql_data)
+
+
+def _problem(settings: Settings, secrets: SecretStore) -> str | None:
+    if not ports.answers(settings.host, settings.mysql_port):
+        return f"does not accept connections on port {settings.mysql_port} yet"
+    try:
+        connection = connect_as_root(settings, secrets)
+        try:
+            cursor = connection.cursor()
+            cursor.execute("SELECT 1")
+            cursor.fetchall()
+        finally:
+            connection.close()
+    except mysql.connector.Error as error:
+        return f"refuses a connection: {error}"
+    return None

@@ -1,0 +1,71 @@
+"""TCP ports: who holds one, and does it answer."""
+
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The process that listens on a port; `pid` is None where the system does not tell (another user's process)."""
+
+    pid: int | None
+    name: str = ""
+    command: str = ""
+
+    def __str__(self) -> str:
+        if self.pid is None:
+            return "a process of another user (its number is not visible from here)"
+        return f"process {self.pid}, {self.name} ({self.command})"
+
+
+def answers(host: str, port: int, timeout_s: float = 0.5) -> bool:
+    """Whether something accepts connections."""
+    try:
+        with socket.create_connection((host, port), timeout=timeout_s):
+            return True
+    except OSError:
+        return False
+
+
+def is_free(host: str, port: int) -> bool:
+    """Whether a server could listen there now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def holder(port: int) -> Holder:
+    """Who listens on a port that is not free."""
+    try:
+        pids = [one.pid for one in psutil.net_connections(kind="tcp") if _listens(one, port)]
+    except psutil.AccessDenied:  # macOS: only one's own processes may be asked, one by one
+        pids = [process.pid for process in psutil.process_iter() if _process_listens(process, port)]
+    return next((_describe(pid) for pid in pids if pid), Holder(None))
+
+
+def _listens(connection: Any, port: int) -> bool:
+    return connection.status == psutil.CONN_LISTEN and bool(connection.laddr) and connection.laddr.port == port
+
+
+def _process_listens(process: psutil.Process, port: int) -> bool:
+    try:
+        return any(_listens(connection, port) for connection in process.net_connections(kind="tcp"))
+    except (psutil.AccessDenied, psutil.NoSuchProcess):
+        return False
+
+
+def _describe(pid: int) -> Holder:
+    try:
+        process = psutil.Process(pid)
+        command = " ".join([Path(part).name if i == 0 else part for i, part in enumerate(process.cmdline())])
+        return Holder(pid, process.name(), command if len(command) <= 100 else command[:97] + "...")
+    except (psutil.AccessDenied, psutil.NoSuchProcess):
+        return Holder(pid)

@@ -1,0 +1,46 @@
+"""Passwords, made once at random and kept in a file that only its owner reads."""
+
+import fcntl
+import json
+import os
+import secrets
+from pathlib import Path
+
+
+class SecretStore:
+    """Secrets by name, in the JSON file `path` (mode 0600). Safe for several processes at once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def secret(self, name: str) -> str:
+        """The secret of this name; made now, 32 letters, digits, `-` and `_`, where there is none yet."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(self._path.with_suffix(".lock"), os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            known = self._read()
+            if name not in known:
+                known[name] = secrets.token_urlsafe(24)
+                self._write(known)
+            return known[name]
+        finally:
+            os.close(lock)
+
+    def _read(self) -> dict[str, str]:
+        if not self._path.exists():
+            return {}
+        known: dict[str, str] = json.loads(self._path.read_text(encoding="utf-8"))
+        return known
+
+    def _write(self, known: dict[str, str]) -> None:
+        write_private(self._path, json.dumps(known, indent=2, sort_keys=True) + "\n")
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace the file in one step by one that only its owner can read."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+    temporary.replace(path)

@@ -1,0 +1,300 @@
+"""The local stack as a whole: install, start, wait until it serves, look at it, stop it, wipe it."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import signal as signals
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import psutil
+
+from fraudlab.settings import Settings
+from fraudlab.stack import flink, install, kafka, mysql, ports, zookeeper
+from fraudlab.stack.errors import StackError
+from fraudlab.stack.layout import Layout
+from fraudlab.stack.program import Program, Service
+from fraudlab.stack.secret_store import SecretStore
+from fraudlab.stack.supervisord import Supervisord, end_processes, marked_processes
+
+__all__ = ["Program", "ServiceStatus", "Stack", "StackError"]
+
+Progress = Callable[[str], None]
+
+POLL_S = 0.1
+START_DEADLINE_S = 90
+DEATHS_TO_REPORT = 3
+"""A service that ends this often while it is waited for is reported instead of waited for."""
+LOG_LINES_TO_REPORT = 20
+ORPHAN_PATIENCE_S = 15
+
+
+@dataclass(frozen=True)
+class ServiceStatus:
+    """How one program is: `state` as supervisord names it (`RUNNING`, `BACKOFF`, `FATAL`, …), or `ABSENT`.
+
+    `pid` is None and the figures are 0 where it does not run. `resident_mib` counts its whole process tree. `problem` is
+    None where it serves, otherwise what is missing.
+    """
+
+    name: str
+    state: str
+    pid: int | None
+    resident_mib: int
+    uptime_s: int
+    problem: str | None
+
+    @property
+    def healthy(self) -> bool:
+        return self.problem is None
+
+
+class Stack:
+    """MySQL, ZooKeeper, Kafka and Flink of one home, with whatever other programs are added.
+
+    `progress` gets one line for each step. All methods raise StackError, which says what to do next.
+    """
+
+    def __init__(self, settings: Settings, progress: Progress = lambda line: None) -> None:
+        self.settings = settings
+        self.layout = Layout(settings.home)
+        self.secrets = SecretStore(self.layout.secrets)
+        self._progress = progress
+        self._supervisord = Supervisord(self.layout)
+
+    @cached_property
+    def services(self) -> dict[str, Service]:
+        """The services of the stack by name."""
+        settings, layout = self.settings, self.layout
+        services = (
+            mysql.service(settings, layout, self.secrets),
+            zookeeper.service(settings, layout),
+            kafka.service(settings, layout),
+            flink.jobmanager(settings, layout),
+            flink.taskmanager(settings, layout),
+        )
+        return {service.program.name: service for service in services}
+
+    def install(self, progress: Progress | None = None) -> None:
+        """Fetch and lay out what is missing. The second time there is nothing to do."""
+        install.install(self.layout, progress or self._progress)
+        self.__dict__.pop("services", None)  # their class paths name the jars
+
+    def start(self, extra_programs: Sequence[Program] = (), progress: Progress | None = None) -> None:
+        """Start what does not run and wait until all of it serves; `extra_programs` are started after that.
+
+        Interrupted, it leaves a stack that `stop` stops and a further `start` completes.
+        """
+        say = progress or self._progress
+        install.require_installed(self.layout)
+        with self._lock():
+            self._ensure_supervisord(say)
+            states = {one["name"]: one["statename"] for one in self._supervisord.processes()}
+            to_start = [name for name in self.services if states.get(name) not in ("STARTING", "RUNNING")]
+            self._require_free_ports(to_start)
+            flink.write_configuration(self.settings, self.layout)
+            self._start_and_wait(to_start, say)
+            for program in extra_programs:
+                self._supervisord.put(program)
+                say(f"{program.name} started")
+
+    def add_program(self, program: Program) -> None:
+        """Start a program under the running supervisor; one of the same name is replaced where it differs."""
+        self._require_running()
+        self._supervisord.put(program)
+
+    def stop(self, progress: Progress | None = None) -> None:
+        """Stop everything and leave no process behind, also where supervisord itself was killed."""
+        say = progress or self._progress
+        with self._lock():
+            if self._supervisord.is_running():
+                say("stopping all programs")
+            self._supervisord.shut_down()
+            self._end_orphans(say)
+            say("stopped: no process is left")
+
+    def is_running(self) -> bool:
+        """Whether the supervisor runs (not: whether all services do)."""
+        return self._supervisord.is_running()
+
+    def status(self) -> list[ServiceStatus]:
+        """How each service and added program is, the stack's own first. Asks all at once; takes 3 s at most."""
+        known = {one["name"]: one for one in self._supervisord.processes()} if self.is_running() else {}
+        names = [*self.services, *(name for name in known if name not in self.services)]
+        with ThreadPoolExecutor(len(names)) as pool:
+            return list(pool.map(lambda name: self._status(name, known.get(name)), names))
+
+    def wait_healthy(self, deadline_s: float = START_DEADLINE_S, names: Sequence[str] = ()) -> None:
+        """Wait until the services (all of the stack, or those named) serve. Raises StackError after `deadline_s`."""
+        self._require_running()
+        deadline = time.monotonic() + deadline_s
+        given_up = threading.Event()
+        self._on_each(
+            lambda name: self._wait(self.services[name], deadline, given_up), names or list(self.services), given_up
+        )
+
+    def logs(self, name: str, lines: int = 100) -> list[str]:
+        """The last lines of a program's log (`supervisord` has one as well). Raises StackError where there is none."""
+        with self.log_file(name).open(encoding="utf-8", errors="replace") as file:
+            return [line.rstrip("\n") for line in deque(file, maxlen=lines)]
+
+    def log_file(self, name: str) -> Path:
+        """Where a program's log lies. Raises StackError where there is none."""
+        path = self.layout.logs / f"{name}.log"
+        known = sorted(log.stem for log in self.layout.logs.glob("*.log"))
+        if name not in known:
+            raise StackError(f"There is no log of {name!r}.", f"Logs: {', '.join(known) or 'none yet'}.")
+        return path
+
+    def kill(self, name: str, signal: int = signals.SIGKILL) -> int:
+        """Send a signal to a program's main process, for fault tests, and give the process id that got it."""
+        self._require_running()
+        pid = int(self._supervisord.process(name)["pid"])
+        if not pid:
+            raise StackError(f"{name} does not run, so no signal can be sent.", "`fraudlab status` shows what runs.")
+        os.kill(pid, signal)
+        return pid
+
+    def reset(self, progress: Progress | None = None) -> None:
+        """Stop everything and wipe all data: database, topics, jobs and their state. Programs and passwords stay."""
+        say = progress or self._progress
+        self.stop(progress)
+        for folder in (
+            self.layout.mysql_data,
+            self.layout.kafka_data,
+            self.layout.zookeeper_data,
+            self.layout.flink_state,
+            self.layout.flink / "tmp",
+        ):
+            if folder.exists():
+                shutil.rmtree(folder)
+        say("data of MySQL, Kafka, ZooKeeper and Flink wiped")
+
+    def mysql_root_password(self) -> str:
+        """The password of MySQL's administrator `root`, who can connect from this machine only."""
+        return self.secrets.secret("mysql_root")
+
+    def client_environment(self) -> dict[str, str]:
+        """What PyFlink clients of this stack need in their environment (FLINK_HOME, FLINK_CONF_DIR)."""
+        return flink.client_environment(self.layout)
+
+    def _ensure_supervisord(self, say: Progress) -> None:
+        if self._supervisord.is_running():
+            return
+        self._supervisord.shut_down()
+        self._end_orphans(say)
+        self._supervisord.start()
+
+    def _end_orphans(self, say: Progress) -> None:
+        orphans = marked_processes(self.layout.home)
+        if orphans:
+            say(f"ending {len(orphans)} processes that a killed supervisor left behind")
+            end_processes(orphans, ORPHAN_PATIENCE_S)
+        survivors = marked_processes(self.layout.home)
+        if survivors:
+            raise StackError(
+                f"These processes did not end: {', '.join(str(one.pid) for one in survivors)}.",
+                "They hang in the kernel (a disk that does not answer?); only a restart of the machine ends them.",
+            )
+
+    def _require_free_ports(self, names: Sequence[str]) -> None:
+        for name in names:
+            for port, setting in self.services[name].ports.items():
+                if not ports.is_free(self.settings.host, port):
+                    raise StackError(
+                        f"Port {port}, which {name} needs, is held by {ports.holder(port)}.",
+                        f"End that process, or choose another port: export {setting}=<port>.",
+                    )
+
+    def _start_and_wait(self, to_start: Sequence[str], say: Progress) -> None:
+        deadline = time.monotonic() + START_DEADLINE_S
+        given_up = threading.Event()
+
+        def start(name: str) -> None:
+            began = time.monotonic()
+            service = self.services[name]
+            if name in to_start:
+                service.prepare()
+                self._supervisord.put(service.program)
+            self._wait(service, deadline, given_up)
+            say(f"{name} serves ({time.monotonic() - began:.1f} s)" if name in to_start else f"{name} serves already")
+
+        self._on_each(start, list(self.services), given_up)
+
+    def _on_each(self, act: Callable[[str], None], names: Sequence[str], given_up: threading.Event) -> None:
+        """Act on all services at once. The first failure (Ctrl-C too) makes the others give up, and is raised."""
+        with ThreadPoolExecutor(len(names)) as pool:
+            acts = [pool.submit(act, name) for name in names]
+            try:
+                for done in as_completed(acts):
+                    done.result()
+            except BaseException:
+                given_up.set()
+                raise
+
+    def _wait(self, service: Service, deadline: float, given_up: threading.Event) -> None:
+        """Wait until one service serves; report it when it keeps dying, is given up, or the deadline has passed."""
+        name, deaths, last_pid = service.program.name, 0, 0
+        while not given_up.wait(POLL_S):
+            process = self._supervisord.process(name)
+            pid = int(process["pid"])
+            deaths += int(last_pid != 0 and pid != last_pid)
+            last_pid = pid
+            if process["statename"] == "FATAL" or deaths >= DEATHS_TO_REPORT:
+                raise self._death(name, f"{name} keeps ending right after its start.")
+            problem = service.problem() if pid else f"is {process['statename'].lower()}"
+            if problem is None:
+                return
+            if time.monotonic() > deadline:
+                raise self._death(name, f"{name} did not come to serve in time: {problem}.")
+
+        raise StackError(f"{name} is no longer waited for.", "`fraudlab up` begins again.")
+
+    def _death(self, name: str, what: str) -> StackError:
+        with contextlib.suppress(StackError):
+            what += " The end of its log:\n" + "\n".join(self.logs(name, LOG_LINES_TO_REPORT))
+        return StackError(
+            what,
+            f"`fraudlab logs {name}` shows more, `fraudlab doctor` looks for causes, `fraudlab down` stops everything.",
+        )
+
+    def _status(self, name: str, process: dict[str, object] | None) -> ServiceStatus:
+        if process is None or not process["pid"]:
+            state = "ABSENT" if process is None else str(process["statename"])
+            return ServiceStatus(name, state, None, 0, 0, "does not run")
+        pid = int(str(process["pid"]))
+        uptime_s = int(str(process["now"])) - int(str(process["start"]))
+        problem = self.services[name].problem() if name in self.services else None
+        return ServiceStatus(name, str(process["statename"]), pid, _resident_mib(pid), uptime_s, problem)
+
+    def _require_running(self) -> None:
+        if not self._supervisord.is_running():
+            raise StackError("The stack does not run.", "Start it with `fraudlab up`.")
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[None]:
+        """One start or stop at a time in a home: a second one waits for the first."""
+        self.layout.home.mkdir(parents=True, exist_ok=True)
+        lock = os.open(self.layout.home / ".lock", os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
+
+def _resident_mib(pid: int) -> int:
+    total = 0
+    with contextlib.suppress(psutil.NoSuchProcess):
+        root = psutil.Process(pid)
+        for process in [root, *root.children(recursive=True)]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                total += process.memory_info().rss
+    return round(total / 2**20)

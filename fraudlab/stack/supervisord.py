@@ -1,0 +1,273 @@
+"""Speaks with supervisord, the process from PyPI's `supervisor` that keeps all programs of one home running."""
+
+import contextlib
+import os
+import re
+import resource
+import shlex
+import subprocess
+import sys
+import xmlrpc.client
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+from supervisor.xmlrpc import Faults, SupervisorTransport
+from tenacity import Retrying, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
+
+from fraudlab.stack.errors import StackError
+from fraudlab.stack.layout import Layout
+from fraudlab.stack.program import Program
+from fraudlab.stack.secret_store import write_private
+
+MARKER = "FRAUDLAB_SUPERVISED"
+"""In the environment of supervisord and of all that it starts: the home it belongs to. Ends orphans, never a shell."""
+
+ALIVE = {"STARTING", "RUNNING", "BACKOFF", "STOPPING"}
+LOG_BYTES = 10 * 1024 * 1024
+LOG_BACKUPS = 2
+START_ATTEMPTS = 30
+"""How often a program that cannot start is tried again, with growing pauses, before supervisord gives up on it."""
+
+
+class Supervisord:
+    """The supervisord of one home. Its socket and configuration are for nobody but the owner."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._config = layout.supervisor / "supervisord.conf"
+        self._programs = layout.supervisor / "programs"
+        self._pid_file = layout.supervisor / "supervisord.pid"
+
+    def is_running(self) -> bool:
+        """Whether it answers on its socket."""
+        try:
+            self._call("getState")
+        except OSError:
+            return False
+        return True
+
+    def start(self) -> None:
+        """Start it with no programs; it outlives the caller. Raises StackError where it does not answer."""
+        layout = self._layout
+        for folder in (layout.supervisor, layout.logs, self._programs):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for left_over in self._programs.glob("*.conf"):
+            left_over.unlink()
+        layout.make_sockets_folder()
+        write_private(self._config, daemon_config(layout, self._socket, self._pid_file, self._programs))
+        done = subprocess.run(
+            [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._config)],
+            env={**os.environ, MARKER: str(layout.home)},
+            cwd=layout.supervisor,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        answering = Retrying(
+            retry=retry_if_result(lambda running: not running),
+            stop=stop_after_delay(10 if done.returncode == 0 else 0),
+            wait=wait_fixed(0.05),
+            retry_error_callback=lambda _: False,
+        )
+        if not answering(self.is_running):
+            raise StackError(
+                f"supervisord, which runs the services, did not start: {done.stdout.strip()}",
+                f"Its log is {layout.logs / 'supervisord.log'}. `fraudlab down`, then this again, starts afresh.",
+            )
+
+    def put(self, program: Program) -> None:
+        """Add a program, or replace it where its definition has changed, and start it where it does not run."""
+        path = self._programs / f"{program.name}.conf"
+        write_private(path, program_config(program, self._layout))
+        added, changed, _ = self._call("reloadConfig")[0]
+        if program.name in changed:
+            self._remove_group(program.name)
+        if program.name in added or program.name in changed:
+            self._call("addProcessGroup", program.name)
+        with _ignoring(Faults.ALREADY_STARTED):
+            self._call("startProcess", program.name, False)
+
+    def processes(self) -> list[dict[str, Any]]:
+        """What supervisord knows of each program: `name`, `statename`, `pid` (0: none), `start`, `now`, …"""
+        found: list[dict[str, Any]] = self._call("getAllProcessInfo")
+        return found
+
+    def process(self, name: str) -> dict[str, Any]:
+        """As `processes`, for one program. Raises StackError where there is none of this name."""
+        try:
+            found: dict[str, Any] = self._call("getProcessInfo", name)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode != Faults.BAD_NAME:
+                raise
+            known = ", ".join(one["name"] for one in self.processes()) or "none"
+            raise StackError(f"There is no program {name!r}.", f"Programs: {known}.") from fault
+        return found
+
+    def stop_all(self) -> None:
+        """Stop the programs, those of equal priority together and those with the highest first."""
+        waves: dict[int, list[str]] = {}
+        for config in self._call("getAllConfigInfo"):
+            waves.setdefault(config["group_prio"], []).append(config["name"])
+        for priority in sorted(waves, reverse=True):
+            for name in waves[priority]:
+                with _ignoring(Faults.NOT_RUNNING):
+                    self._call("stopProcess", name, False)
+            self._wait_stopped(waves[priority])
+
+    def shut_down(self) -> None:
+        """Stop all programs, then supervisord itself; where it does not answer, end it by its number."""
+        process = self._process()
+        with contextlib.suppress(OSError, xmlrpc.client.ProtocolError):
+            self.stop_all()
+            self._call("shutdown")
+        if process is None:
+            return
+        try:
+            process.wait(timeout=10)
+        except psutil.TimeoutExpired:
+            process.kill()
+            process.wait(timeout=5)
+
+    def _process(self) -> psutil.Process | None:
+        try:
+            process = psutil.Process(int(self._pid_file.read_text(encoding="utf-8")))
+            return process if process.environ().get(MARKER) == str(self._layout.home) else None
+        except (FileNotFoundError, ValueError, psutil.NoSuchProcess, psutil.AccessDenied):
+            return None
+
+    def _wait_stopped(self, names: list[str]) -> None:
+        waiting = Retrying(retry=retry_if_result(bool), stop=stop_after_delay(60), wait=wait_fixed(0.05))
+        waiting(lambda: [one for one in self.processes() if one["name"] in names and one["statename"] in ALIVE])
+
+    def _remove_group(self, name: str) -> None:
+        with _ignoring(Faults.NOT_RUNNING):
+            self._call("stopProcess", name, True)
+        removing = Retrying(
+            retry=retry_if_exception_type(xmlrpc.client.Fault),
+            stop=stop_after_delay(10),
+            wait=wait_fixed(0.05),
+            reraise=True,
+        )
+        removing(self._call, "removeProcessGroup", name)
+
+    @property
+    def _socket(self) -> Path:
+        return self._layout.sockets / "supervisor.sock"
+
+    def _call(self, method: str, *arguments: object) -> Any:
+        transport = SupervisorTransport(None, None, f"unix://{self._socket}")
+        try:
+            proxy = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
+            return getattr(proxy.supervisor, method)(*arguments)
+        finally:
+            transport.close()
+
+
+def daemon_config(layout: Layout, socket: Path, pid_file: Path, programs: Path) -> str:
+    """supervisord's own configuration."""
+    _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = 8192 if most_files == resource.RLIM_INFINITY else min(8192, most_files)
+    lines = [
+        "[supervisord]",
+        f"logfile = {_escape(layout.logs / 'supervisord.log')}",
+        "logfile_maxbytes = 1MB",
+        "logfile_backups = 1",
+        f"pidfile = {_escape(pid_file)}",
+        f"childlogdir = {_escape(layout.logs)}",
+        f"directory = {_escape(layout.supervisor)}",
+        f"minfds = {files}",
+        "umask = 077",
+        *(["user = root"] if os.geteuid() == 0 else []),
+        "[unix_http_server]",
+        f"file = {_escape(socket)}",
+        "chmod = 0700",
+        "[rpcinterface:supervisor]",
+        "supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface",
+        "[include]",
+        f"files = {_escape(programs)}/*.conf",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def program_config(program: Program, layout: Layout) -> str:
+    """The section of supervisord's configuration for one program.
+
+    Raises ValueError for a name or environment variable that the configuration cannot express.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", program.name):
+        raise ValueError(f"{program.name!r} is no program name: letters, digits, '-', '_' and '.' only")
+    environment = {**program.environment, MARKER: str(layout.home)}
+    lines = [
+        f"[program:{program.name}]",
+        f"command = {_escape(shlex.join(program.command))}",
+        f"environment = {_escape(_environment(environment))}",
+        f"directory = {_escape(program.directory or layout.home)}",
+        f"priority = {program.priority}",
+        "autostart = false",
+        "autorestart = true",
+        "startsecs = 1",
+        f"startretries = {START_ATTEMPTS}",
+        f"stopwaitsecs = {program.stop_wait_s}",
+        "stopasgroup = true",
+        "killasgroup = true",
+        "redirect_stderr = true",
+        f"stdout_logfile = {_escape(layout.logs / program.name)}.log",
+        f"stdout_logfile_maxbytes = {LOG_BYTES}",
+        f"stdout_logfile_backups = {LOG_BACKUPS}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _environment(environment: dict[str, str]) -> str:
+    pairs = []
+    for name, value in sorted(environment.items()):
+        if '"' in value:
+            raise ValueError(f"the value of {name} holds a double quote, which supervisord cannot pass on")
+        pairs.append(f'{name}="{value}"')
+    return ",".join(pairs)
+
+
+def _escape(value: str | Path) -> str:
+    """A value as supervisord reads it: it expands %, ends lines at newlines and begins comments at ' ;'."""
+    text = str(value)
+    if "\n" in text or " ;" in text:
+        raise ValueError(f"supervisord cannot take a value with a line break or ' ;' in it: {text!r}")
+    return text.replace("%", "%%")
+
+
+@contextlib.contextmanager
+def _ignoring(fault_code: int) -> Iterator[None]:
+    try:
+        yield
+    except xmlrpc.client.Fault as fault:
+        if fault.faultCode != fault_code:
+            raise
+
+
+def marked_processes(home: Path) -> list[psutil.Process]:
+    """The living processes that a home's supervisord started, itself included; not the caller and its parents."""
+    own = {process.pid for process in [psutil.Process(), *psutil.Process().parents()]}
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid not in own and process.environ().get(MARKER) == str(home):
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
+
+
+def end_processes(processes: list[psutil.Process], patience_s: float) -> None:
+    """Ask processes to end (SIGTERM), and after `patience_s` kill those that have not."""
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, alive = psutil.wait_procs(processes, timeout=patience_s)
+    for process in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(alive, timeout=5)

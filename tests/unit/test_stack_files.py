@@ -1,0 +1,103 @@
+"""Paths, secrets and configuration files of the local stack."""
+
+import json
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from fraudlab.settings import Settings
+from fraudlab.stack import flink, mysql, system_packages
+from fraudlab.stack.layout import MAX_SOCKET_FOLDER_LENGTH, Layout
+from fraudlab.stack.secret_store import SecretStore
+from fraudlab.stack.setup_times import SetupTimes
+from fraudlab.stack.templating import render
+
+
+def test_secret_is_made_once_and_kept(tmp_path: Path) -> None:
+    path = tmp_path / "secrets.json"
+    first = SecretStore(path).secret("mysql_root")
+    assert len(first) == 32
+    assert SecretStore(path).secret("mysql_root") == first
+    assert SecretStore(path).secret("cdc") != first
+    assert set(json.loads(path.read_text(encoding="utf-8"))) == {"mysql_root", "cdc"}
+
+
+def test_secrets_are_readable_by_their_owner_only(tmp_path: Path) -> None:
+    SecretStore(tmp_path / "secrets.json").secret("x")
+    assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()} == {0o600}
+
+
+def test_secrets_made_at_once_are_all_kept(tmp_path: Path) -> None:
+    names = [f"name{number}" for number in range(20)]
+    with ThreadPoolExecutor(8) as pool:
+        made = dict(
+            zip(names, pool.map(lambda name: SecretStore(tmp_path / "s.json").secret(name), names), strict=True)
+        )
+    assert json.loads((tmp_path / "s.json").read_text(encoding="utf-8")) == made
+
+
+def test_sockets_lie_in_a_short_home() -> None:
+    assert Layout(Path("/x")).sockets == Path("/x/run")
+
+
+def test_sockets_of_a_long_home_lie_elsewhere_each_home_in_its_own_folder() -> None:
+    homes = [Path("/", "d" * MAX_SOCKET_FOLDER_LENGTH, name) for name in ("one", "two")]
+    one, two = (Layout(home).sockets for home in homes)
+    assert one != two
+    assert len(str(one)) <= MAX_SOCKET_FOLDER_LENGTH
+
+
+def test_template_without_a_value_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        render("zookeeper.properties", port=1)
+
+
+def test_everything_listens_on_loopback(tmp_path: Path) -> None:
+    values = {"host": "127.0.0.1", "port": 1, "data": tmp_path, "partitions": 4, "controller_port": 2}
+    assert "clientPortAddress=127.0.0.1" in render("zookeeper.properties", **values)
+    assert "listeners=PLAINTEXT://127.0.0.1:1,CONTROLLER://127.0.0.1:2" in render("kafka.properties", **values)
+
+
+def test_flinks_configuration_is_written_whole(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, task_slots=5)
+    flink.write_configuration(settings, Layout(tmp_path))
+    written = (tmp_path / "flink" / "conf" / "config.yaml").read_text(encoding="utf-8")
+    assert "taskmanager.numberOfTaskSlots: 5" in written
+    assert f"execution.checkpointing.dir: file://{tmp_path}/flink/state/checkpoints" in written
+    assert "--add-opens=java.base/java.lang=ALL-UNNAMED" in written
+    assert "${" not in written
+
+
+def test_taskmanagers_jvm_limits_follow_from_the_parts() -> None:
+    memory = flink.TaskManagerMemory(framework_heap=1, task_heap=2, framework_off_heap=4, task_off_heap=8, network=16)
+    # heap 1 + 2, direct memory 4 + 8 + 16
+    assert {"-Xmx3m", "-XX:MaxDirectMemorySize=28m"} <= set(memory.jvm_options)
+
+
+def test_change_data_capture_finds_the_binlog_it_needs() -> None:
+    names = ("basedir", "datadir", "tmpdir", "socket", "init_file", "user_line", "host", "port")
+    written = render("my.cnf.conf", server_id=mysql.SERVER_ID, **dict.fromkeys(names, "x"))
+    for line in ("binlog-format = ROW", "binlog-row-image = FULL", "gtid-mode = ON", "default-time-zone = '+00:00'"):
+        assert line in written
+
+
+def test_only_steps_that_were_done_have_a_time(tmp_path: Path) -> None:
+    times = SetupTimes(tmp_path)
+    with times.step("done"):
+        pass
+    with pytest.raises(OSError, match="no disk"), times.step("failed"):
+        raise OSError("no disk")
+    assert list(times.read()) == ["done"]
+    times.clear()
+    assert times.read() == {}
+
+
+def test_renamed_libaio_is_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    system = tmp_path / "system"
+    system.mkdir()
+    (system / "libaio.so.1t64").touch()
+    monkeypatch.setattr(system_packages, "LIBRARY_FOLDERS", (str(system),))
+    assert system_packages._link_renamed_libaio(tmp_path / "home")
+    assert (tmp_path / "home" / "lib" / "libaio.so.1").resolve() == system / "libaio.so.1t64"

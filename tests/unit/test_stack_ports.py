@@ -1,0 +1,48 @@
+"""Who holds a port, and what the user is told."""
+
+import os
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from fraudlab.stack import ports
+from fraudlab.stack.doctor import port_check
+from fraudlab.stack.ports import Holder
+
+
+@pytest.fixture
+def held_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_port_that_someone_listens_on_is_not_free(held_port: int) -> None:
+    assert not ports.is_free("127.0.0.1", held_port)
+    assert ports.answers("127.0.0.1", held_port)
+
+
+def test_holder_is_named_by_process(held_port: int) -> None:
+    holder = ports.holder(held_port)
+    assert holder.pid == os.getpid()
+    assert str(os.getpid()) in str(holder)
+
+
+def test_port_held_by_a_stranger_fails_with_pid_name_and_what_to_do() -> None:
+    check = port_check("mysql", 13306, "FRAUDLAB_MYSQL_PORT", Holder(4711, "mysqld", "mysqld --port=13306"), own={1})
+    assert not check.ok
+    assert check.found == "held by process 4711, mysqld (mysqld --port=13306)"
+    assert "export FRAUDLAB_MYSQL_PORT=<port>" in check.advice
+
+
+def test_port_held_by_our_own_stack_is_fine() -> None:
+    assert port_check("mysql", 13306, "X", Holder(4711, "mysqld"), own={4711}).ok
+
+
+def test_port_held_by_another_user_says_so() -> None:
+    check = port_check("kafka", 19092, "FRAUDLAB_KAFKA_PORT", Holder(None), own=set())
+    assert "another user" in check.found
+
+
+def test_free_port_is_fine() -> None:
+    assert port_check("kafka", 19092, "FRAUDLAB_KAFKA_PORT", None, own=set()).ok
