@@ -4,13 +4,12 @@ import http.client
 import json
 import re
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fraudlab.settings import REPOSITORY, Settings
-from fraudlab.stack import java
+from fraudlab.stack import java, ports
 from fraudlab.stack.layout import Layout
 from fraudlab.stack.program import Program, Service
 from fraudlab.stack.templating import write_config
@@ -19,8 +18,6 @@ JOBMANAGER, TASKMANAGER = "jobmanager", "taskmanager"
 
 JOBMANAGER_HEAP_MIB = 320
 JOBMANAGER_METASPACE_MIB = 160
-HEARTBEAT_STALE_MS = 4_000
-"""A TaskManager whose last heartbeat is older has died, though Flink still lists it; heartbeats come every second."""
 
 
 @dataclass(frozen=True)
@@ -212,6 +209,6 @@ def _taskmanager_problem(settings: Settings) -> str | None:
         registered = get_json(settings, "/taskmanagers")["taskmanagers"]
     except (OSError, http.client.HTTPException, ValueError) as error:
         return f"the JobManager cannot be asked for it yet ({error})"
-    now_ms = time.time_ns() // 1_000_000
-    alive = [one for one in registered if now_ms - one["timeSinceLastHeartbeat"] < HEARTBEAT_STALE_MS]
+    # one that was killed is listed until its heartbeats time out
+    alive = any(ports.answers(settings.host, one["dataPort"]) for one in registered)
     return None if alive else "has not registered with the JobManager yet"

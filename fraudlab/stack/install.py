@@ -87,7 +87,8 @@ def _unpack_mysql(layout: Layout, tarball: str) -> None:
         archive.open(tarball) as packed,
         tarfile.open(fileobj=packed, mode="r|gz") as files,
     ):
-        files.extractall(unfinished, filter="data")
+        files.extraction_filter = getattr(tarfile, "data_filter", None)  # Debian 12's Python 3.11.2 has none yet
+        files.extractall(unfinished)  # noqa: S202 - our own pinned jar
     _stamp(unfinished, tarball)
     unfinished.rename(layout.mysql_software)
 

@@ -29,7 +29,7 @@ __all__ = ["Program", "ServiceStatus", "Stack", "StackError"]
 Progress = Callable[[str], None]
 
 POLL_S = 0.1
-START_DEADLINE_S = 90
+START_DEADLINE_S = 180
 DEATHS_TO_REPORT = 3
 """A service that ends this often while it is waited for is reported instead of waited for."""
 LOG_LINES_TO_REPORT = 20
@@ -38,9 +38,9 @@ ORPHAN_PATIENCE_S = 15
 
 @dataclass(frozen=True)
 class ServiceStatus:
-    """How one program is: `state` as supervisord names it (`RUNNING`, `BACKOFF`, `FATAL`, …), or `ABSENT`.
+    """How a program is: `state` as supervisord names it (`RUNNING`, `BACKOFF`, `FATAL`, …), or `ABSENT`.
 
-    `pid` is None and the figures are 0 where it does not run. `resident_mib` counts its whole process tree. `problem` is
+    `pid` is None and the figures are 0 where it does not run. `resident_mib` counts its process tree. `problem` is
     None where it serves, otherwise what is missing.
     """
 

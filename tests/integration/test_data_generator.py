@@ -133,7 +133,7 @@ def test_a_refused_payment_is_recorded_and_takes_no_other_with_it(database: Any)
     assert "account is stopped" in reason
 
 
-def test_a_thief_is_refused_and_chosen_again_only_when_the_account_is_accepted(database: Any) -> None:
+def test_a_user_whose_account_is_stopped_gets_no_new_scenario(database: Any) -> None:
     config = RunConfig(
         seed=5,
         users=20,

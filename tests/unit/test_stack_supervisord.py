@@ -14,7 +14,7 @@ from fraudlab.stack.supervisord import MARKER, daemon_config, program_config
 def section(text: str, name: str) -> configparser.SectionProxy:
     parser = configparser.RawConfigParser()
     parser.read_string(text)
-    return parser[name]  # type: ignore[return-value]
+    return parser[name]
 
 
 def test_program_is_restarted_and_stopped_with_its_children(tmp_path: Path) -> None:
@@ -28,10 +28,10 @@ def test_program_is_restarted_and_stopped_with_its_children(tmp_path: Path) -> N
 
 
 def test_environment_survives_supervisords_own_parser(tmp_path: Path) -> None:
-    values = {"A": "commas, spaces = and 'quotes'", "PATH": "/usr/bin:/bin"}
+    values = {"A": "commas, spaces = and it's", "PATH": "/usr/bin:/bin"}
     written = section(program_config(Program("p", ["x"], values), Layout(tmp_path)), "program:p")["environment"]
     read = dict_of_key_value_pairs(written)
-    assert read == {**values, MARKER: str(tmp_path)} or read["A"].startswith("commas, spaces = and")
+    assert read == {**values, MARKER: str(tmp_path)}
 
 
 def test_percent_sign_is_escaped(tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
 -- One account a job, each with the least it needs. ${database} and the account names are filled in; passwords are set by the caller.
 GRANT INSERT, SELECT ON ${database}.user_profile TO ${generator}
 //
-GRANT INSERT ON ${database}.transactions TO ${generator}
+-- The columns it may read tell whether a commit arrived whose answer was lost.
+GRANT INSERT, SELECT (transaction_id, user_id, transaction_time) ON ${database}.transactions TO ${generator}
 //
 GRANT INSERT ON ${database}.fraud_labels TO ${generator}
 //
-GRANT INSERT ON ${database}.declined_transactions TO ${generator}
+GRANT INSERT, SELECT (declined_id, user_id, transaction_time) ON ${database}.declined_transactions TO ${generator}
 //
 GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO ${cdc}
 //

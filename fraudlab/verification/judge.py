@@ -1,0 +1,175 @@
+"""The comparison of what must be with what is: pure functions of the recomputed truth and the records of the topics."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+
+from fraudlab.verification.records import Activity, Records
+from fraudlab.verification.truth import Expected, Payment, Truth
+
+TOO_LATE = "later than the allowed lateness"
+ACTIVITY = "activity-"
+LETTER = "transaction-"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as it must be: the id of the activity, payment, dead letter or user it is about, and what is wrong."""
+
+    id: str
+    user_id: int | None
+    problem: str
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that is not as it must be. Everything empty: the system was exact."""
+
+    missing: tuple[Finding, ...] = ()
+    """Activities that must be in the topic and are not."""
+    extra: tuple[Finding, ...] = ()
+    """Activities in the topic that must not be."""
+    duplicate: tuple[Finding, ...] = ()
+    """Activities that are there with two different contents."""
+    wrong: tuple[Finding, ...] = ()
+    """Activities and dead letters that say what is not so."""
+    missing_dead_letters: tuple[Finding, ...] = ()
+    extra_dead_letters: tuple[Finding, ...] = ()
+    lost_payments: tuple[Finding, ...] = ()
+    """Payments in MySQL that did not reach the topics `transactions` or `transaction_mid`."""
+    wrong_flags: tuple[Finding, ...] = ()
+    accepted_while_stopped: tuple[Finding, ...] = ()
+    declined_without_stop: tuple[Finding, ...] = ()
+
+
+def compare(truth: Truth, records: Records, window_ms: int, min_countries: int, threshold_eur: Decimal) -> Findings:
+    """Everything in which the topics and MySQL differ from what must be."""
+    must = {f"{ACTIVITY}{transaction_id}": expected for transaction_id, expected in truth.expected.items()}
+    is_there = records.activities
+    wrong = [Finding(place, None, why) for place, why in records.unreadable_activities]
+    for activity_id in sorted(is_there, key=_number):
+        contents = {activity.content: activity for activity in is_there[activity_id]}
+        for activity in contents.values():
+            problems = list(activity_problems(activity, truth.claimed, window_ms, min_countries, threshold_eur))
+            if activity_id in must:
+                problems += expectation_problems(activity, must[activity_id])
+            if problems:
+                wrong.append(Finding(activity_id, activity.user_id, "; ".join(problems)))
+    return Findings(
+        missing=tuple(
+            Finding(each, must[each].user_id, f"payments {_listed(must[each].transaction_ids)} meet the rule")
+            for each in sorted(must.keys() - is_there.keys(), key=_number)
+        ),
+        extra=tuple(
+            Finding(each, is_there[each][0].user_id, "its window does not meet the rule")
+            for each in sorted(is_there.keys() - must.keys(), key=_number)
+        ),
+        duplicate=tuple(
+            Finding(each, activities[0].user_id, f"{len({one.content for one in activities})} different contents")
+            for each, activities in sorted(is_there.items(), key=lambda item: _number(item[0]))
+            if len({one.content for one in activities}) > 1
+        ),
+        wrong=(*wrong, *_wrong_letters(truth, records)),
+        missing_dead_letters=tuple(
+            Finding(f"{LETTER}{transaction_id}", payment.user_id, f"does not count: {payment.fault}")
+            for transaction_id, payment in sorted(truth.faulty.items())
+            if f"{LETTER}{transaction_id}" not in records.dead_letters
+        ),
+        extra_dead_letters=tuple(
+            Finding(each, None, f"the payment counts, yet: {letters[0].reason}")
+            for each, letters in sorted(records.dead_letters.items())
+            if each.startswith(LETTER) and _number(each)[1] not in truth.faulty and not _is_place(each)
+        ),
+        lost_payments=tuple(
+            Finding(str(transaction_id), truth.payments[transaction_id], f"not in {topic}")
+            for topic, there in (("transactions", records.captured.keys()), ("transaction_mid", records.joined))
+            for transaction_id in sorted(truth.payments.keys() - there)
+        ),
+        wrong_flags=tuple(
+            Finding(str(user_id), user_id, "stopped without reason" if is_set else "not stopped, in spite of an activity")
+            for user_id, is_set in truth.wrong_flags.items()
+        ),
+        accepted_while_stopped=tuple(
+            Finding(str(one.transaction_id), one.user_id, f"accepted {one.created_at}, stopped since {one.stopped_at}")
+            for one in truth.accepted_while_stopped
+            # Clocks are read before locks are had: where the binlog tells the order, it decides.
+            if records.was_stopped_at(one.user_id, one.transaction_id) is not False
+        ),
+        declined_without_stop=tuple(
+            Finding(f"declined-{declined_id}", user_id, "refused, though the account was not stopped")
+            for declined_id, user_id in truth.declined_without_stop.items()
+        ),
+    )
+
+
+def activity_problems(
+    activity: Activity, payments: dict[int, Payment], window_ms: int, min_countries: int, threshold_eur: Decimal
+) -> Iterator[str]:
+    """What an activity says that its own payments do not bear out. `payments` holds at least those it names, where they exist."""
+    if activity.activity_id != f"{ACTIVITY}{activity.transaction_id}":
+        yield f"it is that of payment {activity.transaction_id}"
+    if len(set(activity.transaction_ids)) != len(activity.transaction_ids):
+        yield "a payment twice in transaction_ids"
+    if activity.transaction_count != len(activity.transaction_ids):
+        yield f"transaction_count is {activity.transaction_count}, not {len(activity.transaction_ids)}"
+    if activity.transaction_id not in activity.transaction_ids:
+        yield "its own payment is not in transaction_ids"
+    last = payments.get(activity.transaction_id)
+    if last is None or activity.window_end_ms != last.event_ms:
+        yield "window_end is not its payment's transaction_time"
+    if activity.window_start_ms != activity.window_end_ms - window_ms:
+        yield "window_start is not a window's length before window_end"
+    members = []
+    for transaction_id in activity.transaction_ids:
+        payment = payments.get(transaction_id)
+        if payment is None:
+            yield f"there is no payment {transaction_id}"
+        elif payment.fault is not None:
+            yield f"payment {transaction_id} does not count: {payment.fault}"
+        elif payment.user_id != activity.user_id:
+            yield f"payment {transaction_id} is of user {payment.user_id}"
+        elif payment.event_ms is None or not activity.window_start_ms < payment.event_ms <= activity.window_end_ms:
+            yield f"payment {transaction_id} is not in its window"
+        else:
+            members.append(payment)
+    if len(members) < len(activity.transaction_ids):
+        return
+    total_eur = Decimal(sum(payment.eur_cents or 0 for payment in members)).scaleb(-2)
+    countries = sorted({str(payment.country) for payment in members})
+    if activity.total_eur != total_eur:
+        yield f"total_amount_eur is {activity.total_eur}, not {total_eur}"
+    if list(activity.countries) != countries:
+        yield f"countries are {','.join(activity.countries)}, not {','.join(countries)}"
+    if total_eur < threshold_eur or len(countries) < min_countries:
+        yield "its payments do not meet the rule"
+
+
+def expectation_problems(activity: Activity, expected: Expected) -> Iterator[str]:
+    """In what an activity differs from the one that must be there with its id."""
+    if activity.user_id != expected.user_id:
+        yield f"user_id is {activity.user_id}, not {expected.user_id}"
+    if activity.created_ms != expected.known_ms:
+        yield f"created_at is {activity.created_ms - expected.known_ms:+d} ms from that of the payment that made it known"
+    if sorted(activity.transaction_ids) != list(expected.transaction_ids):
+        yield f"transaction_ids are {_listed(activity.transaction_ids)}, not {_listed(expected.transaction_ids)}"
+
+
+def _wrong_letters(truth: Truth, records: Records) -> Iterator[Finding]:
+    for transaction_id, payment in sorted(truth.faulty.items()):
+        dead_letter_id = f"{LETTER}{transaction_id}"
+        reasons = {letter.reason for letter in records.dead_letters.get(dead_letter_id, ())}
+        if any((reason == TOO_LATE) is not (payment.fault == "too late") for reason in reasons):
+            yield Finding(dead_letter_id, payment.user_id, f"{payment.fault}, yet its reason is {' / '.join(sorted(reasons))}")
+
+
+def _listed(ids: tuple[int, ...], most: int = 10) -> str:
+    return ", ".join(map(str, ids[:most])) + (f" and {len(ids) - most} more" if len(ids) > most else "")
+
+
+def _number(name: str) -> tuple[str, int]:
+    text, _, number = name.rpartition("-")
+    return (text, int(number)) if number.isdecimal() else (name, 0)
+
+
+def _is_place(dead_letter_id: str) -> bool:
+    return dead_letter_id.count("-") != 1

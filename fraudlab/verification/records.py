@@ -1,0 +1,163 @@
+"""What the topics hold, as far as the judge needs it: parsed strictly, every record of every topic."""
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from fraudlab.pipeline.contracts import Names
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+BinlogPosition = tuple[int, int, int]
+"""File number, offset in the file and row of the event: the order in which MySQL committed."""
+
+
+@dataclass(frozen=True)
+class Activity:
+    """A record of `suspicious_activities`. Times in milliseconds since the epoch; `content` is all but `detected_at`."""
+
+    activity_id: str
+    user_id: int
+    transaction_id: int
+    window_start_ms: int
+    window_end_ms: int
+    total_eur: Decimal
+    transaction_count: int
+    countries: tuple[str, ...]
+    transaction_ids: tuple[int, ...]
+    created_ms: int
+    detected_ms: int
+    content: str
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A record of `dead_letters`."""
+
+    dead_letter_id: str
+    reason: str
+
+
+@dataclass
+class Records:
+    """Everything read from the topics so far."""
+
+    captured: dict[int, BinlogPosition | None] = field(default_factory=dict)
+    """Payments whose insertion is in `transactions`; the position is None where a snapshot read them."""
+    joined: set[int] = field(default_factory=set)
+    """Payments in `transaction_mid`."""
+    activities: dict[str, list[Activity]] = field(default_factory=lambda: defaultdict(list))
+    unreadable_activities: list[tuple[str, str]] = field(default_factory=list)
+    """Where (`topic-partition-offset`) and why."""
+    dead_letters: dict[str, list[DeadLetter]] = field(default_factory=lambda: defaultdict(list))
+    flag_changes: dict[int, dict[BinlogPosition, bool]] = field(default_factory=lambda: defaultdict(dict))
+    """User to the changes of the flag, as the binlog has them."""
+
+    def add(self, names: Names, topic: str, place: str, value: bytes | None) -> None:
+        """Takes in one record. Records of the CDC and join topics that are no envelope or payment are passed over: they prove nothing.
+
+        Args:
+            names: Which topic is which.
+            topic: The topic it comes from.
+            place: `topic-partition-offset`.
+            value: The record's value; None (a tombstone) is passed over.
+        """
+        if value is None:
+            return
+        if topic == names.suspicious_activities:
+            try:
+                activity = parse_activity(value)
+            except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+                self.unreadable_activities.append((place, f"cannot be read: {error!r}"))
+                return
+            self.activities[activity.activity_id].append(activity)
+            return
+        record = _json_object(value)
+        if topic == names.transactions:
+            self._add_payment(record)
+        elif topic == names.user_profile:
+            self._add_profile(record)
+        elif topic == names.transaction_mid and type(record.get("transaction_id")) is int:
+            self.joined.add(record["transaction_id"])
+        elif topic == names.dead_letters:
+            letter = DeadLetter(str(record.get("dead_letter_id") or place), str(record.get("reason") or ""))
+            self.dead_letters[letter.dead_letter_id].append(letter)
+
+    def _add_payment(self, envelope: dict[str, Any]) -> None:
+        after = envelope.get("after")
+        if envelope.get("op") in ("c", "r") and isinstance(after, dict) and type(after.get("transaction_id")) is int:
+            position = binlog_position(envelope)
+            if position or after["transaction_id"] not in self.captured:
+                self.captured[after["transaction_id"]] = position
+
+    def _add_profile(self, envelope: dict[str, Any]) -> None:
+        before, after, position = envelope.get("before"), envelope.get("after"), binlog_position(envelope)
+        if position and isinstance(before, dict) and isinstance(after, dict):
+            was, is_now = bool(before.get("suspicious_activities")), bool(after.get("suspicious_activities"))
+            if was != is_now:
+                self.flag_changes[after["user_id"]][position] = is_now
+
+    def was_stopped_at(self, user_id: int, transaction_id: int) -> bool | None:
+        """Whether a user's account was stopped when a payment was committed, by the binlog's order; None where it does not tell."""
+        position = self.captured.get(transaction_id)
+        changes = self.flag_changes.get(user_id)
+        if position is None or not changes:
+            return None
+        before = [at for at in changes if at < position]
+        return changes[max(before)] if before else not changes[min(changes)]
+
+
+def parse_activity(value: bytes) -> Activity:
+    """One record of `suspicious_activities`. Raises KeyError, TypeError, ValueError or ArithmeticError when a field is not as agreed."""
+    record = json.loads(value, parse_float=Decimal)
+    if not isinstance(record, dict):
+        raise TypeError("not a JSON object")
+    return Activity(
+        activity_id=_exactly(str, record["activity_id"]),
+        user_id=_exactly(int, record["user_id"]),
+        transaction_id=_exactly(int, record["transaction_id"]),
+        window_start_ms=epoch_ms(record["window_start"]),
+        window_end_ms=epoch_ms(record["window_end"]),
+        total_eur=Decimal(record["total_amount_eur"]),
+        transaction_count=_exactly(int, record["transaction_count"]),
+        countries=tuple(_exactly(str, country) for country in record["countries"]),
+        transaction_ids=tuple(_exactly(int, each) for each in record["transaction_ids"]),
+        created_ms=epoch_ms(record["created_at"]),
+        detected_ms=epoch_ms(record["detected_at"]),
+        content=json.dumps({key: record[key] for key in sorted(record) if key != "detected_at"}, default=str),
+    )
+
+
+def epoch_ms(time: str) -> int:
+    """Milliseconds since the epoch of an ISO 8601 time with its zone. Raises ValueError for one without."""
+    moment = datetime.fromisoformat(time)
+    if moment.tzinfo is None:
+        raise ValueError(f"a time without a zone: {time}")
+    return (moment - EPOCH) // timedelta(milliseconds=1)
+
+
+def binlog_position(envelope: dict[str, Any]) -> BinlogPosition | None:
+    """Where in the binlog a Debezium envelope's change is; None for what a snapshot read."""
+    source = envelope.get("source")
+    if not isinstance(source, dict) or envelope.get("op") == "r" or not source.get("file"):
+        return None
+    return int(str(source["file"]).rpartition(".")[2]), int(source["pos"]), int(source.get("row") or 0)
+
+
+def _exactly(kind: type, value: Any) -> Any:
+    if type(value) is not kind:
+        raise TypeError(f"{value!r} is not of type {kind.__name__}")
+    return value
+
+
+def _json_object(value: bytes) -> dict[str, Any]:
+    try:
+        loaded = orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return {}
+    return loaded if isinstance(loaded, dict) else {}

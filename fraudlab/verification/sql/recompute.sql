@@ -1,0 +1,114 @@
+-- Which activities must exist. ${window_ms}, ${allowed_lateness_ms}, ${future_tolerance_ms}, ${min_countries} and
+-- ${threshold_cents} are filled in; the temporary tables of tables.sql are there, with rates, countries and captured deletions.
+INSERT INTO span_before VALUES (0), (1)
+//
+INSERT INTO judged
+WITH
+payment AS (
+  SELECT transaction_id, user_id, amount, currency, country, transaction_time, created_at
+  FROM transactions
+  UNION ALL
+  SELECT d.transaction_id, d.user_id, d.amount, d.currency, d.country, d.transaction_time, d.created_at
+  FROM deleted_transactions AS d
+  JOIN captured_deleted USING (transaction_id)
+),
+converted AS (
+  SELECT
+    p.transaction_id,
+    p.user_id,
+    CAST(UNIX_TIMESTAMP(p.transaction_time) * 1000 AS SIGNED) AS event_ms,
+    CAST(UNIX_TIMESTAMP(p.created_at) * 1000 AS SIGNED) AS created_ms,
+    c.code AS known_country,
+    CAST(ROUND(p.amount * r.eur_per_unit, 2) * 100 AS SIGNED) AS eur_cents,
+    CASE
+      WHEN p.amount IS NULL OR p.amount <= 0 THEN 'amount'
+      WHEN r.currency IS NULL THEN 'currency'
+      WHEN c.code IS NULL THEN 'country'
+      WHEN p.transaction_time IS NULL THEN 'transaction_time'
+      WHEN p.transaction_time > p.created_at + INTERVAL ${future_tolerance_ms} * 1000 MICROSECOND THEN 'transaction_time'
+    END AS malformed,
+    EXISTS (SELECT 1 FROM user_profile AS u WHERE u.user_id = p.user_id)
+      OR EXISTS (SELECT 1 FROM deleted_users AS u WHERE u.user_id = p.user_id AND p.created_at < u.deleted_at) AS may_raise
+  FROM payment AS p
+  LEFT JOIN rate AS r ON r.currency = CAST(p.currency AS BINARY)
+  LEFT JOIN country AS c ON c.code = CAST(p.country AS BINARY)
+),
+dated AS (
+  SELECT
+    converted.*,
+    MAX(CASE WHEN malformed IS NULL THEN event_ms END) OVER (
+      PARTITION BY user_id ORDER BY transaction_id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+    ) AS newest_before_ms
+  FROM converted
+)
+SELECT
+  transaction_id,
+  user_id,
+  event_ms,
+  created_ms,
+  CAST(known_country AS CHAR CHARACTER SET ascii),
+  eur_cents,
+  CASE
+    WHEN malformed IS NOT NULL THEN malformed
+    WHEN event_ms < newest_before_ms - ${allowed_lateness_ms} THEN 'too late'
+  END,
+  may_raise
+FROM dated
+//
+INSERT INTO counting
+SELECT transaction_id, user_id, event_ms, event_ms DIV ${window_ms}, created_ms, country, eur_cents, may_raise
+FROM judged
+WHERE fault IS NULL
+//
+INSERT INTO counting_again SELECT * FROM counting
+//
+INSERT INTO suspicious
+SELECT STRAIGHT_JOIN x.transaction_id, x.user_id, x.event_ms, x.span
+FROM counting AS x
+JOIN span_before AS b
+JOIN counting_again AS m
+  ON m.user_id = x.user_id AND m.span = x.span - b.spans
+  AND m.event_ms > x.event_ms - ${window_ms} AND m.event_ms <= x.event_ms
+WHERE x.may_raise
+GROUP BY x.transaction_id
+HAVING COUNT(DISTINCT m.country) >= ${min_countries} AND SUM(m.eur_cents) >= ${threshold_cents}
+//
+-- An activity becomes known with the first payment, in the order of the bank's ids, with which its window meets the rule.
+INSERT INTO expected
+WITH
+member AS (
+  SELECT STRAIGHT_JOIN
+    x.transaction_id AS suspicious_id,
+    x.user_id,
+    m.transaction_id,
+    m.created_ms,
+    m.eur_cents,
+    ROW_NUMBER() OVER (PARTITION BY x.transaction_id, m.country ORDER BY m.transaction_id) = 1 AS first_of_country
+  FROM suspicious AS x
+  JOIN span_before AS b
+  JOIN counting AS m
+    ON m.user_id = x.user_id AND m.span = x.span - b.spans
+    AND m.event_ms > x.event_ms - ${window_ms} AND m.event_ms <= x.event_ms
+),
+so_far AS (
+  SELECT
+    member.*,
+    transaction_id >= suspicious_id
+      AND SUM(eur_cents) OVER by_arrival >= ${threshold_cents}
+      AND SUM(first_of_country) OVER by_arrival >= ${min_countries} AS known
+  FROM member
+  WINDOW by_arrival AS (PARTITION BY suspicious_id ORDER BY transaction_id)
+),
+numbered AS (
+  SELECT so_far.*, SUM(known) OVER (PARTITION BY suspicious_id ORDER BY transaction_id) AS times_known
+  FROM so_far
+)
+SELECT
+  suspicious_id,
+  MIN(user_id),
+  MAX(CASE WHEN known THEN created_ms END),
+  GROUP_CONCAT(transaction_id ORDER BY transaction_id)
+FROM numbered
+WHERE times_known = 0 OR (known AND times_known = 1)
+GROUP BY suspicious_id
+//

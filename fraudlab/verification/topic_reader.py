@@ -1,0 +1,60 @@
+"""Reading topics from their beginning to their end, and from there on when they have grown."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition
+
+from fraudlab.stack.errors import StackError
+
+PATIENCE_S = 30
+"""How long the broker may stay silent in the middle of a topic."""
+
+
+class TopicReader:
+    """All partitions of some topics, without a consumer group."""
+
+    def __init__(self, bootstrap_servers: str, topics: Iterable[str]) -> None:
+        self._consumer = KafkaConsumer(
+            bootstrap_servers=bootstrap_servers,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            check_crcs=False,  # in pure Python it takes longer than everything else
+            max_poll_records=10_000,
+        )
+        self._partitions = [
+            TopicPartition(topic, partition)
+            for topic in topics
+            for partition in sorted(self._consumer.partitions_for_topic(topic) or _absent(topic))
+        ]
+        self._consumer.assign(self._partitions)
+        self._consumer.seek_to_beginning(*self._partitions)
+
+    def end_offsets(self) -> dict[TopicPartition, int]:
+        """The offset after the last committed record of each partition, now."""
+        return dict(self._consumer.end_offsets(self._partitions))
+
+    def read_to(self, ends: Mapping[TopicPartition, int]) -> Iterator[Any]:
+        """What was not read yet, up to these offsets at least. Raises StackError when the broker goes silent."""
+        deadline = time.monotonic() + PATIENCE_S
+        while any(self._consumer.position(partition) < end for partition, end in ends.items()):
+            polled = self._consumer.poll(timeout_ms=200)
+            for records in polled.values():
+                yield from records
+            if polled:
+                deadline = time.monotonic() + PATIENCE_S
+            elif time.monotonic() > deadline:
+                raise StackError(
+                    f"Kafka gave no record for {PATIENCE_S} s, though topics were not read to their end.",
+                    "`fraudlab status` shows whether the broker serves, `fraudlab logs kafka` why not.",
+                )
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._consumer.close()
+
+
+def _absent(topic: str) -> Iterable[int]:
+    raise StackError(f"The topic {topic} is not there, so nothing can be verified.", "`fraudlab demo` creates it.")

@@ -1,0 +1,198 @@
+"""The verification: waits until nothing is on its way any more, recomputes, compares and scores."""
+
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from kafka import TopicPartition
+from kafka.admin import KafkaAdminClient
+
+from fraudlab.settings import Settings
+from fraudlab.system import connect
+from fraudlab.verification.judge import Finding, Findings, compare
+from fraudlab.verification.records import Records
+from fraudlab.verification.score import Score, TimeToDetect, score, time_to_detect
+from fraudlab.verification.topic_reader import TopicReader
+from fraudlab.verification.truth import Truth, recompute
+
+SETTLE_S = 60.0
+QUIET_S = 1.0
+POLL_S = 0.2
+FLAGGER = "flagger"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How much was looked at."""
+
+    payments: int
+    """Rows of `transactions`."""
+    expected_activities: int
+    activities: int
+    """Different ids in the topic."""
+    redelivered: int
+    """Identical records beyond the first, of activities and dead letters: at-least-once transport, harmless."""
+    dead_letters: int
+    """Different ids, of payments and of unreadable records."""
+    declined_payments: int
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The verdict. `unsettled` says what was still on its way when the deadline came; None: nothing was."""
+
+    counts: Counts
+    findings: Findings
+    unsettled: str | None
+    score: Score
+    time_to_detect: TimeToDetect | None
+    took_s: float
+
+    @property
+    def exact(self) -> bool:
+        """Nothing missing, nothing extra, nothing twice, nothing wrong, and nothing still on its way."""
+        return self.unsettled is None and not any(self.by_kind.values())
+
+    @property
+    def by_kind(self) -> dict[str, tuple[Finding, ...]]:
+        """The findings by the name of their kind."""
+        return {kind: getattr(self.findings, kind) for kind in Findings.__dataclass_fields__}
+
+    @property
+    def redelivered(self) -> int:
+        """Identical records beyond the first."""
+        return self.counts.redelivered
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: `exact`, `unsettled`, a list for each kind of finding, `counts`, `redelivered`, `score`, `time_to_detect`, `took_s`."""
+        return {
+            "exact": self.exact,
+            "unsettled": self.unsettled,
+            **{kind: [asdict(finding) for finding in findings] for kind, findings in self.by_kind.items()},
+            "redelivered": self.redelivered,
+            "counts": asdict(self.counts),
+            "score": asdict(self.score),
+            "time_to_detect": asdict(self.time_to_detect) if self.time_to_detect else None,
+            "took_s": round(self.took_s, 1),
+        }
+
+
+def verify(settings: Settings, settle_s: float = SETTLE_S) -> Verification:
+    """Compares what the system did with what it must have done, and scores it against the labels.
+
+    First it waits until nothing moves. What does not agree then is looked at again until `settle_s` have passed, so that
+    "not yet" is not reported as wrong.
+
+    Args:
+        settings: The environment, the learner and the rule's parameters.
+        settle_s: How long to wait at most, in seconds; the verdict comes a few seconds later.
+
+    Raises:
+        StackError: A topic is missing or Kafka is silent.
+        mysql.connector.Error, kafka.errors.KafkaError: MySQL or Kafka cannot be reached.
+    """
+    started = time.monotonic()
+    deadline = started + settle_s
+    with closing(_Observer(settings)) as observer:
+        while True:
+            unsettled = observer.wait_until_settled(deadline)
+            verification = observer.judge(unsettled, started)
+            if verification.exact or time.monotonic() >= deadline:
+                return verification
+            time.sleep(min(POLL_S, max(0.0, deadline - time.monotonic())))
+
+
+class _Observer:
+    """The open connections and what was read so far."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._names = settings.names
+        self._records = Records()
+        self._reader = TopicReader(settings.bootstrap_servers, self._names.topics)
+        self._admin = KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)
+
+    def close(self) -> None:
+        self._reader.close()
+        self._admin.close()
+
+    def wait_until_settled(self, deadline: float) -> str | None:
+        """Reads until nothing moves for `QUIET_S`; None, or what still moved or was owed at the deadline."""
+        quiet_since, before = time.monotonic(), self._read()
+        while True:
+            owed = self._owed(before)
+            if owed is None and time.monotonic() - quiet_since >= QUIET_S:
+                return None
+            if time.monotonic() >= deadline:
+                return owed or "records were still coming in"
+            time.sleep(POLL_S)
+            now = self._read()
+            if now != before:
+                quiet_since, before = time.monotonic(), now
+
+    def judge(self, unsettled: str | None, started: float) -> Verification:
+        """Recomputes and compares."""
+        settings, records = self._settings, self._records
+        activities = [one for same in records.activities.values() for one in same]
+        claimed = {each for one in activities for each in (one.transaction_id, *one.transaction_ids)}
+        with closing(self._connect()) as connection:
+            truth = recompute(connection, settings, records.captured.keys(), claimed)
+        firsts = [min(same, key=lambda one: one.detected_ms) for same in records.activities.values()]
+        return Verification(
+            counts=_counts(truth, records),
+            findings=compare(
+                truth, records, settings.window_s * 1000, settings.min_countries, settings.threshold_eur
+            ),
+            unsettled=unsettled,
+            score=score(truth.labels, [(one.user_id, one.transaction_ids) for one in firsts]),
+            time_to_detect=time_to_detect(
+                one.detected_ms - truth.expected[one.transaction_id].known_ms
+                for one in firsts
+                if one.transaction_id in truth.expected
+            ),
+            took_s=time.monotonic() - started,
+        )
+
+    def _connect(self) -> Any:
+        return connect(self._settings, "operator", database=self._names.database)
+
+    def _read(self) -> Mapping[TopicPartition, int]:
+        ends = self._reader.end_offsets()
+        for record in self._reader.read_to(ends):
+            place = f"{record.topic}-{record.partition}-{record.offset}"
+            self._records.add(self._names, record.topic, place, record.value)
+        return ends
+
+    def _owed(self, ends: Mapping[TopicPartition, int]) -> str | None:
+        with closing(self._connect()) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT MAX(transaction_id) FROM transactions")
+            newest: int | None = cursor.fetchone()[0]
+        if newest is not None and newest not in self._records.captured:
+            return f"payment {newest} is not in the topic {self._names.transactions}"
+        if newest is not None and newest not in self._records.joined:
+            return f"payment {newest} is not in the topic {self._names.transaction_mid}"
+        group = self._names.group(FLAGGER)
+        committed = self._admin.list_group_offsets(group).get(group, {})
+        lag = sum(
+            end - max(0, committed[partition].offset if partition in committed else 0)
+            for partition, end in ends.items()
+            if partition.topic == self._names.suspicious_activities
+        )
+        return f"{lag} activities are not handled by the account flagger" if lag > 0 else None
+
+
+def _counts(truth: Truth, records: Records) -> Counts:
+    return Counts(
+        payments=len(truth.payments),
+        expected_activities=len(truth.expected),
+        activities=len(records.activities),
+        redelivered=sum(
+            len(same) - len({one.content for one in same}) for same in records.activities.values()
+        )
+        + sum(len(same) - 1 for same in records.dead_letters.values()),
+        dead_letters=len(records.dead_letters),
+        declined_payments=truth.declined,
+    )
+
