@@ -10,8 +10,7 @@ help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: ## set up what is missing, start everything and see fraud being caught
-	@$(BOOTSTRAP)
-	@$(BIN)/fraudlab demo
+	@started=$$(date +%s) && $(BOOTSTRAP) && FRAUDLAB_STARTED_S=$$started $(BIN)/fraudlab demo
 
 up: ## set up what is missing and start MySQL, Kafka and Flink
 	@$(BOOTSTRAP)

@@ -1,7 +1,10 @@
 """The `fraudlab` command."""
 
 import contextlib
+import json
+import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -10,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from fraudlab import system
 from fraudlab.settings import Settings
 from fraudlab.stack import doctor as stack_doctor
 from fraudlab.stack.supervisor import Stack, StackError
@@ -60,17 +64,53 @@ def up() -> None:
     """Start the stack and wait until all of it serves."""
     settings = Settings()
     with explained():
-        start_stack(settings)
+        system.up(settings, say)
     next_step(
         f"`fraudlab status` shows what runs; Flink's web page is {settings.flink_url}; `fraudlab down` stops it all."
     )
 
 
-def start_stack(settings: Settings) -> None:
-    """Start the local stack, with progress lines."""
-    stack = Stack(settings, say)
-    stack.install()
-    stack.start()
+@app.command()
+def demo(
+    seconds: Annotated[
+        float | None,
+        typer.Option(envvar="DEMO_SECONDS", min=1, help="end after so long; without it on Ctrl-C, or after 60 s without a terminal"),
+    ] = None,
+    rate: Annotated[float, typer.Option(min=1, help="payments per second")] = 200,
+    users: Annotated[int, typer.Option(min=100, help="users of the bank")] = 5000,
+    seed: Annotated[int | None, typer.Option(help="the bank's seed; another one each time without it")] = None,
+) -> None:
+    """Start everything, let the synthetic bank pay, and see fraud being caught. Ends with a verdict."""
+    from fraudlab import demo as live
+    from fraudlab.verification.report import render as render_verdict
+
+    settings = Settings()
+    if seconds is None and not console.is_terminal:
+        seconds = 60
+    with explained():
+        outcome = live.run(settings, console, seconds=seconds, rate=rate, users=users, seed=seed)
+    render_verdict(outcome.verification, console)
+    live.render(outcome, console, settings.home / "demo-report.json")
+    next_step("`make test` runs all tests; `fraudlab status` shows what still runs; `make stop` stops it all.")
+    raise typer.Exit(0 if outcome.verification.exact else 1)
+
+
+@app.command()
+def reinstate(user: Annotated[int, typer.Argument(help="the user's id")]) -> None:
+    """Clear the flag of a stopped account: it can pay again, and the next fraud alerts again."""
+    with explained():
+        was_stopped = system.reinstate(Settings(), user)
+    console.print(f"User {user} can pay again." if was_stopped else f"User {user} was not stopped.")
+    next_step(f"`fraudlab generate --commit-fraud {user}` commits the next fraud for that user.")
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def generate(context: typer.Context) -> None:
+    """Run the data generator against this stack; takes all its options (`fraudlab generate --help`)."""
+    command = [sys.executable, "-m", "data_generator", *context.args]
+    with explained():
+        environment = os.environ | system.generator_environment(Settings())
+        raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)
 
 
 @app.command()
@@ -136,6 +176,29 @@ def doctor() -> None:
             console.print(f"     {escape(check.advice)}")
     next_step("`fraudlab up` starts the stack." if not failing else "put right what failed above, then run it again.")
     raise typer.Exit(1 if failing else 0)
+
+
+@app.command()
+def verify(
+    settle_s: Annotated[float, typer.Option(min=0, help="wait so long at most for what is still on its way")] = 60,
+    as_json: Annotated[bool, typer.Option("--json", help="print the verdict as one JSON object")] = False,
+) -> None:
+    """Recompute from MySQL what must have been found, and compare: nothing missing, nothing extra, nothing twice."""
+    from fraudlab.verification.report import render
+    from fraudlab.verification.verify import verify as verify_system
+
+    with explained():
+        verification = verify_system(Settings(), settle_s)
+    if as_json:
+        print(json.dumps(verification.as_dict()))
+    else:
+        render(verification, console)
+        next_step(
+            "`fraudlab status` shows what runs."
+            if verification.exact
+            else "`fraudlab status` shows whether all of it runs; `fraudlab verify` looks again."
+        )
+    raise typer.Exit(0 if verification.exact else 1)
 
 
 @app.command()

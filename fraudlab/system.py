@@ -33,6 +33,17 @@ def secret_name(settings: Settings, role: str) -> str:
     return f"mysql_{settings.names.account(role)}"
 
 
+def generator_environment(settings: Settings) -> dict[str, str]:
+    """What the data generator reads from its environment: MySQL's address and its account."""
+    return {
+        "DATA_GENERATOR_HOST": settings.host,
+        "DATA_GENERATOR_PORT": str(settings.mysql_port),
+        "DATA_GENERATOR_USER": settings.names.account("generator"),
+        "DATA_GENERATOR_PASSWORD": Stack(settings).secrets.secret(secret_name(settings, "generator")),
+        "DATA_GENERATOR_DATABASE": settings.names.database,
+    }
+
+
 def prepare(settings: Settings) -> None:
     """Creates the database, its accounts and the topics, where they are missing."""
     secrets = Stack(settings).secrets
@@ -120,3 +131,17 @@ def up(settings: Settings, progress: Progress) -> None:
     for program in services(settings):
         stack.add_program(program)
         progress(f"service {program.name} started")
+
+
+def reinstate(settings: Settings, user_id: int) -> bool:
+    """Clears the flag of an account. Returns whether it was set; raises StackError where there is no such user."""
+    with connect(settings, "operator", database=settings.names.database) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT COUNT(*) FROM user_profile WHERE user_id = %s", (user_id,))
+        if cursor.fetchone()[0] == 0:
+            raise StackError(f"There is no user {user_id}.", "`fraudlab generate --help` tells how to make users.")
+        cursor.execute(
+            "UPDATE user_profile SET suspicious_activities = FALSE WHERE user_id = %s AND suspicious_activities", (user_id,)
+        )
+        was_stopped: bool = cursor.rowcount == 1
+        connection.commit()
+    return was_stopped

@@ -24,5 +24,10 @@ def create(bootstrap_servers: str, names: Names, partitions: int) -> None:
 
 
 def _topic(name: str, names: Names, partitions: int) -> NewTopic:
-    configs = {"max.message.bytes": str(MAX_DEAD_LETTER_BYTES)} if name == names.dead_letters else {}
+    configs = {}
+    if name == names.dead_letters:
+        configs["max.message.bytes"] = str(MAX_DEAD_LETTER_BYTES)
+    if name == names.suspicious_activities:
+        # The broker's clock on arrival: latency is measured to here, not to when a producer meant to send.
+        configs["message.timestamp.type"] = "LogAppendTime"
     return NewTopic(name, partitions, 1, topic_configs=configs)

@@ -65,7 +65,8 @@ def _process_listens(process: psutil.Process, port: int) -> bool:
 def _describe(pid: int) -> Holder:
     try:
         process = psutil.Process(pid)
-        command = " ".join([Path(part).name if i == 0 else part for i, part in enumerate(process.cmdline())])
+        program, *arguments = process.cmdline() or [process.name()]
+        command = " ".join(" ".join([Path(program).name, *arguments]).split())
         return Holder(pid, process.name(), command if len(command) <= 100 else command[:97] + "...")
     except (psutil.AccessDenied, psutil.NoSuchProcess):
         return Holder(pid)

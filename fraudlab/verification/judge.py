@@ -14,7 +14,7 @@ LETTER = "transaction-"
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is not as it must be: the id of the activity, payment, dead letter or user it is about, and what is wrong."""
+    """One thing that is not as it must be: with which activity, payment, dead letter or user (id), and what."""
 
     id: str
     user_id: int | None
@@ -78,7 +78,7 @@ def compare(truth: Truth, records: Records, window_ms: int, min_countries: int, 
         extra_dead_letters=tuple(
             Finding(each, None, f"the payment counts, yet: {letters[0].reason}")
             for each, letters in sorted(records.dead_letters.items())
-            if each.startswith(LETTER) and _number(each)[1] not in truth.faulty and not _is_place(each)
+            if each.startswith(LETTER) and _number(each)[1] not in truth.faulty
         ),
         lost_payments=tuple(
             Finding(str(transaction_id), truth.payments[transaction_id], f"not in {topic}")
@@ -86,7 +86,7 @@ def compare(truth: Truth, records: Records, window_ms: int, min_countries: int, 
             for transaction_id in sorted(truth.payments.keys() - there)
         ),
         wrong_flags=tuple(
-            Finding(str(user_id), user_id, "stopped without reason" if is_set else "not stopped, in spite of an activity")
+            Finding(str(user_id), user_id, "stopped without reason" if is_set else "not stopped")
             for user_id, is_set in truth.wrong_flags.items()
         ),
         accepted_while_stopped=tuple(
@@ -105,7 +105,7 @@ def compare(truth: Truth, records: Records, window_ms: int, min_countries: int, 
 def activity_problems(
     activity: Activity, payments: dict[int, Payment], window_ms: int, min_countries: int, threshold_eur: Decimal
 ) -> Iterator[str]:
-    """What an activity says that its own payments do not bear out. `payments` holds at least those it names, where they exist."""
+    """What an activity says that its own payments do not bear out. `payments` holds those it names that exist."""
     if activity.activity_id != f"{ACTIVITY}{activity.transaction_id}":
         yield f"it is that of payment {activity.transaction_id}"
     if len(set(activity.transaction_ids)) != len(activity.transaction_ids):
@@ -149,7 +149,8 @@ def expectation_problems(activity: Activity, expected: Expected) -> Iterator[str
     if activity.user_id != expected.user_id:
         yield f"user_id is {activity.user_id}, not {expected.user_id}"
     if activity.created_ms != expected.known_ms:
-        yield f"created_at is {activity.created_ms - expected.known_ms:+d} ms from that of the payment that made it known"
+        off_ms = activity.created_ms - expected.known_ms
+        yield f"created_at is {off_ms:+d} ms from that of the payment that made it known"
     if sorted(activity.transaction_ids) != list(expected.transaction_ids):
         yield f"transaction_ids are {_listed(activity.transaction_ids)}, not {_listed(expected.transaction_ids)}"
 
@@ -159,7 +160,8 @@ def _wrong_letters(truth: Truth, records: Records) -> Iterator[Finding]:
         dead_letter_id = f"{LETTER}{transaction_id}"
         reasons = {letter.reason for letter in records.dead_letters.get(dead_letter_id, ())}
         if any((reason == TOO_LATE) is not (payment.fault == "too late") for reason in reasons):
-            yield Finding(dead_letter_id, payment.user_id, f"{payment.fault}, yet its reason is {' / '.join(sorted(reasons))}")
+            told = " / ".join(sorted(reasons))
+            yield Finding(dead_letter_id, payment.user_id, f"{payment.fault}, yet its reason is: {told}")
 
 
 def _listed(ids: tuple[int, ...], most: int = 10) -> str:
@@ -169,7 +171,3 @@ def _listed(ids: tuple[int, ...], most: int = 10) -> str:
 def _number(name: str) -> tuple[str, int]:
     text, _, number = name.rpartition("-")
     return (text, int(number)) if number.isdecimal() else (name, 0)
-
-
-def _is_place(dead_letter_id: str) -> bool:
-    return dead_letter_id.count("-") != 1

@@ -19,7 +19,7 @@ BinlogPosition = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Activity:
-    """A record of `suspicious_activities`. Times in milliseconds since the epoch; `content` is all but `detected_at`."""
+    """A record of `suspicious_activities`. Times in ms since the epoch; `content` is all but `detected_at`."""
 
     activity_id: str
     user_id: int
@@ -59,7 +59,7 @@ class Records:
     """User to the changes of the flag, as the binlog has them."""
 
     def add(self, names: Names, topic: str, place: str, value: bytes | None) -> None:
-        """Takes in one record. Records of the CDC and join topics that are no envelope or payment are passed over: they prove nothing.
+        """Takes in one record. What is no envelope or payment in the CDC and join topics proves nothing and is left out.
 
         Args:
             names: Which topic is which.
@@ -103,7 +103,7 @@ class Records:
                 self.flag_changes[after["user_id"]][position] = is_now
 
     def was_stopped_at(self, user_id: int, transaction_id: int) -> bool | None:
-        """Whether a user's account was stopped when a payment was committed, by the binlog's order; None where it does not tell."""
+        """Whether the account was stopped when the payment was committed, by the binlog; None where that is silent."""
         position = self.captured.get(transaction_id)
         changes = self.flag_changes.get(user_id)
         if position is None or not changes:
@@ -113,7 +113,11 @@ class Records:
 
 
 def parse_activity(value: bytes) -> Activity:
-    """One record of `suspicious_activities`. Raises KeyError, TypeError, ValueError or ArithmeticError when a field is not as agreed."""
+    """One record of `suspicious_activities`.
+
+    Raises:
+        KeyError, TypeError, ValueError, ArithmeticError: A field is missing or not as agreed.
+    """
     record = json.loads(value, parse_float=Decimal)
     if not isinstance(record, dict):
         raise TypeError("not a JSON object")

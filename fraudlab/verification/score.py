@@ -15,7 +15,9 @@ class Recall:
 
 @dataclass(frozen=True)
 class Score:
-    """The detector against the labels. A case is a user in a scenario, found when an activity holds one of its labelled payments.
+    """The detector against the labels.
+
+    A case is a user in a scenario, found when an activity holds one of its labelled payments.
 
     A user with an activity is a true positive when any of the user's payments is labelled, otherwise a false positive.
     """

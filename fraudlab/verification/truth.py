@@ -14,7 +14,7 @@ IDS_A_QUERY = 1000
 
 
 class Payment(NamedTuple):
-    """A payment as recomputed. `fault` says what keeps it from counting, None that it counts; then the other fields are there."""
+    """A payment as recomputed. `fault` is what keeps it from counting; None: it counts, and no field is None."""
 
     user_id: int
     event_ms: int | None
@@ -27,7 +27,8 @@ class Payment(NamedTuple):
 class Expected:
     """An activity that must exist: that of the window which ends with payment `transaction_id`.
 
-    `known_ms` is `created_at` of the payment with which it became known, `transaction_ids` the window's payments until then.
+    `known_ms` is `created_at` of the payment with which it became known, `transaction_ids` the window's
+    payments until then.
     """
 
     transaction_id: int
@@ -82,7 +83,9 @@ def recompute(connection: Any, settings: Settings, captured: Collection[int], cl
         cursor.execute("SET SESSION group_concat_max_len = 16777216")
         for statement in _statements("tables.sql", {}):
             cursor.execute(statement)
-        rates = [(currency, Decimal(rate) / contracts.EUR_RATE_SCALE) for currency, rate in contracts.eur_rates().items()]
+        rates = [
+            (currency, Decimal(rate) / contracts.EUR_RATE_SCALE) for currency, rate in contracts.eur_rates().items()
+        ]
         cursor.executemany("INSERT INTO rate VALUES (%s, %s)", rates)
         cursor.executemany("INSERT INTO country VALUES (%s)", [(code,) for code in sorted(contracts.countries())])
         connection.commit()
@@ -107,20 +110,21 @@ def _truth(cursor: Any, claimed: list[int]) -> Truth:
         payments=dict(_rows(cursor, "SELECT transaction_id, user_id FROM transactions")),
         faulty={row[0]: Payment(*row[1:]) for row in _rows(cursor, f"{payment} fault IS NOT NULL")},
         expected={
-            row[0]: Expected(*row[:3], tuple(int(each) for each in row[3].split(",")))
-            for row in _rows(cursor, "SELECT transaction_id, user_id, known_ms, transaction_ids FROM expected")
+            transaction_id: Expected(transaction_id, user_id, known_ms, tuple(map(int, ids.split(","))))
+            for transaction_id, user_id, known_ms, ids in _rows(
+                cursor, "SELECT transaction_id, user_id, known_ms, transaction_ids FROM expected"
+            )
         },
         claimed=wanted,
-        wrong_flags={user_id: bool(is_set) for user_id, is_set in _rows(cursor, *_statements("flags.sql", {}))},
+        wrong_flags={user_id: bool(is_set) for user_id, is_set in _query(cursor, "flags.sql")},
         accepted_while_stopped=tuple(
             Accepted(transaction_id, user_id, str(created_at), str(since))
-            for transaction_id, user_id, created_at, since in _rows(cursor, *_statements("accepted_while_stopped.sql", {}))
+            for transaction_id, user_id, created_at, since in _query(cursor, "accepted_while_stopped.sql")
         ),
         declined_without_stop={
-            declined_id: user_id
-            for declined_id, user_id, _ in _rows(cursor, *_statements("declined_without_stop.sql", {}))
+            declined_id: user_id for declined_id, user_id, _ in _query(cursor, "declined_without_stop.sql")
         },
-        labels={row[0]: (row[1], row[2]) for row in _rows(cursor, *_statements("labels.sql", {}))},
+        labels={row[0]: (row[1], row[2]) for row in _query(cursor, "labels.sql")},
         declined=_rows(cursor, "SELECT COUNT(*) FROM declined_transactions")[0][0],
     )
 
@@ -138,6 +142,11 @@ def _parameters(settings: Settings) -> dict[str, int]:
 def _statements(file: str, values: dict[str, int]) -> list[str]:
     text = resources.files(__package__).joinpath("sql", file).read_text(encoding="utf-8")
     return [one.strip() for one in Template(text).substitute(values).split("\n//") if one.strip()]
+
+
+def _query(cursor: Any, file: str) -> list[Any]:
+    (statement,) = _statements(file, {})
+    return _rows(cursor, statement)
 
 
 def _rows(cursor: Any, statement: str) -> list[Any]:

@@ -66,7 +66,7 @@ class Verification:
         return self.counts.redelivered
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: `exact`, `unsettled`, a list for each kind of finding, `counts`, `redelivered`, `score`, `time_to_detect`, `took_s`."""
+        """For JSON: `exact`, `unsettled`, a list for each kind of finding, `redelivered`, `counts`, scores."""
         return {
             "exact": self.exact,
             "unsettled": self.unsettled,
@@ -82,8 +82,8 @@ class Verification:
 def verify(settings: Settings, settle_s: float = SETTLE_S) -> Verification:
     """Compares what the system did with what it must have done, and scores it against the labels.
 
-    First it waits until nothing moves. What does not agree then is looked at again until `settle_s` have passed, so that
-    "not yet" is not reported as wrong.
+    First it waits until nothing moves. What does not agree then is looked at again until `settle_s` have passed, so
+    that "not yet" is not reported as wrong.
 
     Args:
         settings: The environment, the learner and the rule's parameters.
@@ -142,9 +142,7 @@ class _Observer:
         firsts = [min(same, key=lambda one: one.detected_ms) for same in records.activities.values()]
         return Verification(
             counts=_counts(truth, records),
-            findings=compare(
-                truth, records, settings.window_s * 1000, settings.min_countries, settings.threshold_eur
-            ),
+            findings=compare(truth, records, settings.window_s * 1000, settings.min_countries, settings.threshold_eur),
             unsettled=unsettled,
             score=score(truth.labels, [(one.user_id, one.transaction_ids) for one in firsts]),
             time_to_detect=time_to_detect(
@@ -188,11 +186,8 @@ def _counts(truth: Truth, records: Records) -> Counts:
         payments=len(truth.payments),
         expected_activities=len(truth.expected),
         activities=len(records.activities),
-        redelivered=sum(
-            len(same) - len({one.content for one in same}) for same in records.activities.values()
-        )
+        redelivered=sum(len(same) - len({one.content for one in same}) for same in records.activities.values())
         + sum(len(same) - 1 for same in records.dead_letters.values()),
         dead_letters=len(records.dead_letters),
         declined_payments=truth.declined,
     )
-

@@ -1,0 +1,346 @@
+"""The demo: the whole pipeline live, a terminal view of fraud being caught, and a report that ends with the verdict."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import orjson
+from kafka import KafkaConsumer, TopicPartition
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from fraudlab import system
+from fraudlab.settings import Settings
+from fraudlab.stack.setup_times import SetupTimes
+from fraudlab.stack.supervisor import Stack
+from fraudlab.verification.verify import Verification, verify
+
+LATEST = 8
+REFRESH_S = 0.5
+PLAIN_LINE_EVERY_S = 5
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one demo did, as `.fraudlab/demo-report.json` holds it. Latencies are in ms, from the payment's commit to the activity's record."""
+
+    counts: dict[str, int]
+    latency_ms: dict[str, int | None]
+    resident_mib: int
+    setup_s: dict[str, float]
+    first_activity_s: float | None
+    seconds: float
+    rate: float
+    generator: dict[str, Any]
+    verification: Verification
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report."""
+        return {
+            "counts": self.counts,
+            "latency_ms": self.latency_ms,
+            "resident_mib": self.resident_mib,
+            "setup_s": self.setup_s,
+            "first_activity_s": self.first_activity_s,
+            "seconds": self.seconds,
+            "rate": self.rate,
+            "generator": self.generator,
+            "verify": self.verification.as_dict(),
+        }
+
+
+@dataclass
+class View:
+    """What the terminal shows: numbers so far and the latest activities in words."""
+
+    settings: Settings
+    payments: int = 0
+    payments_per_s: float = 0.0
+    activities: int = 0
+    flagged: int = 0
+    refused: int = 0
+    latencies_ms: list[int] = field(default_factory=list)
+    latest: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=LATEST))
+    sentences: list[str] = field(default_factory=list)
+
+    def line(self) -> str:
+        """One line, for where there is no terminal."""
+        p50, p99 = percentile(self.latencies_ms, 50), percentile(self.latencies_ms, 99)
+        return (
+            f"{self.payments} payments ({self.payments_per_s:.0f}/s), {self.activities} activities, {self.flagged} accounts stopped, "
+            f"{self.refused} payments refused, commit to alert p50 {p50} ms, p99 {p99} ms"
+        )
+
+    def __rich__(self) -> RenderableType:
+        numbers = Table.grid(padding=(0, 3))
+        for _ in range(6):
+            numbers.add_column(justify="right")
+        p50, p99 = percentile(self.latencies_ms, 50), percentile(self.latencies_ms, 99)
+        numbers.add_row("payments/s", "payments", "activities", "accounts stopped", "payments refused", "commit to alert p50 / p99")
+        numbers.add_row(
+            f"[bold]{self.payments_per_s:.0f}[/bold]",
+            f"[bold]{self.payments}[/bold]",
+            f"[bold yellow]{self.activities}[/bold yellow]",
+            f"[bold red]{self.flagged}[/bold red]",
+            f"[bold red]{self.refused}[/bold red]",
+            f"[bold green]{p50} ms / {p99} ms[/bold green]",
+        )
+        sentences = Text("\n".join(self.sentences) or "Waiting for the first fraud …")
+        addresses = Text(f"Flink's web page: {self.settings.flink_url}   Ctrl-C ends the demo with a summary.", style="dim")
+        return Panel(Group(numbers, Text(), sentences, Text(), addresses), title="Fraud detection, live")
+
+
+def run(settings: Settings, console: Console, *, seconds: float | None, rate: float, users: int, seed: int | None) -> Outcome:
+    """Starts everything, lets the synthetic bank pay, shows what is caught, and verifies it.
+
+    Args:
+        settings: The settings of this lab environment.
+        console: Where to draw.
+        seconds: How long to let the bank pay; None until Ctrl-C.
+        rate: Payments per second.
+        users: How many users the bank has.
+        seed: The bank's seed; None for another one each time.
+    """
+    started = float(os.environ.get("FRAUDLAB_STARTED_S", time.time()))
+    began = time.monotonic()
+    system.up(settings, lambda line: console.print(f"  {line}", highlight=False, markup=False))
+    setup_s = SetupTimes(settings.home).read() | {"start": round(time.monotonic() - began, 1)}
+
+    watcher = Watcher(settings)
+    report = settings.home / "generator-report.json"
+    report.unlink(missing_ok=True)
+    generator = start_generator(settings, rate=rate, users=users, seed=seed, report=report)
+    try:
+        with _interruptible() as interrupted:
+            _watch(watcher, console, generator, seconds, interrupted)
+        resident_mib = sum(one.resident_mib for one in Stack(settings).status())
+    finally:
+        _end(generator)
+    console.print("The bank is closed; verifying what was found …")
+    verification = verify(settings, settle_s=60)
+    watcher.poll()
+    first = watcher.first_activity_at
+    outcome = Outcome(
+        counts=watcher.counts(),
+        latency_ms={
+            "p50": percentile(watcher.view.latencies_ms, 50),
+            "p99": percentile(watcher.view.latencies_ms, 99),
+            "max": max(watcher.view.latencies_ms, default=None),
+        },
+        resident_mib=resident_mib,
+        setup_s=setup_s,
+        first_activity_s=None if first is None else round(first - started, 1),
+        seconds=round(watcher.seconds, 1),
+        rate=rate,
+        generator=json.loads(report.read_text(encoding="utf-8")) if report.exists() else {},
+        verification=verification,
+    )
+    watcher.close()
+    path = settings.home / "demo-report.json"
+    path.write_text(json.dumps(outcome.as_dict(), indent=2) + "\n", encoding="utf-8")
+    return outcome
+
+
+def start_generator(
+    settings: Settings, *, rate: float, users: int, seed: int | None, report: Path, options: tuple[str, ...] = ()
+) -> subprocess.Popen[bytes]:
+    """Starts the synthetic bank as a process of its own, which writes its counts to `report` when it ends."""
+    seed = seed if seed is not None else int(time.time())
+    arguments = ["--rate", str(rate), "--users", str(users), "--seed", str(seed), "--report", str(report), "--quiet"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "data_generator", *arguments, "--late", "0.02", *options],
+        env=os.environ | system.generator_environment(settings),
+        start_new_session=True,
+    )
+
+
+def _watch(
+    watcher: "Watcher", console: Console, generator: "subprocess.Popen[bytes]", seconds: float | None, interrupted: list[bool]
+) -> None:
+    deadline = None if seconds is None else time.monotonic() + seconds
+    live = Live(watcher.view, console=console, refresh_per_second=4) if console.is_terminal else contextlib.nullcontext()
+    next_line = time.monotonic() + PLAIN_LINE_EVERY_S
+    with live:
+        while not interrupted and (deadline is None or time.monotonic() < deadline):
+            if generator.poll() is not None:
+                raise RuntimeError(f"The data generator ended with status {generator.returncode}: see its message above.")
+            watcher.poll()
+            if not console.is_terminal and time.monotonic() >= next_line:
+                console.print(watcher.view.line(), highlight=False)
+                for sentence in watcher.view.sentences[:1]:
+                    console.print(f"  {sentence}", highlight=False, markup=False)
+                next_line += PLAIN_LINE_EVERY_S
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[list[bool]]:
+    """A list that Ctrl-C puts something into, instead of raising in the middle of a step."""
+    interrupted: list[bool] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, lambda *_: interrupted.append(True))
+    try:
+        yield interrupted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+class Watcher:
+    """Looks at every stage from outside: Kafka's offsets, the records of `suspicious_activities`, MySQL's tables."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._names = settings.names
+        self.view = View(settings)
+        self.first_activity_at: float | None = None
+        self._activities: set[str] = set()
+        self._began = time.monotonic()
+        self._consumer = KafkaConsumer(bootstrap_servers=settings.bootstrap_servers, enable_auto_commit=False)
+        self._partitions = {topic: [TopicPartition(topic, n) for n in range(settings.partitions)] for topic in self._names.topics}
+        mine = self._partitions[self._names.suspicious_activities]
+        self._consumer.assign(mine)
+        for partition, end in self._consumer.end_offsets(mine).items():
+            self._consumer.seek(partition, end)
+        self._database = system.connect(settings, "operator", database=self._names.database, autocommit=True)
+        self._start = {topic: self._end_offset(topic) for topic in self._names.topics}
+        self._start_tables = self._table_counts()
+        self._last_payments, self._last_poll = 0, time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the watcher began."""
+        return time.monotonic() - self._began
+
+    def poll(self) -> None:
+        """Takes in what has happened for half a second, and updates the view."""
+        deadline = time.monotonic() + REFRESH_S
+        while (rest := deadline - time.monotonic()) > 0:
+            for records in self._consumer.poll(timeout_ms=int(rest * 1000)).values():
+                for record in records:
+                    self._take(record)
+        view = self.view
+        view.payments = self._end_offset(self._names.transactions) - self._start[self._names.transactions]
+        now = time.monotonic()
+        view.payments_per_s = (view.payments - self._last_payments) / (now - self._last_poll)
+        self._last_payments, self._last_poll = view.payments, now
+        view.activities = len(self._activities)
+        tables = self._table_counts()
+        view.flagged = tables["accounts_stopped"] - self._start_tables["accounts_stopped"]
+        view.refused = tables["payments_refused"] - self._start_tables["payments_refused"]
+        view.sentences = [self._sentence(activity) for activity in reversed(view.latest)]
+
+    def counts(self) -> dict[str, int]:
+        """How many there were at every stage since the watcher began."""
+        records = {f"{topic}_records": self._end_offset(topic) - self._start[topic] for topic in self._names.topics}
+        tables = self._table_counts()
+        return {
+            "activities": len(self._activities),
+            **records,
+            **{name: tables[name] - self._start_tables[name] for name in tables},
+        }
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._consumer.close()
+        self._database.close()
+
+    def _take(self, record: Any) -> None:
+        activity = orjson.loads(record.value)
+        if activity["activity_id"] in self._activities:
+            return
+        if self.first_activity_at is None:
+            self.first_activity_at = time.time()
+        self._activities.add(activity["activity_id"])
+        # The topic carries the broker's time of arrival: this is commit in MySQL to record in Kafka.
+        known_at_ms = round(datetime.fromisoformat(activity["created_at"]).timestamp() * 1000)
+        self.view.latencies_ms.append(record.timestamp - known_at_ms)
+        self.view.latest.append(activity)
+
+    def _end_offset(self, topic: str) -> int:
+        return sum(self._consumer.end_offsets(self._partitions[topic]).values())
+
+    def _table_counts(self) -> dict[str, int]:
+        queries = {
+            "payments": "SELECT COUNT(*) FROM transactions",
+            "accounts_stopped": "SELECT COUNT(*) FROM flag_changes WHERE suspicious_activities",
+            "payments_refused": "SELECT COUNT(*) FROM declined_transactions",
+        }
+        return {name: int(self._ask(query)[0]) for name, query in queries.items()}
+
+    def _sentence(self, activity: dict[str, Any]) -> str:
+        ids = activity["transaction_ids"]
+        first, last = self._ask(
+            f"SELECT MIN(transaction_time), MAX(transaction_time) FROM transactions WHERE transaction_id IN ({', '.join(['%s'] * len(ids))})",  # noqa: S608
+            ids,
+        )
+        stopped, refused = self._ask(
+            "SELECT (SELECT suspicious_activities FROM user_profile WHERE user_id = %s),"
+            " (SELECT COUNT(*) FROM declined_transactions WHERE user_id = %s AND declined_at >= %s)",
+            [activity["user_id"], activity["user_id"], datetime.fromisoformat(activity["created_at"]).replace(tzinfo=None)],
+        )
+        *others, final = activity["countries"]
+        amount = f"{Decimal(activity['total_amount_eur']):,.0f} EUR"
+        sentence = f"user {activity['user_id']} paid in {', '.join(others)} and {final} within {in_words(last - first)}, {amount}"
+        if stopped:
+            sentence += ": account stopped"
+        if refused:
+            sentence += f", next {'payment' if refused == 1 else f'{refused} payments'} refused"
+        return sentence
+
+    def _ask(self, query: str, values: list[Any] | None = None) -> tuple[Any, ...]:
+        with self._database.cursor() as cursor:
+            cursor.execute(query, values or ())
+            row: tuple[Any, ...] = cursor.fetchone()
+            return row
+
+
+def in_words(duration: timedelta) -> str:
+    """A duration of at most an hour as a person says it: `42 seconds`, `12 minutes`."""
+    seconds = round(duration.total_seconds())
+    if seconds < 120:
+        return f"{seconds} second{'' if seconds == 1 else 's'}"
+    return f"{seconds // 60} minutes"
+
+
+def percentile(values: list[int], percent: int) -> int | None:
+    """The nearest-rank percentile; None of nothing."""
+    if not values:
+        return None
+    rank = -(-len(values) * percent // 100)
+    return sorted(values)[max(rank, 1) - 1]
+
+
+def render(outcome: Outcome, console: Console, path: Path) -> None:
+    """Prints the summary."""
+    table = Table(title="The demo in numbers", show_header=False)
+    for name, count in outcome.counts.items():
+        table.add_row(name.replace("_", " "), f"{count:,}")
+    table.add_row("commit to alert", ", ".join(f"{name} {value} ms" for name, value in outcome.latency_ms.items()))
+    table.add_row("first activity after", f"{outcome.first_activity_s} s")
+    table.add_row("resident memory", f"{outcome.resident_mib:,} MiB")
+    console.print(table)
+    console.print(f"The report is in {path}", highlight=False)

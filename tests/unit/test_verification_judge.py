@@ -1,0 +1,194 @@
+"""The judge's comparison, without MySQL and Kafka."""
+
+import dataclasses
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from fraudlab.pipeline.contracts import Names
+from fraudlab.verification.judge import TOO_LATE, Findings, compare
+from fraudlab.verification.records import Records, binlog_position, epoch_ms, parse_activity
+from fraudlab.verification.truth import Accepted, Expected, Payment, Truth
+
+NAMES = Names()
+HOUR_MS = 3_600_000
+NOON_MS = epoch_ms("2026-01-05T12:00:00Z")
+PAYMENTS = {
+    1: Payment(7, NOON_MS - 60_000, "DE", 60_000, None),
+    2: Payment(7, NOON_MS, "FR", 50_050, None),
+}
+TRUTH = Truth(
+    payments={1: 7, 2: 7},
+    faulty={},
+    expected={2: Expected(2, 7, NOON_MS + 5, (1, 2))},
+    claimed=PAYMENTS,
+    wrong_flags={},
+    accepted_while_stopped=(),
+    declined_without_stop={},
+    labels={},
+    declined=0,
+)
+ACTIVITY: dict[str, Any] = {
+    "activity_id": "activity-2",
+    "user_id": 7,
+    "transaction_id": 2,
+    "window_start": "2026-01-05T11:00:00.000Z",
+    "window_end": "2026-01-05T12:00:00.000Z",
+    "total_amount_eur": "1100.50",
+    "transaction_count": 2,
+    "countries": ["DE", "FR"],
+    "transaction_ids": [1, 2],
+    "created_at": "2026-01-05T12:00:00.005Z",
+    "detected_at": "2026-01-05T12:00:00.030Z",
+}
+
+
+def payment_envelope(transaction_id: int, pos: int, op: str = "c") -> dict[str, Any]:
+    after = {"transaction_id": transaction_id, "user_id": 7}
+    return {"op": op, "after": after, "source": {"file": "binlog.000002", "pos": pos, "row": 0}}
+
+
+def flag_envelope(pos: int, *, was: int, is_now: int) -> dict[str, Any]:
+    before, after = ({"user_id": 7, "suspicious_activities": flag} for flag in (was, is_now))
+    return {"op": "u", "before": before, "after": after, "source": {"file": "binlog.000002", "pos": pos, "row": 0}}
+
+
+def records_of(*activities: dict[str, Any], letters: tuple[dict[str, Any], ...] = ()) -> Records:
+    records = Records()
+    for transaction_id in TRUTH.payments:
+        add(records, NAMES.transactions, payment_envelope(transaction_id, 100 * transaction_id))
+        add(records, NAMES.transaction_mid, {"transaction_id": transaction_id})
+    for activity in activities:
+        add(records, NAMES.suspicious_activities, activity)
+    for letter in letters:
+        add(records, NAMES.dead_letters, letter)
+    return records
+
+
+def add(records: Records, topic: str, record: dict[str, Any]) -> None:
+    records.add(NAMES, topic, f"{topic}-0-0", json.dumps(record).encode())
+
+
+def compared(records: Records, truth: Truth = TRUTH) -> Findings:
+    return compare(truth, records, HOUR_MS, 2, Decimal("1000.00"))
+
+
+def kinds(findings: Findings) -> dict[str, list[str]]:
+    lists = {field.name: [one.id for one in getattr(findings, field.name)] for field in dataclasses.fields(findings)}
+    return {kind: ids for kind, ids in lists.items() if ids}
+
+
+def test_what_agrees_gives_no_findings() -> None:
+    assert compared(records_of(ACTIVITY)) == Findings()
+
+
+def test_an_activity_that_is_not_there_is_missing() -> None:
+    findings = compared(records_of())
+    assert kinds(findings) == {"missing": ["activity-2"]}
+    assert findings.missing[0].user_id == 7
+
+
+def test_the_same_record_again_is_no_duplicate_but_other_content_is() -> None:
+    again = ACTIVITY | {"detected_at": "2026-01-05T12:00:09.000Z"}
+    assert kinds(compared(records_of(ACTIVITY, again))) == {}
+    other = ACTIVITY | {"user_email": "someone@example.com"}
+    assert kinds(compared(records_of(ACTIVITY, other))) == {"duplicate": ["activity-2"]}
+
+
+def test_an_activity_that_must_not_be_is_extra_even_where_it_meets_the_rule() -> None:
+    truth = dataclasses.replace(TRUTH, expected={})
+    assert kinds(compared(records_of(ACTIVITY), truth)) == {"extra": ["activity-2"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"total_amount_eur": "1100.51"}, "total_amount_eur is 1100.51, not 1100.50"),
+        ({"countries": ["FR", "DE"]}, "countries are FR,DE, not DE,FR"),
+        ({"transaction_count": 3}, "transaction_count is 3, not 2"),
+        ({"window_end": "2026-01-05T12:00:00.001Z"}, "window_end is not its payment's transaction_time"),
+        ({"window_start": "2026-01-05T10:59:59.999Z"}, "window_start is not a window's length before window_end"),
+        ({"user_id": 8}, "payment 1 is of user 7"),
+        ({"transaction_ids": [2, 2]}, "a payment twice in transaction_ids"),
+        ({"transaction_ids": [1, 9]}, "there is no payment 9"),
+        ({"transaction_id": 1}, "it is that of payment 1"),
+        ({"created_at": "2026-01-05T12:00:00.004Z"}, "created_at is -1 ms from that of the payment that made it known"),
+    ],
+)
+def test_each_claim_of_an_activity_is_checked(change: dict[str, Any], problem: str) -> None:
+    findings = compared(records_of(ACTIVITY | change))
+    assert kinds(findings) == {"wrong": ["activity-2"]}
+    assert problem in findings.wrong[0].problem
+
+
+def test_a_payment_at_the_very_start_of_the_window_is_not_in_it() -> None:
+    start = PAYMENTS[1]._replace(event_ms=NOON_MS - HOUR_MS)
+    findings = compared(records_of(ACTIVITY), dataclasses.replace(TRUTH, claimed=PAYMENTS | {1: start}))
+    assert "payment 1 is not in its window" in findings.wrong[0].problem
+
+
+def test_a_record_that_is_no_activity_is_wrong() -> None:
+    findings = compared(records_of(ACTIVITY, {"activity_id": "activity-2"}))
+    assert kinds(findings) == {"wrong": ["suspicious_activities-0-0"]}
+
+
+def test_dead_letters_are_those_of_the_payments_that_do_not_count() -> None:
+    late = Payment(7, NOON_MS, "DE", 1_000, "too late")
+    truth = dataclasses.replace(TRUTH, payments=TRUTH.payments | {3: 7}, faulty={3: late})
+    letter = {"dead_letter_id": "transaction-3", "reason": TOO_LATE}
+    for letters, expected in [
+        ((), {"missing_dead_letters": ["transaction-3"]}),
+        ((letter, letter), {}),
+        ((letter, letter | {"dead_letter_id": "transaction-1"}), {"extra_dead_letters": ["transaction-1"]}),
+        ((letter | {"reason": "amount"},), {"wrong": ["transaction-3"]}),
+        ((letter, letter | {"dead_letter_id": "transactions-0-12"}), {}),
+    ]:
+        records = records_of(ACTIVITY, letters=letters)
+        add(records, NAMES.transactions, payment_envelope(3, 300))
+        add(records, NAMES.transaction_mid, {"transaction_id": 3})
+        assert kinds(compared(records, truth)) == expected
+
+
+def test_a_payment_that_did_not_reach_a_topic_is_lost() -> None:
+    records = records_of(ACTIVITY)
+    records.joined.remove(1)
+    assert [(one.id, one.problem) for one in compared(records).lost_payments] == [("1", "not in transaction_mid")]
+
+
+@pytest.mark.parametrize(
+    ("flag_changes", "is_a_finding"),
+    [
+        ([], True),  # nothing but the clock to go by
+        ([flag_envelope(150, was=0, is_now=1)], True),
+        ([flag_envelope(250, was=0, is_now=1)], False),
+        ([flag_envelope(150, was=0, is_now=1), flag_envelope(180, was=1, is_now=0)], False),
+    ],
+)
+def test_the_binlog_decides_whether_a_payment_was_accepted_while_stopped(
+    flag_changes: list[dict[str, Any]], is_a_finding: bool
+) -> None:
+    records = records_of(ACTIVITY)
+    for change in flag_changes:
+        add(records, NAMES.user_profile, change)
+    truth = dataclasses.replace(TRUTH, accepted_while_stopped=(Accepted(2, 7, "12:00:00.001", "12:00:00.000"),))
+    assert kinds(compared(records, truth)) == ({"accepted_while_stopped": ["2"]} if is_a_finding else {})
+
+
+def test_a_binlog_file_of_more_digits_comes_later() -> None:
+    def in_file(file: str, op: str = "c") -> Any:
+        return binlog_position({"op": op, "source": {"file": file, "pos": 4, "row": 0}})
+
+    assert in_file("binlog.999999") < in_file("binlog.1000000")
+    assert in_file("binlog.000001", op="r") is None
+
+
+def test_an_amount_that_is_a_json_number_is_read_without_loss() -> None:
+    value = json.dumps(ACTIVITY).replace('"1100.50"', "1100.50").encode()
+    assert parse_activity(value).total_eur == Decimal("1100.50")
+
+
+def test_a_time_without_a_zone_is_refused() -> None:
+    with pytest.raises(ValueError, match="without a zone"):
+        epoch_ms("2026-01-05T12:00:00")
