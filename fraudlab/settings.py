@@ -37,6 +37,7 @@ class Settings(BaseSettings):
     min_countries: int = Field(2, ge=1)
     threshold_eur: Decimal = Field(Decimal("1000.00"), gt=0, decimal_places=2)
     allowed_lateness_s: int = Field(1800, ge=0)
+    max_age_s: int = Field(30 * 86_400, ge=1, description="how long after it happened the bank may store a payment")
     profile_patience_s: int = Field(600, ge=1, description="how long a payment waits for a profile that comes after it")
 
     @property
@@ -62,4 +63,5 @@ class Settings(BaseSettings):
             min_countries=self.min_countries,
             threshold_eur_cents=int(self.threshold_eur * 100),
             allowed_lateness_ms=self.allowed_lateness_s * 1000,
+            max_age_ms=self.max_age_s * 1000,
         )

@@ -63,7 +63,7 @@ def jobs(settings: Settings) -> dict[str, str]:
 
 def services(settings: Settings) -> list[Program]:
     """The consumers, as programs for the supervisor."""
-    environment = {key: value for key, value in os.environ.items() if key.startswith("FRAUDLAB_")}
+    environment = {f"FRAUDLAB_{name.upper()}": str(value) for name, value in settings.model_dump().items()}
     return [
         Program(
             name=settings.names.group("flagger"),

@@ -10,9 +10,6 @@ import pycountry
 EUR_RATE_SCALE = 10**8
 """`eur_rates()` gives EUR per unit of a currency times this, as an integer."""
 
-MAX_AMOUNT_HUNDREDTHS = 10**12 - 1
-"""The largest amount that `transactions.amount`, a DECIMAL(12,2), can hold, in hundredths of its currency."""
-
 FUTURE_TOLERANCE_MS = 60_000
 """How far a payment's event time may lie after the moment the database took it, before it counts as malformed."""
 

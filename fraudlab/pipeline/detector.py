@@ -16,12 +16,16 @@ from pyflink.table import StreamTableEnvironment
 from fraudlab.pipeline.cdc import RECORD
 from fraudlab.pipeline.contracts import Names
 from fraudlab.pipeline.flink import FlinkCluster, kafka_values
-from fraudlab.pipeline.rule import Arrival, Rule, SuspiciousHour, expires_at_ms, judge, without_payments
+from fraudlab.pipeline.rule import Arrival, Rule, SuspiciousHour, forget_payments, has_payments, judge, quiet_since_ms
 from fraudlab.pipeline.transaction import MalformedRecordError, iso, parse
 from fraudlab.pipeline.statements import statements
 
 JOB = "fraud-detector"
 MAX_PAYLOAD = 65_536
+PROFILE_FIELDS = ("user_first_name", "user_last_name", "user_email", "user_phone_number")
+
+CLOCK_SKEW_MS = 86_400_000
+"""How far apart, on the bank's clock, two partitions of a topic may be read at the same moment."""
 
 
 class FraudDetector(KeyedProcessFunction):
@@ -34,57 +38,74 @@ class FraudDetector(KeyedProcessFunction):
     def __init__(self, rule: Rule, names: Names) -> None:
         self._rule = rule
         self._names = names
-        self._clock_ms = 0
+        self._bank_clock_ms = 0
 
     def open(self, runtime_context: RuntimeContext) -> None:
+        """Gets the state: a user's history as the rule packs it, and activities that wait for the user's profile."""
         self._history = runtime_context.get_state(ValueStateDescriptor("history", Types.PICKLED_BYTE_ARRAY()))
+        self._waiting = runtime_context.get_state(ValueStateDescriptor("waiting", Types.PICKLED_BYTE_ARRAY()))
 
     def process_element(self, value: str, ctx: KeyedProcessFunction.Context) -> Iterator[Row]:
+        """Shows one payment to the rule."""
         partition, offset, text = value.split(":", 2)
         try:
-            payment, record = parse(text)
+            payment, created_ms, record = parse(text, self._rule.max_age_ms)
         except MalformedRecordError as error:
             yield self._dead_letter(str(error), error.transaction_id, partition, offset, text)
             return
-        self._clock_ms = max(self._clock_ms, payment.time_ms)
+        if created_ms > self._bank_clock_ms:
+            self._bank_clock_ms = created_ms
         history = self._history.value() or b""
-        verdict = judge(self._rule, history, payment, raisable=record["user_suspicious_activity"] is not None)
+        verdict = judge(self._rule, history, payment)
         if verdict.history is not history:
             self._history.update(verdict.history)
-            if len(history) <= len(without_payments(history)):
+            if not has_payments(history):
                 self._wake_up(ctx)
         if verdict.arrival is Arrival.TOO_LATE:
             yield self._dead_letter("later than the allowed lateness", payment.transaction_id, partition, offset, text)
-        for hour in verdict.hours:
-            yield self._activity(hour, record)
+        elif verdict.hours or verdict.arrival is Arrival.DUPLICATE:
+            yield from self._raise([self._activity(hour, record) for hour in verdict.hours], record)
 
     def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[Row]:
-        """Drops the payments of a user who has been quiet for so long that they cannot matter any more.
+        """Forgets the payments of a user who has been quiet for so long that none still to come can reach back to them.
 
-        Whether they can is asked of event time: the timer, in processing time, only wakes up to look. A watermark would do
-        the same until one record with a wrong time, or a stream replayed after a long stop, moved it too far.
+        How long is asked of the bank's clock, `created_at`; the timer, in processing time, only wakes up to look. An event-time
+        timer would trust the watermark, which one wrong time, or a fast replay after a long stop, moves too far.
         """
         history = self._history.value()
-        if self._clock_ms >= expires_at_ms(self._rule, history):
-            self._history.update(without_payments(history))
+        if self._bank_clock_ms > quiet_since_ms(history) + self._rule.quiet_ms + CLOCK_SKEW_MS:
+            self._history.update(forget_payments(history))
         else:
             self._wake_up(ctx)
         yield from ()
 
     def _wake_up(self, ctx: KeyedProcessFunction.Context) -> None:
         timers = ctx.timer_service()
-        timers.register_processing_time_timer(timers.current_processing_time() + self._rule.retention_ms)
+        timers.register_processing_time_timer(timers.current_processing_time() + self._rule.quiet_ms + CLOCK_SKEW_MS)
 
-    def _activity(self, hour: SuspiciousHour, record: dict[str, Any]) -> Row:
-        """The record of `suspicious_activities` for one hour; `record` is the transaction that made it known."""
-        key = str(record["user_id"])
-        activity = {
+    def _raise(self, activities: list[dict[str, Any]], record: dict[str, Any]) -> Iterator[Row]:
+        """Raises activities, and those that waited; while the profile is unknown they wait for it.
+
+        When the profile comes, the join sends the user's payments once more: as duplicates, now with the profile.
+        """
+        waiting = self._waiting.value() or []
+        activities = waiting + activities
+        if record.get("user_suspicious_activity") is None:
+            if len(activities) > len(waiting):
+                self._waiting.update(activities)
+            return
+        if waiting:
+            self._waiting.clear()
+        profile = {field: record.get(field) for field in PROFILE_FIELDS}
+        for activity in activities:
+            activity |= profile | {"detected_at": iso(time.time_ns() // 1_000_000)}
+            yield Row(self._names.suspicious_activities, str(activity["user_id"]), orjson.dumps(activity).decode())
+
+    def _activity(self, hour: SuspiciousHour, record: dict[str, Any]) -> dict[str, Any]:
+        """One hour as an activity; `record` is the transaction that made it known. The user's profile is still to be added."""
+        return {
             "activity_id": f"activity-{hour.transaction_id}",
             "user_id": record["user_id"],
-            "user_first_name": record["user_first_name"],
-            "user_last_name": record["user_last_name"],
-            "user_email": record["user_email"],
-            "user_phone_number": record["user_phone_number"],
             "user_suspicious_activity": True,
             "rule": f"{self._rule.min_countries}-countries-in-{self._rule.window_ms // 1000}-s",
             "window_start": iso(hour.start_ms),
@@ -92,12 +113,10 @@ class FraudDetector(KeyedProcessFunction):
             "total_amount_eur": f"{hour.total_eur_cents // 100}.{hour.total_eur_cents % 100:02}",
             "transaction_count": len(hour.transaction_ids),
             "countries": [country.decode() for country in hour.countries],
-            "transaction_ids": hour.transaction_ids,
+            "transaction_ids": list(hour.transaction_ids),
             "transaction_id": hour.transaction_id,
             "created_at": record["created_at"],
-            "detected_at": iso(time.time_ns() // 1_000_000),
         }
-        return Row(self._names.suspicious_activities, key, orjson.dumps(activity).decode())
 
     def _dead_letter(self, reason: str, transaction_id: int | None, partition: str, offset: str, text: str) -> Row:
         topic = self._names.transaction_mid

@@ -1,7 +1,6 @@
 """The rule that decides what is suspicious: a pure function of a user's history and one more payment."""
 
 import struct
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
@@ -13,18 +12,25 @@ class Rule:
 
     For every payment the rule looks at the user's payments in `(t - window_ms, t]`, where `t` is its event time. They are
     suspicious when they come from at least `min_countries` countries and total at least `threshold_eur_cents`.
-    A payment is too late when the user already has one more than `allowed_lateness_ms` after it.
+    A payment is too late when the user already has one more than `allowed_lateness_ms` after it, or when the bank stored it more
+    than `max_age_ms` after it happened.
     """
 
     window_ms: int = 3_600_000
     min_countries: int = 2
     threshold_eur_cents: int = 100_000
     allowed_lateness_ms: int = 1_800_000
+    max_age_ms: int = 30 * 86_400_000
 
     @property
     def retention_ms(self) -> int:
         """How long before the user's latest payment an earlier one can still matter."""
         return self.window_ms + self.allowed_lateness_ms
+
+    @property
+    def quiet_ms(self) -> int:
+        """How long after a user's latest payment, on the bank's clock, none that is still to come can reach back to it."""
+        return self.max_age_ms + self.window_ms
 
 
 class Payment(NamedTuple):
@@ -63,102 +69,113 @@ class Verdict(NamedTuple):
     hours: tuple[SuspiciousHour, ...]
 
 
-# A history is a header (event time of the user's latest payment, highest transaction id seen) and the retained payments,
-# each with whether its hour was raised, sorted by event time and id. Packed, because one value crosses to Flink's state a payment.
-_HEADER = struct.Struct("<qq")
+# A history is a header (event time of the user's latest payment, highest transaction id seen, highest id forgotten) and the retained
+# payments, each with whether its hour was raised, sorted by event time and id. Packed: one value a payment crosses to Flink's state.
+_HEADER = struct.Struct("<qqq")
 _ENTRY = struct.Struct("<qqq2s?")
+_TIME = struct.Struct("<q")
+_COUNTRY_OFFSET = 24
 _Entry = tuple[int, int, int, bytes, bool]
 
 
-def judge(rule: Rule, history: bytes, payment: Payment, *, raisable: bool = True) -> Verdict:
+def judge(rule: Rule, history: bytes, payment: Payment) -> Verdict:
     """Shows one payment to the rule.
 
     Args:
         rule: The rule.
         history: What `judge` returned for the user's previous payment; `b""` for the first.
         payment: The payment, in the order in which the bank took the user's payments, which need not be that of event time.
-        raisable: Whether an activity can be raised now. While the user's profile is unknown it cannot: the payment counts, and
-            its hour is raised when the same payment is shown again with `raisable` set.
 
     Returns:
-        The new history and the hours to raise. Over any sequence of calls each payment's hour is raised at most once, and exactly
-        once as soon as it meets the rule. A duplicate and a payment that is too late leave the retained payments as they are.
-    """
-    entries: list[_Entry] = list(_ENTRY.iter_unpack(memoryview(history)[_HEADER.size :])) if history else []
-    latest_ms, latest_id = _HEADER.unpack_from(history) if history else (payment.time_ms, payment.transaction_id - 1)
-    time_ms, transaction_id = payment.time_ms, payment.transaction_id
+        The new history and the hours to raise. Over any sequence of calls each payment's hour is raised exactly once, as soon as it
+        meets the rule. A duplicate and a payment that is too late change nothing but the highest id seen.
 
+        A payment that is too late *and* has a lower id than one seen before cannot be told from a duplicate and counts as one: the
+        bank would have to commit two payments of one user at the same moment in the other order, one of them long past.
+    """
+    time_ms, transaction_id = payment.time_ms, payment.transaction_id
+    latest_ms, latest_id, forgotten_id = _HEADER.unpack_from(history) if history else (time_ms, transaction_id - 1, 0)
+    too_late = time_ms < latest_ms - rule.allowed_lateness_ms
     if transaction_id <= latest_id:
-        known = next((entry for entry in entries if entry[1] == transaction_id), None)
-        if known is None and (time_ms < latest_ms - rule.allowed_lateness_ms):
+        if too_late or transaction_id <= forgotten_id or any(entry[1] == transaction_id for entry in _unpack(history)):
             return Verdict(history, Arrival.DUPLICATE, ())
-        if known is not None:
-            if known[4] or not raisable:
-                return Verdict(history, Arrival.DUPLICATE, ())
-            hours, entries = _raise(rule, entries, known[0], known[0], only=transaction_id)
-            return Verdict(_pack(latest_ms, latest_id, entries) if hours else history, Arrival.DUPLICATE, hours)
-    elif time_ms < latest_ms - rule.allowed_lateness_ms:
-        return Verdict(_HEADER.pack(latest_ms, transaction_id) + history[_HEADER.size :], Arrival.TOO_LATE, ())
+    elif too_late:
+        header = _HEADER.pack(latest_ms, transaction_id, forgotten_id)
+        return Verdict(header + history[_HEADER.size :], Arrival.TOO_LATE, ())
 
     latest_ms, latest_id = max(latest_ms, time_ms), max(latest_id, transaction_id)
-    horizon_ms = latest_ms - rule.retention_ms
-    expired = 0
-    while expired < len(entries) and entries[expired][0] <= horizon_ms:
-        expired += 1
-    entry: _Entry = (*payment, False)
-    in_order = len(entries) == expired or (time_ms, transaction_id) > entries[-1][:2]
-    if in_order and not _could_meet(rule, entries[expired:], entry):
-        kept = history[_HEADER.size + expired * _ENTRY.size :]
-        return Verdict(_HEADER.pack(latest_ms, latest_id) + kept + _ENTRY.pack(*entry), Arrival.COUNTED, ())
-
-    entries = entries[expired:]
-    entries.append(entry)
+    header = _HEADER.pack(latest_ms, latest_id, forgotten_id)
+    first = _first_retained(history, latest_ms - rule.retention_ms)
+    entry: _Entry = (time_ms, transaction_id, payment.amount_eur_cents, payment.country, False)
+    if _comes_last(history, first, time_ms) and not _meets(rule, history, first, payment):
+        return Verdict(header + history[first:] + _ENTRY.pack(*entry), Arrival.COUNTED, ())
+    entries = [*_unpack(history, first), entry]
     entries.sort(key=lambda item: item[:2])
-    hours: tuple[SuspiciousHour, ...] = ()
-    if raisable:
-        hours, entries = _raise(rule, entries, time_ms, time_ms + rule.window_ms - 1)
-    return Verdict(_pack(latest_ms, latest_id, entries), Arrival.COUNTED, hours)
+    hours = _raise(rule, entries, time_ms, time_ms + rule.window_ms)
+    return Verdict(header + b"".join(_ENTRY.pack(*one) for one in entries), Arrival.COUNTED, hours)
 
 
-def _could_meet(rule: Rule, entries: list[_Entry], entry: _Entry) -> bool:
-    return len({item[3] for item in entries} | {entry[3]}) >= rule.min_countries
+def _first_retained(history: bytes, horizon_ms: int) -> int:
+    """Where in the history the payments after `horizon_ms` begin."""
+    first = _HEADER.size
+    while first < len(history) and _TIME.unpack_from(history, first)[0] <= horizon_ms:
+        first += _ENTRY.size
+    return first
 
 
-def _raise(
-    rule: Rule, entries: list[_Entry], from_ms: int, to_ms: int, only: int | None = None
-) -> tuple[tuple[SuspiciousHour, ...], list[_Entry]]:
+def _comes_last(history: bytes, first: int, time_ms: int) -> bool:
+    return len(history) <= first or time_ms > _TIME.unpack_from(history, len(history) - _ENTRY.size)[0]
+
+
+def _meets(rule: Rule, history: bytes, first: int, payment: Payment) -> bool:
+    """Whether the hour of a payment that comes last meets the rule. Nearly all are at home: those are told from bytes alone."""
+    country = payment.country
+    retained = max(0, (len(history) - first) // _ENTRY.size)
+    letters = history[first + _COUNTRY_OFFSET :: _ENTRY.size], history[first + _COUNTRY_OFFSET + 1 :: _ENTRY.size]
+    if rule.min_countries > 1 and letters[0].count(country[0]) == retained == letters[1].count(country[1]):
+        return False
+    start_ms = payment.time_ms - rule.window_ms
+    total, countries = payment.amount_eur_cents, {country}
+    for time_ms, _, cents, paid_in, _ in _unpack(history, first):
+        if time_ms > start_ms:
+            total += cents
+            countries.add(paid_in)
+    return total >= rule.threshold_eur_cents and len(countries) >= rule.min_countries
+
+
+def _raise(rule: Rule, entries: list[_Entry], from_ms: int, until_ms: int) -> tuple[SuspiciousHour, ...]:
+    """The hours ending in `[from_ms, until_ms)` that meet the rule and were not raised; marks them in `entries` as raised."""
     hours: list[SuspiciousHour] = []
     for index, (end_ms, transaction_id, cents, country, raised) in enumerate(entries):
-        if raised or not from_ms <= end_ms <= to_ms or only not in (None, transaction_id):
+        if raised or not from_ms <= end_ms < until_ms:
             continue
-        window = [item for item in entries if end_ms - rule.window_ms < item[0] <= end_ms]
-        countries = {item[3] for item in window}
+        start_ms = end_ms - rule.window_ms
+        window = [item for item in entries if start_ms < item[0] <= end_ms]
+        countries = tuple(sorted({item[3] for item in window}))
         total = sum(item[2] for item in window)
         if len(countries) >= rule.min_countries and total >= rule.threshold_eur_cents:
-            hours.append(
-                SuspiciousHour(
-                    transaction_id,
-                    end_ms - rule.window_ms,
-                    end_ms,
-                    total,
-                    tuple(sorted(countries)),
-                    tuple(item[1] for item in window),
-                )
-            )
+            ids = tuple(item[1] for item in window)
+            hours.append(SuspiciousHour(transaction_id, start_ms, end_ms, total, countries, ids))
             entries[index] = (end_ms, transaction_id, cents, country, True)
-    return tuple(hours), entries
+    return tuple(hours)
 
 
-def _pack(latest_ms: int, latest_id: int, entries: Iterable[_Entry]) -> bytes:
-    return _HEADER.pack(latest_ms, latest_id) + b"".join(_ENTRY.pack(*entry) for entry in entries)
+def _unpack(history: bytes, first: int = _HEADER.size) -> list[_Entry]:
+    return list(_ENTRY.iter_unpack(memoryview(history)[first:]))
 
 
-def expires_at_ms(rule: Rule, history: bytes) -> int:
-    """Event time, in ms, from which on none of the history's payments can matter to a payment that is not too late."""
+def quiet_since_ms(history: bytes) -> int:
+    """Event time of the user's latest payment."""
     latest_ms: int = _HEADER.unpack_from(history)[0]
-    return latest_ms + rule.retention_ms
+    return latest_ms
 
 
-def without_payments(history: bytes) -> bytes:
-    """The history with its payments dropped: 16 bytes a user, which still tell late payments and duplicates from new ones."""
-    return history[: _HEADER.size]
+def has_payments(history: bytes) -> bool:
+    """Whether the history retains payments."""
+    return len(history) > _HEADER.size
+
+
+def forget_payments(history: bytes) -> bytes:
+    """The history without its payments: 24 bytes a user, which still tell late payments and duplicates from new ones."""
+    latest_ms, latest_id, _ = _HEADER.unpack_from(history)
+    return _HEADER.pack(latest_ms, latest_id, latest_id)

@@ -1,19 +1,20 @@
 """A record of `transaction_mid`: reading it, and telling a malformed one by its reason."""
 
+import re
 import time
 from datetime import datetime, timedelta, timezone
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import orjson
 
-from fraudlab.pipeline.contracts import EUR_RATE_SCALE, FUTURE_TOLERANCE_MS, MAX_AMOUNT_HUNDREDTHS, countries, eur_rates
+from fraudlab.pipeline.contracts import EUR_RATE_SCALE, FUTURE_TOLERANCE_MS, countries, eur_rates
 from fraudlab.pipeline.rule import Payment
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MILLISECOND = timedelta(milliseconds=1)
 _RATES = eur_rates()
 _COUNTRIES = {code: code.encode() for code in countries()}
+_AMOUNT = re.compile(r"([0-9]{1,10})\.([0-9]{2})")
 
 
 class MalformedRecordError(ValueError):
@@ -24,14 +25,15 @@ class MalformedRecordError(ValueError):
         self.transaction_id = transaction_id
 
 
-def parse(value: str) -> tuple[Payment, dict[str, Any]]:
+def parse(value: str, max_age_ms: int) -> tuple[Payment, int, dict[str, Any]]:
     """Reads one record of `transaction_mid`.
 
     Args:
         value: The record's JSON text. Amounts are decimal strings: a JSON number would become a float.
+        max_age_ms: How long after it happened the bank may store a payment.
 
     Returns:
-        What the rule needs, and the whole record.
+        What the rule needs, when the bank stored it in ms since the epoch, and the whole record.
 
     Raises:
         MalformedRecordError: It is not a JSON object, lacks a field, or a field is out of its range.
@@ -48,52 +50,57 @@ def parse(value: str) -> tuple[Payment, dict[str, Any]]:
     try:
         if type(record.get("user_id")) is not int:
             raise MalformedRecordError("user_id is not an integer")
-        country = record.get("transaction_country")
-        if country not in _COUNTRIES:
-            raise MalformedRecordError(f"unknown country: {country!r}")
-        time_ms = _time_ms(record, "transaction_time")
-        created_ms = _time_ms(record, "created_at")
-        if time_ms > created_ms + FUTURE_TOLERANCE_MS:
-            raise MalformedRecordError("transaction_time lies after created_at: a payment cannot be stored before it happens")
+        code = record.get("transaction_country")
+        country = _COUNTRIES.get(code) if type(code) is str else None
+        if country is None:
+            raise MalformedRecordError(f"unknown country: {_brief(code)}")
+        cents = eur_cents(record.get("transaction_amount"), record.get("transaction_currency"))
+        time_ms, created_ms = _time_ms(record, "transaction_time"), _time_ms(record, "created_at")
+        if not time_ms - FUTURE_TOLERANCE_MS <= created_ms <= time_ms + max_age_ms:
+            raise MalformedRecordError(
+                "transaction_time lies after created_at: a payment cannot be stored before it happens"
+                if time_ms > created_ms
+                else f"stored more than {max_age_ms // 1000} s after it happened"
+            )
         if created_ms > time.time_ns() // 1_000_000 + FUTURE_TOLERANCE_MS:
             raise MalformedRecordError("created_at lies in the future")
-        cents = eur_cents(record.get("transaction_amount"), record.get("transaction_currency"))
     except MalformedRecordError as error:
         error.transaction_id = transaction_id
         raise
-    return Payment(time_ms, transaction_id, cents, _COUNTRIES[country]), record
+    return Payment(time_ms, transaction_id, cents, country), created_ms, record
 
 
 def eur_cents(amount: object, currency: object) -> int:
     """A payment's worth in EUR cents, rounded half up, by the table that ships with the project.
 
     Args:
-        amount: A decimal string such as `"12.30"`, positive, with at most two decimals and ten digits before them.
+        amount: A decimal string as MySQL writes a DECIMAL(12,2): `"12.30"`, positive, two decimals, at most ten digits before them.
         currency: An ISO 4217 code of the table.
 
     Raises:
         MalformedRecordError: Either is missing, unknown or out of its range.
     """
-    rate = _RATES.get(currency) if isinstance(currency, str) else None
+    rate = _RATES.get(currency) if type(currency) is str else None
     if rate is None:
-        raise MalformedRecordError(f"unknown currency: {currency!r}")
-    if not isinstance(amount, str):
-        raise MalformedRecordError(f"transaction_amount is not a decimal string: {amount!r}")
-    try:
-        hundredths_exact = Decimal(amount) * 100
-        hundredths = int(hundredths_exact)
-    except (InvalidOperation, ValueError, OverflowError):
-        raise MalformedRecordError(f"transaction_amount is not a decimal number: {amount[:40]!r}") from None
-    if hundredths != hundredths_exact or not 0 < hundredths <= MAX_AMOUNT_HUNDREDTHS:
-        raise MalformedRecordError(f"transaction_amount is not between 0.01 and 9999999999.99: {amount[:40]!r}")
+        raise MalformedRecordError(f"unknown currency: {_brief(currency)}")
+    digits = _AMOUNT.fullmatch(amount) if type(amount) is str else None
+    hundredths = int(digits[1] + digits[2]) if digits else 0
+    if hundredths == 0:
+        raise MalformedRecordError(f"transaction_amount is not a decimal string from 0.01 to 9999999999.99: {_brief(amount)}")
     return (2 * hundredths * rate + EUR_RATE_SCALE) // (2 * EUR_RATE_SCALE)
+
+
+def _brief(value: object) -> str:
+    return f"{value!r:.60}"
 
 
 def _time_ms(record: dict[str, Any], field: str) -> int:
     try:
         moment = datetime.fromisoformat(record[field])
-        return (moment - _EPOCH) // _MILLISECOND
-    except (KeyError, TypeError, ValueError):
+        if moment.tzinfo is None:
+            raise ValueError("no time zone")
+        return round(moment.timestamp() * 1000)
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise MalformedRecordError(f"{field} is not an ISO 8601 time with a time zone: {record.get(field)!r:.60}") from None
 
 

@@ -59,7 +59,7 @@ class Records:
     """User to the changes of the flag, as the binlog has them."""
 
     def add(self, names: Names, topic: str, place: str, value: bytes | None) -> None:
-        """Takes in one record. What is no envelope or payment in the CDC and join topics proves nothing and is left out.
+        """Takes in one record. What is no envelope or payment in the CDC and join topics proves nothing: left out.
 
         Args:
             names: Which topic is which.

@@ -134,6 +134,7 @@ def _parameters(settings: Settings) -> dict[str, int]:
         "window_ms": settings.window_s * 1000,
         "allowed_lateness_ms": settings.allowed_lateness_s * 1000,
         "future_tolerance_ms": contracts.FUTURE_TOLERANCE_MS,
+        "max_age_ms": settings.max_age_s * 1000,
         "min_countries": settings.min_countries,
         "threshold_cents": int(settings.threshold_eur * 100),
     }

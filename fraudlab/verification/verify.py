@@ -6,10 +6,13 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import mysql.connector
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
 
 from fraudlab.settings import Settings
+from fraudlab.stack.errors import StackError
 from fraudlab.system import connect
 from fraudlab.verification.judge import Finding, Findings, compare
 from fraudlab.verification.records import Records
@@ -90,9 +93,18 @@ def verify(settings: Settings, settle_s: float = SETTLE_S) -> Verification:
         settle_s: How long to wait at most, in seconds; the verdict comes a few seconds later.
 
     Raises:
-        StackError: A topic is missing or Kafka is silent.
-        mysql.connector.Error, kafka.errors.KafkaError: MySQL or Kafka cannot be reached.
+        StackError: MySQL or Kafka cannot be reached, or a topic is missing.
     """
+    try:
+        return _verify(settings, settle_s)
+    except (KafkaError, mysql.connector.Error) as error:
+        raise StackError(
+            f"MySQL or Kafka did not answer, so nothing can be verified: {error}",
+            "`fraudlab status` shows what runs, `fraudlab up` starts what does not.",
+        ) from error
+
+
+def _verify(settings: Settings, settle_s: float) -> Verification:
     started = time.monotonic()
     deadline = started + settle_s
     with closing(_Observer(settings)) as observer:
@@ -101,7 +113,7 @@ def verify(settings: Settings, settle_s: float = SETTLE_S) -> Verification:
             verification = observer.judge(unsettled, started)
             if verification.exact or time.monotonic() >= deadline:
                 return verification
-            time.sleep(min(POLL_S, max(0.0, deadline - time.monotonic())))
+            time.sleep(max(0.0, min(QUIET_S, deadline - time.monotonic())))
 
 
 class _Observer:
@@ -111,6 +123,8 @@ class _Observer:
         self._settings = settings
         self._names = settings.names
         self._records = Records()
+        self._ends: Mapping[TopicPartition, int] = {}
+        self._quiet_since = time.monotonic()
         self._reader = TopicReader(settings.bootstrap_servers, self._names.topics)
         self._admin = KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)
 
@@ -120,17 +134,16 @@ class _Observer:
 
     def wait_until_settled(self, deadline: float) -> str | None:
         """Reads until nothing moves for `QUIET_S`; None, or what still moved or was owed at the deadline."""
-        quiet_since, before = time.monotonic(), self._read()
         while True:
-            owed = self._owed(before)
-            if owed is None and time.monotonic() - quiet_since >= QUIET_S:
+            ends = self._read()
+            if ends != self._ends:
+                self._quiet_since, self._ends = time.monotonic(), ends
+            owed = self._owed(ends)
+            if owed is None and time.monotonic() - self._quiet_since >= QUIET_S:
                 return None
             if time.monotonic() >= deadline:
                 return owed or "records were still coming in"
             time.sleep(POLL_S)
-            now = self._read()
-            if now != before:
-                quiet_since, before = time.monotonic(), now
 
     def judge(self, unsettled: str | None, started: float) -> Verification:
         """Recomputes and compares."""

@@ -1,4 +1,4 @@
--- Which activities must exist. ${window_ms}, ${allowed_lateness_ms}, ${future_tolerance_ms}, ${min_countries} and
+-- Which activities must exist. ${window_ms}, ${allowed_lateness_ms}, ${future_tolerance_ms}, ${max_age_ms}, ${min_countries} and
 -- ${threshold_cents} are filled in; the temporary tables of tables.sql are there, with rates, countries and captured deletions.
 INSERT INTO span_before VALUES (0), (1)
 //
@@ -26,6 +26,7 @@ converted AS (
       WHEN c.code IS NULL THEN 'country'
       WHEN p.transaction_time IS NULL THEN 'transaction_time'
       WHEN p.transaction_time > p.created_at + INTERVAL ${future_tolerance_ms} * 1000 MICROSECOND THEN 'transaction_time'
+      WHEN p.created_at > p.transaction_time + INTERVAL ${max_age_ms} * 1000 MICROSECOND THEN 'transaction_time'
     END AS malformed,
     EXISTS (SELECT 1 FROM user_profile AS u WHERE u.user_id = p.user_id)
       OR EXISTS (SELECT 1 FROM deleted_users AS u WHERE u.user_id = p.user_id AND p.created_at < u.deleted_at) AS may_raise

@@ -1,0 +1,432 @@
+"""The verification against a real MySQL and Kafka: it says EXACT of what is right, and of nothing that is wrong.
+
+No job runs here: each test has a database and topics of its own and writes the records itself.
+"""
+
+import json
+import random
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from itertools import count
+from typing import Any
+
+import pytest
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import KafkaAdminClient
+
+from fraudlab import system
+from fraudlab.pipeline import contracts, database
+from fraudlab.settings import Settings
+from fraudlab.verification.judge import TOO_LATE
+from fraudlab.verification.truth import Expected, Truth, recompute
+from fraudlab.verification.verify import Verification, verify
+
+T0 = datetime(2024, 1, 5, 12, tzinfo=UTC)
+LEARNERS = count(1)
+
+
+def iso(time: datetime) -> str:
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def at(minutes: float) -> datetime:
+    return T0 + timedelta(minutes=minutes)
+
+
+class World:
+    """A bank and what a pipeline made of it, both written by the test."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings, self.names = settings, settings.names
+        self.root = system.connect(settings, "root", database=self.names.database, autocommit=True)
+        self._producer = KafkaProducer(bootstrap_servers=settings.bootstrap_servers, acks="all")
+        self._binlog_pos = count(1000)
+
+    def close(self) -> None:
+        self._producer.close()
+        self.root.close()
+
+    def execute(self, statement: str, *values: object) -> int:
+        with self.root.cursor() as cursor:
+            cursor.execute(statement, values)
+            return int(cursor.lastrowid or 0)
+
+    def user(self, user_id: int) -> None:
+        self.execute("INSERT INTO user_profile (user_id, first_name) VALUES (%s, 'Ada')", user_id)
+
+    def pay(
+        self,
+        user_id: int,
+        amount: str | None,
+        country: str | None,
+        minutes: float | None,
+        *,
+        currency: str | None = "EUR",
+        created: float | None = None,
+        captured: bool = True,
+    ) -> int:
+        """A payment in MySQL and the topics: made `minutes` after T0, taken 5 ms later or `created`"""
+        time = None if minutes is None else at(minutes)
+        created_at = at(created) if created is not None else (time or T0) + timedelta(milliseconds=5)
+        transaction_id = self.execute(
+            "INSERT INTO transactions (user_id, amount, currency, country, transaction_time, created_at)"
+            " VALUES (%s, %s, %s, %s, %s, %s)",
+            user_id,
+            amount,
+            currency,
+            country,
+            time,
+            created_at,
+        )
+        if captured:
+            after = {"transaction_id": transaction_id, "user_id": user_id}
+            source = {"file": "binlog.000001", "pos": next(self._binlog_pos), "row": 0}
+            self.publish(self.names.transactions, {"op": "c", "before": None, "after": after, "source": source})
+            self.publish(self.names.transaction_mid, after)
+        return transaction_id
+
+    def publish(self, topic: str, record: dict[str, Any]) -> None:
+        self._producer.send(topic, key=b"7", value=json.dumps(record).encode())
+
+    def activity(self, **changes: object) -> dict[str, Any]:
+        """The one activity of the world that `make_world` makes, with changes."""
+        return {
+            "activity_id": "activity-2",
+            "user_id": 7,
+            "first_name": "Ada",
+            "window_start": iso(at(-50)),
+            "window_end": iso(at(10)),
+            "total_amount_eur": "1060.00",
+            "transaction_count": 2,
+            "countries": ["DE", "FR"],
+            "transaction_ids": [1, 2],
+            "transaction_id": 2,
+            "created_at": iso(at(10) + timedelta(milliseconds=5)),
+            "detected_at": iso(at(10) + timedelta(milliseconds=35)),
+        } | changes
+
+    def publish_activity(self, **changes: object) -> None:
+        self.publish(self.names.suspicious_activities, self.activity(**changes))
+
+    def publish_letter(self, transaction_id: int, reason: str) -> None:
+        letter = {"dead_letter_id": f"transaction-{transaction_id}", "reason": reason, "transaction_id": transaction_id}
+        self.publish(self.names.dead_letters, letter)
+
+    def stop_account(self, user_id: int, stopped: bool = True) -> None:
+        self.execute("UPDATE user_profile SET suspicious_activities = %s WHERE user_id = %s", stopped, user_id)
+
+    def flagger_has_handled_all(self) -> None:
+        self._producer.flush()
+        topic = self.names.suspicious_activities
+        with closing(
+            KafkaConsumer(
+                bootstrap_servers=self.settings.bootstrap_servers,
+                group_id=self.names.group("flagger"),
+                enable_auto_commit=False,
+            )
+        ) as consumer:
+            partitions = [TopicPartition(topic, partition) for partition in consumer.partitions_for_topic(topic)]
+            consumer.assign(partitions)
+            consumer.seek_to_end(*partitions)
+            for partition in partitions:
+                consumer.position(partition)
+            consumer.commit()
+
+    def verify(self) -> Verification:
+        self.flagger_has_handled_all()
+        return verify(self.settings, settle_s=2)
+
+    def recompute(self) -> Truth:
+        with closing(system.connect(self.settings, "operator", database=self.names.database)) as connection:
+            return recompute(connection, self.settings, captured=(), claimed=())
+
+
+@pytest.fixture
+def bank(settings: Settings) -> Iterator[World]:
+    """An empty bank with empty topics."""
+    own = settings.model_copy(update={"learner": f"judge{next(LEARNERS)}"})
+    system.prepare(own)
+    with closing(World(own)) as world:
+        yield world
+        world.execute(f"DROP DATABASE {own.names.database}")
+        for role in database.ROLES:
+            world.execute(f"DROP USER '{own.names.account(role)}'@'127.0.0.1'")
+    with closing(KafkaAdminClient(bootstrap_servers=own.bootstrap_servers)) as admin:
+        admin.delete_topics(list(own.names.topics))
+
+
+@pytest.fixture
+def world(bank: World) -> World:
+    """User 7 must have one activity and is stopped; user 8 has a payment that counts and one that does not."""
+    bank.user(7)
+    bank.user(8)
+    assert bank.pay(7, "600.00", "DE", 0) == 1
+    assert bank.pay(7, "500.00", "FR", 10, currency="USD") == 2
+    bank.pay(8, "20.00", "DE", 11)
+    assert bank.pay(8, "2000.00", "FR", 12, currency="eur") == 4
+    bank.stop_account(7)
+    return bank
+
+
+def found(verification: Verification) -> dict[str, list[str]]:
+    assert verification.unsettled is None
+    assert verification.exact is not any(verification.by_kind.values())
+    return {kind: [one.id for one in findings] for kind, findings in verification.by_kind.items() if findings}
+
+
+def test_what_is_right_is_exact(world: World) -> None:
+    world.publish_activity()
+    world.publish_letter(4, "currency")
+    world.execute("INSERT INTO fraud_labels VALUES (2, 'cloned_card')")
+    verification = world.verify()
+    assert found(verification) == {}
+    assert verification.exact
+    assert verification.as_dict()["exact"] is True
+    assert verification.time_to_detect is not None
+    assert verification.time_to_detect.p50_ms == 30
+    assert (verification.score.recall.found, verification.score.recall.cases) == (1, 1)
+    json.dumps(verification.as_dict())
+
+
+def test_a_record_delivered_again_is_harmless_and_counted(world: World) -> None:
+    world.publish_activity()
+    world.publish_activity(detected_at=iso(at(20)))
+    world.publish_letter(4, "currency")
+    world.publish_letter(4, "currency")
+    verification = world.verify()
+    assert verification.exact
+    assert verification.redelivered == 2
+
+
+def test_a_missing_activity_and_a_missing_dead_letter_are_found(world: World) -> None:
+    assert found(world.verify()) == {"missing": ["activity-2"], "missing_dead_letters": ["transaction-4"]}
+
+
+def test_an_extra_activity_is_found(world: World) -> None:
+    world.publish_activity()
+    world.publish_letter(4, "currency")
+    world.publish_activity(
+        activity_id="activity-1",
+        transaction_id=1,
+        window_start=iso(at(-60)),
+        window_end=iso(at(0)),
+        created_at=iso(at(0) + timedelta(milliseconds=5)),
+    )
+    assert found(world.verify()) == {"extra": ["activity-1"], "wrong": ["activity-1"]}
+
+
+def test_a_doubled_activity_is_found(world: World) -> None:
+    world.publish_activity()
+    world.publish_activity(first_name="Grace")
+    world.publish_letter(4, "currency")
+    assert found(world.verify()) == {"duplicate": ["activity-2"]}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"total_amount_eur": "1060.01"}, {"created_at": iso(at(10))}, {"transaction_ids": [2], "transaction_count": 1}],
+)
+def test_a_wrong_claim_is_found(world: World, change: dict[str, Any]) -> None:
+    world.publish_activity(**change)
+    world.publish_letter(4, "currency")
+    assert found(world.verify()) == {"wrong": ["activity-2"]}
+
+
+def test_a_dead_letter_of_a_payment_that_counts_is_found(world: World) -> None:
+    world.publish_activity()
+    world.publish_letter(4, "currency")
+    world.publish_letter(3, TOO_LATE)
+    assert found(world.verify()) == {"extra_dead_letters": ["transaction-3"]}
+
+
+def test_wrong_flags_are_found_both_ways(world: World) -> None:
+    world.publish_activity()
+    world.publish_letter(4, "currency")
+    world.stop_account(8)
+    with world.root.cursor() as cursor:  # a flag that was never set: the trigger's note goes, too
+        cursor.execute("UPDATE user_profile SET suspicious_activities = FALSE WHERE user_id = 7")
+        cursor.execute("DELETE FROM flag_changes WHERE user_id = 7")
+    assert found(world.verify()) == {"wrong_flags": ["7", "8"]}
+
+
+def test_a_reinstated_account_is_free_until_its_next_activity(world: World) -> None:
+    world.publish_activity()
+    world.publish_letter(4, "currency")
+    world.stop_account(7, stopped=False)
+    assert found(world.verify()) == {}
+
+
+def test_a_payment_accepted_while_the_account_was_stopped_is_found(world: World) -> None:
+    world.publish_activity()
+    world.publish_letter(4, "currency")
+    tomorrow = (datetime.now(UTC) + timedelta(days=1) - T0) / timedelta(minutes=1)
+    world.execute("DROP TRIGGER refuse_flagged")
+    world.pay(7, "1.00", "DE", tomorrow)
+    assert found(world.verify()) == {"accepted_while_stopped": ["5"]}
+
+
+def test_a_refusal_without_a_stop_is_found(world: World) -> None:
+    world.publish_activity()
+    world.publish_letter(4, "currency")
+    refuse = "INSERT INTO declined_transactions (user_id, reason) VALUES (%s, 'stopped')"
+    world.execute(refuse, 7)
+    unfounded = world.execute(refuse, 8)
+    assert found(world.verify()) == {"declined_without_stop": [f"declined-{unfounded}"]}
+
+
+def test_a_payment_that_never_reached_the_topics_is_not_called_settled(world: World) -> None:
+    world.publish_activity()
+    world.publish_letter(4, "currency")
+    lost = world.pay(8, "1.00", "DE", 13, captured=False)
+    world.flagger_has_handled_all()
+    verification = verify(world.settings, settle_s=2)
+    assert verification.unsettled == f"payment {lost} is not in the topic {world.names.transactions}"
+    assert not verification.exact
+    assert {one.id for one in verification.findings.lost_payments} == {str(lost)}
+
+
+def test_an_activity_that_the_flagger_has_not_handled_is_not_called_settled(world: World) -> None:
+    world.publish_letter(4, "currency")
+    world.flagger_has_handled_all()
+    world.publish_activity()
+    verification = verify(world.settings, settle_s=2)
+    assert verification.unsettled == "1 activities are not handled by the account flagger"
+    assert not verification.exact
+
+
+def test_a_deleted_payment_counts_if_it_was_captured(world: World) -> None:
+    world.publish_activity()
+    world.publish_letter(4, "currency")
+    world.execute("DELETE FROM transactions WHERE transaction_id IN (1, 4)")
+    assert found(world.verify()) == {}
+
+
+def test_a_deleted_payment_that_nobody_saw_does_not_count(world: World) -> None:
+    world.publish_activity()
+    world.publish_letter(4, "currency")
+    world.pay(8, "990.00", "FR", 13, captured=False)
+    world.execute("DELETE FROM transactions WHERE amount = 990")
+    assert found(world.verify()) == {}
+
+
+def test_a_payment_that_comes_late_makes_older_windows_known(bank: World) -> None:
+    bank.user(7)
+    first, second = bank.pay(7, "900.00", "DE", 20), bank.pay(7, "50.00", "DE", 30)
+    late = bank.pay(7, "100.00", "FR", 10, created=31)
+    known_ms = int(at(31).timestamp() * 1000)
+    # The late payment's own window, (-50, 10], holds nothing else; those of the other two now hold 1,000 EUR and more.
+    assert bank.recompute().expected == {
+        first: Expected(first, 7, known_ms, (first, late)),
+        second: Expected(second, 7, known_ms, (first, second, late)),
+    }
+
+
+def test_the_window_is_open_at_its_start_and_closed_at_its_end(bank: World) -> None:
+    for user_id in (7, 8):
+        bank.user(user_id)
+    bank.pay(7, "500.00", "DE", 0)
+    bank.pay(7, "500.00", "FR", 60)
+    start = bank.pay(8, "500.00", "DE", 1 / 60_000)
+    end, same_time = bank.pay(8, "250.00", "FR", 60), bank.pay(8, "250.00", "FR", 60)
+    expected = bank.recompute().expected
+    assert {each: one.transaction_ids for each, one in expected.items()} == {
+        end: (start, end, same_time),
+        same_time: (start, end, same_time),
+    }
+
+
+def test_what_is_malformed_or_too_late_does_not_count(bank: World) -> None:
+    bank.user(7)
+    faults = {
+        bank.pay(7, None, "DE", 0): "amount",
+        bank.pay(7, "0.00", "DE", 0): "amount",
+        bank.pay(7, "-5000.00", "DE", 0): "amount",
+        bank.pay(7, "5000.00", "DE", 0, currency=None): "currency",
+        bank.pay(7, "5000.00", "DE", 0, currency="usd"): "currency",
+        bank.pay(7, "5000.00", "DE", 0, currency="XXX"): "currency",
+        bank.pay(7, "5000.00", None, 0): "country",
+        bank.pay(7, "5000.00", "fr", 0): "country",
+        bank.pay(7, "5000.00", "ÉE", 0): "country",
+        bank.pay(7, "5000.00", "XX", 0): "country",
+        bank.pay(7, "5000.00", "FR", None): "transaction_time",
+        bank.pay(7, "5000.00", "FR", 2, created=1 - 1 / 60_000): "transaction_time",
+    }
+    bank.pay(7, "1.00", "DE", 2, created=1)  # exactly at the tolerance: it counts
+    bank.pay(7, "1.00", "DE", 2 - bank.settings.allowed_lateness_s / 60)
+    faults[bank.pay(7, "5000.00", "FR", 2 - bank.settings.allowed_lateness_s / 60 - 1 / 60_000)] = "too late"
+    truth = bank.recompute()
+    assert {each: payment.fault for each, payment in truth.faulty.items()} == faults
+    assert truth.expected == {}
+
+
+def test_each_payment_is_rounded_to_cents_by_itself(bank: World) -> None:
+    for user_id in (7, 8):
+        bank.user(user_id)
+    # 0.05 GBP are 0.0585 EUR, rounded 0.06: two of them make up 0.12, together they would be 0.117.
+    for user_id, euros in ((7, "999.88"), (8, "999.87")):
+        bank.pay(user_id, euros, "DE", 0)
+        bank.pay(user_id, "0.05", "GB", 1, currency="GBP")
+        bank.pay(user_id, "0.05", "GB", 2, currency="GBP")
+    assert [one.user_id for one in bank.recompute().expected.values()] == [7]
+
+
+def test_a_user_without_a_profile_raises_nothing_unless_it_was_deleted_later(bank: World) -> None:
+    for user_id in (7, 8):
+        bank.user(user_id)
+    bank.execute("DELETE FROM user_profile WHERE user_id = 7")
+    for user_id in (7, 8, 9):
+        bank.pay(user_id, "600.00", "DE", 0)
+        bank.pay(user_id, "600.00", "FR", 1)
+    bank.execute("DELETE FROM user_profile WHERE user_id = 8")
+    bank.execute("INSERT INTO user_profile (user_id) VALUES (10)")
+    assert [one.user_id for one in bank.recompute().expected.values()] == [7, 8]
+
+
+def test_the_sql_agrees_with_the_rule_written_out(bank: World) -> None:
+    seeded = random.Random(4)
+    rows: list[tuple[int, int, Decimal, str, str, datetime, datetime]] = []
+    for user_id in range(1, 6):
+        bank.user(user_id)
+    for transaction_id in range(1, 601):
+        created_at = at(transaction_id * 0.5)
+        time = created_at - timedelta(minutes=seeded.choice([0, 0, 0, 5, 20, 29, 40]), milliseconds=seeded.randrange(3))
+        amount = Decimal(seeded.randrange(1, 40_000)).scaleb(-2)
+        currency, country = seeded.choice(["EUR", "GBP", "JPY"]), seeded.choice(["DE", "DE", "DE", "FR"])
+        rows.append((transaction_id, seeded.randrange(1, 6), amount, currency, country, time, created_at))
+    with bank.root.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO transactions"
+            " (transaction_id, user_id, amount, currency, country, transaction_time, created_at)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s)",
+            rows,
+        )
+    truth = bank.recompute()
+    expected, too_late = written_out(rows, bank.settings)
+    assert len(expected) > 100
+    assert truth.expected == expected
+    assert set(truth.faulty) == too_late
+    assert len(too_late) > 10
+
+
+def written_out(rows: list[Any], settings: Settings) -> tuple[dict[int, Expected], set[int]]:
+    """The rule without any cleverness: after each payment, look at the windows of all payments of its user so far."""
+    rates = {code: Decimal(rate) / contracts.EUR_RATE_SCALE for code, rate in contracts.eur_rates().items()}
+    expected: dict[int, Expected] = {}
+    too_late: set[int] = set()
+    so_far: dict[int, list[tuple[int, datetime, str, Decimal]]] = {}
+    for transaction_id, user_id, amount, currency, country, time, created_at in rows:
+        mine = so_far.setdefault(user_id, [])
+        if mine and time < max(one[1] for one in mine) - timedelta(seconds=settings.allowed_lateness_s):
+            too_late.add(transaction_id)
+            continue
+        eur = (amount * rates[currency]).quantize(Decimal("0.01"), ROUND_HALF_UP)
+        mine.append((transaction_id, time, country, eur))
+        for end_id, end, _, _ in mine:
+            window = [one for one in mine if end - timedelta(seconds=settings.window_s) < one[1] <= end]
+            meets = sum(one[3] for one in window) >= settings.threshold_eur
+            if end_id not in expected and meets and len({one[2] for one in window}) >= settings.min_countries:
+                known_ms = (created_at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+                expected[end_id] = Expected(end_id, user_id, known_ms, tuple(one[0] for one in window))
+    return expected, too_late

@@ -1,0 +1,92 @@
+"""A home for the tests' own system, beside that of the demo: software is shared, data and ports are not."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from fraudlab.settings import Settings
+from fraudlab.stack import ports
+from fraudlab.stack.supervisor import Stack
+
+KEEP = "FRAUDLAB_TEST_KEEP"
+"""Set in the environment, it leaves the system running after the tests, and the next run uses it as it is."""
+
+PORTS = ("MYSQL", "KAFKA", "KAFKA_CONTROLLER", "ZOOKEEPER", "FLINK_REST", "FLINK_RPC")
+PORT_RANGE = range(20_000, 30_000)
+"""Below the ports that outgoing connections take: one of those could sit on the port of a service that was just killed."""
+
+Progress = Callable[[str], None]
+
+
+@contextmanager
+def running_system(progress: Progress) -> Iterator[Settings]:
+    """Starts an empty system with all jobs and services, and stops it at the end, whatever happens.
+
+    `Settings()` gives its settings meanwhile, in this process and in those that it starts.
+    """
+    before = dict(os.environ)
+    keep = bool(os.environ.get(KEEP))
+    try:
+        os.environ.update(_environment(Settings(), progress))
+        settings = Settings()
+        stack = Stack(settings, progress)
+        if not (keep and stack.is_running()):
+            stack.reset()
+        try:
+            fraudlab(progress, "up")
+            yield settings
+        finally:
+            if not keep:
+                stack.stop()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def fraudlab(progress: Progress, *arguments: str) -> None:
+    """Runs the command, in a process of its own: PyFlink's JVM would stay in this one to its end."""
+    python(progress, "-m", "fraudlab.cli", *arguments)
+
+
+def python(progress: Progress, *arguments: str, environment: dict[str, str] | None = None) -> None:
+    """Runs Python; its output is progress, line by line. Fails with that output when it fails."""
+    lines = []
+    command = [sys.executable, *arguments]
+    with subprocess.Popen(
+        command, env=os.environ | (environment or {}), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line)
+            progress(line.strip())
+    assert process.returncode == 0, f"{command} ended with {process.returncode}:\n{''.join(lines)}"
+
+
+def _environment(shared: Settings, progress: Progress) -> dict[str, str]:
+    home = shared.home.expanduser().resolve() / "test"
+    home.mkdir(parents=True, exist_ok=True)
+    Stack(shared, progress).install()
+    for folder in ("jars", "lib"):
+        if not (home / folder).is_symlink():
+            (home / folder).symlink_to(shared.home.expanduser().resolve() / folder)
+    chosen = {"FRAUDLAB_HOME": str(home), "FRAUDLAB_LEARNER": ""}
+    remembered = home / "ports.json"
+    if remembered.exists() and Stack(shared.model_copy(update={"home": home})).is_running():
+        return chosen | json.loads(remembered.read_text(encoding="utf-8"))
+    free = _free_ports(shared.host, len(PORTS))
+    numbers = {f"FRAUDLAB_{name}_PORT": str(port) for name, port in zip(PORTS, free, strict=True)}
+    remembered.write_text(json.dumps(numbers), encoding="utf-8")
+    return chosen | numbers
+
+
+def _free_ports(host: str, count: int) -> list[int]:
+    free: list[int] = []
+    while len(free) < count:
+        port = random.choice(PORT_RANGE)
+        if port not in free and ports.is_free(host, port):
+            free.append(port)
+    return free

@@ -1,0 +1,73 @@
+"""Kafka topics from outside: every record read once and kept, records written as a stranger would."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+
+from fraudlab.settings import Settings
+
+MAX_REQUEST_BYTES = 8 * 2**20
+"""Larger than what the broker takes, so that it is the broker who refuses."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record as it lies in Kafka."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+
+    @property
+    def json(self) -> Any:
+        """The value read as JSON; None of a tombstone."""
+        return None if self.value is None else orjson.loads(self.value)
+
+    @property
+    def place(self) -> str:
+        """`topic-partition-offset`."""
+        return f"{self.topic}-{self.partition}-{self.offset}"
+
+
+class Topics:
+    """All topics of one learner."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._consumer = KafkaConsumer(
+            bootstrap_servers=settings.bootstrap_servers, enable_auto_commit=False, auto_offset_reset="earliest"
+        )
+        self._partitions = [
+            TopicPartition(topic, partition) for topic in settings.names.topics for partition in range(settings.partitions)
+        ]
+        self._consumer.assign(self._partitions)
+        self._consumer.seek_to_beginning()
+        self._producer = KafkaProducer(
+            bootstrap_servers=settings.bootstrap_servers, acks="all", max_request_size=MAX_REQUEST_BYTES
+        )
+        self._records: dict[str, list[Record]] = {topic: [] for topic in settings.names.topics}
+
+    def close(self) -> None:
+        """Ends the connections."""
+        self._consumer.close()
+        self._producer.close()
+
+    def read(self, topic: str) -> list[Record]:
+        """Every record of a topic up to its present end, in the order in which they were read."""
+        mine = [partition for partition in self._partitions if partition.topic == topic]
+        ends = self._consumer.end_offsets(mine)
+        while any(self._consumer.position(partition) < ends[partition] for partition in mine):
+            for records in self._consumer.poll(timeout_ms=200).values():
+                for one in records:
+                    record = Record(one.topic, one.partition, one.offset, one.key, one.value)
+                    self._records[one.topic].append(record)
+        return list(self._records[topic])
+
+    def publish(self, topic: str, key: str | None, value: bytes | None, partition: int | None = None) -> Record:
+        """Writes a record. Raises what the broker refuses it with."""
+        encoded = None if key is None else key.encode()
+        sent = self._producer.send(topic, key=encoded, value=value, partition=partition).get(timeout=30)
+        return Record(topic, sent.partition, sent.offset, encoded, value)

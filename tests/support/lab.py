@@ -1,0 +1,285 @@
+"""One learner's database, topics, jobs and flagger, and what a test does with them."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+from kafka.admin import KafkaAdminClient
+from kafka.partitioner import DefaultPartitioner
+
+from fraudlab import system
+from fraudlab.pipeline import database
+from fraudlab.settings import Settings
+from fraudlab.stack.supervisor import Stack
+from tests.support import flink
+from tests.support.home import python
+from tests.support.kafka import Record, Topics
+from tests.support.waiting import eventually
+
+_user_ids = count(1_000_000)
+"""Each test its own users: the generator's are below."""
+
+Activity = dict[str, Any]
+
+
+class Lab:
+    """A running pipeline, seen from outside."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings, self.names = settings, settings.names
+        self.stack = Stack(settings)
+        self.topics = Topics(settings)
+        self._root = self.connect("root", autocommit=True)
+
+    def close(self) -> None:
+        """Ends the connections."""
+        self.topics.close()
+        self._root.close()
+
+    def connect(self, role: str, **options: Any) -> Any:
+        """A `mysql.connector` connection to the payment database."""
+        return system.connect(self.settings, role, database=self.names.database, **options)
+
+    def execute(self, statement: str, *values: object, role: str = "root") -> int:
+        """Runs and commits a statement; gives the id of the row that it made."""
+        if role == "root":
+            return _execute(self._root, statement, values)
+        with closing(self.connect(role, autocommit=True)) as connection:
+            return _execute(connection, statement, values)
+
+    def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """The rows of a query."""
+        with closing(self._root.cursor()) as cursor:
+            cursor.execute(statement, values)
+            return list(cursor.fetchall())
+
+    # What people and banks do
+
+    def new_user_id(self, like: int | None = None) -> int:
+        """An id that no user has; in the same partition as user `like` where given."""
+        return next(each for each in _user_ids if like is None or self.partition(each) == self.partition(like))
+
+    def partition(self, user_id: int) -> int:
+        """The partition of a user's records, in every topic."""
+        everywhere = list(range(self.settings.partitions))
+        return int(DefaultPartitioner()(str(user_id).encode(), everywhere, everywhere))
+
+    def add_user(self, user_id: int | None = None, **fields: object) -> int:
+        """Opens an account; gives the user's id."""
+        user_id = self.new_user_id() if user_id is None else user_id
+        row: dict[str, object] = {
+            "user_id": user_id,
+            "first_name": "Ada",
+            "last_name": "Lovelace",
+            "email": f"user{user_id}@example.com",
+            "phone_number": "+49 30 1234567",
+            "home_country": "DE",
+        }
+        self._insert("user_profile", row | fields)
+        return user_id
+
+    def pay(self, user_id: int, amount: str | None, country: str | None, at: datetime | None = None, **fields: object) -> int:
+        """Inserts a payment as the bank does; gives its `transaction_id`. `at` is the event time, now without it."""
+        row: dict[str, object] = {
+            "user_id": user_id,
+            "amount": amount,
+            "currency": "EUR",
+            "type": "online",
+            "country": country,
+            "merchant": "Books and more",
+            "transaction_time": (at or datetime.now(UTC)).astimezone(UTC).replace(tzinfo=None),
+        }
+        return self._insert("transactions", row | fields)
+
+    def commit_fraud(self, user_id: int, at: datetime | None = None) -> tuple[int, int]:
+        """600.00 EUR each in Germany and, a second later in event time, in France; gives the payments' ids."""
+        end = at or datetime.now(UTC)
+        return self.pay(user_id, "600.00", "DE", end - timedelta(seconds=1)), self.pay(user_id, "600.00", "FR", end)
+
+    def _insert(self, table: str, row: dict[str, object]) -> int:
+        places = ", ".join(["%s"] * len(row))
+        statement = f"INSERT INTO {table} ({', '.join(row)}) VALUES ({places})"
+        return self.execute(statement, *row.values(), role="generator")
+
+    # What came of it
+
+    def is_stopped(self, user_id: int) -> bool:
+        """Whether the account's flag is set."""
+        ((flag,),) = self.query("SELECT suspicious_activities FROM user_profile WHERE user_id = %s", user_id)
+        return bool(flag)
+
+    def times_stopped(self, user_id: int) -> int:
+        """How often the flag was set."""
+        ((times,),) = self.query(
+            "SELECT COUNT(*) FROM flag_changes WHERE user_id = %s AND suspicious_activities", user_id
+        )
+        return int(times)
+
+    def joined(self, user_id: int) -> list[Record]:
+        """The records of `transaction_mid` of a user."""
+        return [record for record in self.topics.read(self.names.transaction_mid) if record.key == str(user_id).encode()]
+
+    def activities(self, user_id: int) -> list[Activity]:
+        """The activities of a user, as often as they were sent."""
+        records = self.topics.read(self.names.suspicious_activities)
+        return [record.json for record in records if record.key == str(user_id).encode()]
+
+    def activity_ids(self, user_id: int) -> list[int]:
+        """The ids of the payments whose hour was raised, in ascending order, twice where sent twice."""
+        return sorted(activity["transaction_id"] for activity in self.activities(user_id))
+
+    def dead_letters(self) -> list[dict[str, Any]]:
+        """The records of `dead_letters`."""
+        return [record.json for record in self.topics.read(self.names.dead_letters)]
+
+    def letter_of(self, record: Record) -> dict[str, Any] | None:
+        """The dead letter of a record."""
+        where = (record.topic, record.partition, record.offset)
+        letters = self.dead_letters()
+        return next((one for one in letters if (one["topic"], one["partition"], one["offset"]) == where), None)
+
+    def letter_of_payment(self, transaction_id: int) -> dict[str, Any] | None:
+        """The dead letter of a payment."""
+        return next((one for one in self.dead_letters() if one["transaction_id"] == transaction_id), None)
+
+    # Waiting
+
+    def await_activities(self, user_id: int, transaction_ids: list[int]) -> list[Activity]:
+        """Waits until each of these payments' hours is raised, and gives the user's activities."""
+        eventually(
+            lambda: set(transaction_ids) <= set(self.activity_ids(user_id)),
+            f"activities of user {user_id} for the payments {transaction_ids}",
+        )
+        return self.activities(user_id)
+
+    def await_stopped(self, user_id: int) -> None:
+        """Waits until the flagger has stopped the account."""
+        eventually(lambda: self.is_stopped(user_id), f"account {user_id} is stopped")
+
+    def settle(self, user_id: int) -> None:
+        """Returns when everything that happened to a user before has had its consequences.
+
+        Another user, whose records follow in the same partition of every topic, commits a fraud and is stopped.
+        """
+        witness = self.add_user(self.new_user_id(like=user_id))
+        self.commit_fraud(witness)
+        self.await_stopped(witness)
+
+    def await_jobs(self) -> None:
+        """Waits until the jobs run."""
+        names = [self.names.job(job) for job in ("cdc-ingestion", "transaction-join", "fraud-detector")]
+        system.wait_for_jobs(self.settings, names)
+
+
+def _execute(connection: Any, statement: str, values: tuple[object, ...]) -> int:
+    with closing(connection.cursor()) as cursor:
+        cursor.execute(statement, values)
+        return int(cursor.lastrowid or 0)
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The environment in which `Settings()` gives these settings."""
+    return {f"FRAUDLAB_{name.upper()}": str(value) for name, value in settings.model_dump().items()}
+
+
+class Flagger:
+    """A learner's account flagger, as a process of the test's own."""
+
+    def __init__(self, settings: Settings) -> None:
+        (program,) = [one for one in system.services(settings) if one.name == settings.names.group("flagger")]
+        log = (settings.home / "logs" / f"{program.name}.log").open("ab")
+        with log:
+            self._process = subprocess.Popen(
+                program.command,
+                env=os.environ | program.environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for the tests, which then end it
+            )
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    def stop(self) -> None:
+        """Ends it, as the supervisor does; harmless where it has ended."""
+        self._process.terminate()
+        try:
+            self._process.wait(timeout=20)
+        finally:
+            self._process.kill()
+            self._process.wait()
+
+
+class LearnerLab(Lab):
+    """The lab of a learner with a prefix, whose jobs and flagger a test starts and stops as it likes."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._flagger: Flagger | None = None
+
+    def submit_jobs(self) -> None:
+        """Starts the jobs and waits until they run."""
+        code = "from fraudlab import settings, system; system.submit_jobs(settings.Settings(), print)"
+        python(print, "-c", code, environment=environment(self.settings))
+
+    def start_flagger(self) -> None:
+        """Starts the account flagger."""
+        self.stop_flagger()
+        self._flagger = Flagger(self.settings)
+
+    def stop_flagger(self) -> None:
+        """Ends the account flagger."""
+        if self._flagger is not None:
+            self._flagger.stop()
+            self._flagger = None
+
+    @property
+    def flagger_runs(self) -> bool:
+        """Whether the flagger's process is alive."""
+        return self._flagger is not None and self._flagger.is_running
+
+    def close(self) -> None:
+        """Ends flagger and jobs, so that their task slots are free, and the connections."""
+        self.stop_flagger()
+        flink.cancel(self.settings)
+        super().close()
+
+
+@contextmanager
+def learner_lab(settings: Settings, learner: str) -> Iterator[LearnerLab]:
+    """The lab of a learner with an empty database and empty topics; nothing of it is left afterwards. No job runs yet."""
+    own = settings.model_copy(update={"learner": learner})
+    drop(own)
+    try:
+        system.prepare(own)
+        with closing(LearnerLab(own)) as lab:
+            yield lab
+    finally:
+        drop(own)
+
+
+def drop(settings: Settings) -> None:
+    """Removes a learner's database, accounts and topics, where they are there."""
+    assert settings.learner, "the default names are shared by all tests"
+    drop_database(settings)
+    admin = KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)
+    try:
+        there = [topic for topic in settings.names.topics if topic in admin.list_topics()]
+        if there:
+            admin.delete_topics(there)
+            eventually(lambda: not set(there) & set(admin.list_topics()), f"topics {there} are deleted")
+    finally:
+        admin.close()
+
+
+def drop_database(settings: Settings) -> None:
+    """Removes a learner's database and accounts."""
+    with closing(system.connect(settings, "root", autocommit=True)) as connection:
+        _execute(connection, f"DROP DATABASE IF EXISTS {settings.names.database}", ())
+        for role in database.ROLES:
+            _execute(connection, f"DROP USER IF EXISTS '{settings.names.account(role)}'@'127.0.0.1'", ())

@@ -1,0 +1,132 @@
+"""What the pieces agree on: names, the shape of records, currencies and countries."""
+
+import re
+from pathlib import Path
+
+import pytest
+from data_generator.countries import COUNTRIES, EUR_PER_UNIT
+
+from fraudlab.pipeline.contracts import EUR_RATE_SCALE, Names, countries, eur_rates
+from fraudlab.pipeline.rule import Rule
+from fraudlab.pipeline.statements import statements
+from fraudlab.settings import Settings
+
+TOPICS = ("user_profile", "transactions", "transaction_mid", "suspicious_activities", "dead_letters")
+TRANSACTION_MID = {
+    "transaction_id",
+    "user_id",
+    "user_first_name",
+    "user_last_name",
+    "user_email",
+    "user_phone_number",
+    "user_home_country",
+    "user_suspicious_activity",
+    "transaction_amount",
+    "transaction_currency",
+    "transaction_type",
+    "transaction_country",
+    "transaction_merchant",
+    "transaction_time",
+    "created_at",
+}
+SUSPICIOUS_ACTIVITIES = {
+    "activity_id",
+    "user_id",
+    "user_first_name",
+    "user_last_name",
+    "user_email",
+    "user_phone_number",
+    "user_suspicious_activity",
+    "rule",
+    "window_start",
+    "window_end",
+    "total_amount_eur",
+    "transaction_count",
+    "countries",
+    "transaction_ids",
+    "transaction_id",
+    "created_at",
+    "detected_at",
+}
+PIPELINE = Path(__file__).parents[2] / "fraudlab" / "pipeline"
+
+
+def test_without_a_learner_the_names_are_those_of_the_contract() -> None:
+    names = Names()
+    assert names.topics == TOPICS
+    assert (names.database, names.account("cdc")) == ("payment", "cdc")
+    assert (names.group("flagger"), names.job("fraud-detector")) == ("flagger", "fraud-detector")
+
+
+def test_a_learner_prefixes_topics_groups_jobs_database_and_accounts() -> None:
+    names = Names("learner7")
+    assert names.topics == tuple(f"learner7.{topic}" for topic in TOPICS)
+    assert (names.database, names.account("cdc")) == ("learner7_payment", "learner7_cdc")
+    assert (names.group("flagger"), names.job("fraud-detector")) == ("learner7.flagger", "learner7.fraud-detector")
+
+
+def test_two_learners_share_no_name() -> None:
+    one, other = Names("anna"), Names("ben")
+    assert not set(one.topics) & set(other.topics)
+    assert one.database != other.database
+
+
+@pytest.mark.parametrize("learner", ["Anna", "7anna", "a.b", "a b", "a" * 17, "`; DROP"])
+def test_a_learners_name_that_could_not_be_a_name_everywhere_is_refused(learner: str) -> None:
+    with pytest.raises(ValueError, match="learner"):
+        Settings(learner=learner)
+
+
+def test_transaction_mid_has_the_agreed_keys() -> None:
+    table = next(one for one in _join() if "CREATE TABLE transaction_mid" in one)
+    columns = set(re.findall(r"^  (\w+) (?:BIGINT|INT|STRING|BOOLEAN|TIMESTAMP_LTZ)", table, re.MULTILINE))
+    assert columns - {"message_key"} == TRANSACTION_MID
+
+
+def test_suspicious_activities_has_the_agreed_keys() -> None:
+    source = (PIPELINE / "detector.py").read_text(encoding="utf-8")
+    activity = source.partition("activity = {\n")[2].partition("\n        }")[0]
+    assert set(re.findall(r'^ {12}"(\w+)":', activity, re.MULTILINE)) == SUSPICIOUS_ACTIVITIES
+
+
+def _join() -> list[str]:
+    names = Names()
+    values = {topic: topic for topic in names.topics} | {
+        "bootstrap_servers": "127.0.0.1:9",
+        "group": "join",
+        "transaction_ttl": "1s",
+    }
+    return statements("join.sql", values)
+
+
+def test_the_generator_pays_in_no_currency_that_the_rates_lack() -> None:
+    assert set(EUR_PER_UNIT) <= set(eur_rates())
+
+
+def test_the_generator_pays_in_no_country_that_the_detector_does_not_know() -> None:
+    paid_in = {code for country in COUNTRIES.values() for code in (country.code, *country.nearby)}
+    assert paid_in <= countries()
+
+
+def test_rates_are_positive_integers_and_the_euro_is_one() -> None:
+    assert eur_rates()["EUR"] == EUR_RATE_SCALE
+    assert all(type(rate) is int and rate > 0 for rate in eur_rates().values())
+    assert all(re.fullmatch("[A-Z]{3}", currency) for currency in eur_rates())
+
+
+def test_country_codes_have_two_ascii_letters() -> None:
+    # The history packs them into two bytes.
+    assert all(re.fullmatch("[A-Z]{2}", code) for code in countries())
+
+
+def test_the_settings_make_the_rule_of_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("WINDOW_S", "MIN_COUNTRIES", "THRESHOLD_EUR", "ALLOWED_LATENESS_S"):
+        monkeypatch.delenv(f"FRAUDLAB_{name}", raising=False)
+    # one hour, two countries, 1,000.00 EUR, half an hour
+    assert Settings().rule == Rule(3_600_000, 2, 100_000, 1_800_000)
+
+
+def test_a_threshold_with_cents_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    # 1000.29 has no exact float: 1000.29 * 100 = 100028.99999999999
+    monkeypatch.setenv("FRAUDLAB_THRESHOLD_EUR", "1000.29")
+    assert Settings().rule.threshold_eur_cents == 100_029

@@ -1,0 +1,158 @@
+"""The rule against a recomputation from scratch, over generated sequences of one user's payments."""
+
+from collections.abc import Sequence
+from itertools import product
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fraudlab.pipeline.rule import Arrival, Payment, Rule, judge
+
+MINUTE = 60_000
+REPRODUCIBLE = settings(derandomize=True, deadline=None, max_examples=300)
+
+# Round distances meet every edge of window and lateness; one millisecond either side misses it.
+START_MS = 10**9
+TIMES_MS = [START_MS + tens * 10 * MINUTE + ms for tens in range(25) for ms in (-1, 0, 0, 0, 1)]
+AMOUNTS = (1, 20_000, 40_000, 50_000, 60_000, 99_999, 100_000)
+COUNTRIES = (b"FR", b"DE", b"IT")
+rules = st.builds(
+    Rule,
+    window_ms=st.sampled_from((60 * MINUTE, 60 * MINUTE, 20 * MINUTE, 1)),
+    min_countries=st.sampled_from((2, 2, 2, 1, 3)),
+    threshold_eur_cents=st.sampled_from((100_000, 100_000, 60_001, 1)),
+    allowed_lateness_ms=st.sampled_from((30 * MINUTE, 30 * MINUTE, 0, 10 * MINUTE, 240 * MINUTE)),
+)
+
+
+def payments_in_bank_order(within_ms: int = 300 * MINUTE) -> st.SearchStrategy[list[Payment]]:
+    """Payments with ascending ids and any event times of less than `within_ms` from the first possible one."""
+    times_ms = [time_ms for time_ms in TIMES_MS if time_ms < TIMES_MS[0] + within_ms]
+    rows = st.sampled_from(list(product(times_ms, AMOUNTS, COUNTRIES)))
+    return st.lists(rows, min_size=1, max_size=14).map(
+        lambda drawn: [
+            Payment(time_ms, number, cents, country) for number, (time_ms, cents, country) in enumerate(drawn, start=1)
+        ]
+    )
+
+
+# The recomputation
+
+
+def counted(rule: Rule, payments: Sequence[Payment]) -> list[Payment]:
+    """Those that are not too late; `payments` in the bank's order, each once."""
+    kept = []
+    for index, payment in enumerate(payments):
+        newest_ms = max((earlier.time_ms for earlier in payments[:index]), default=payment.time_ms)
+        if payment.time_ms >= newest_ms - rule.allowed_lateness_ms:
+            kept.append(payment)
+    return kept
+
+
+def window(rule: Rule, last: Payment, payments: Sequence[Payment]) -> list[Payment]:
+    """The payments of `(t - window, t]`, where t is the time of `last`."""
+    return [one for one in payments if last.time_ms - rule.window_ms < one.time_ms <= last.time_ms]
+
+
+def suspicious(rule: Rule, payments: Sequence[Payment]) -> list[int]:
+    """Ids, ascending, of the counted payments whose hour meets the rule."""
+    return sorted(
+        last.transaction_id
+        for last in payments
+        if len({one.country for one in window(rule, last, payments)}) >= rule.min_countries
+        and sum(one.amount_eur_cents for one in window(rule, last, payments)) >= rule.threshold_eur_cents
+    )
+
+
+# The properties
+
+
+@REPRODUCIBLE
+@given(rules, payments_in_bank_order(), st.data())
+def test_what_is_raised_is_what_a_recomputation_finds_after_every_payment(
+    rule: Rule, payments: list[Payment], data: st.DataObject
+) -> None:
+    history, raised = b"", list[int]()
+    for seen in range(1, len(payments) + 1):
+        known = counted(rule, payments[:seen])
+        verdict = judge(rule, history, payments[seen - 1])
+        assert verdict.arrival is (Arrival.COUNTED if payments[seen - 1] in known else Arrival.TOO_LATE)
+        for hour in verdict.hours:
+            last = next(one for one in payments if one.transaction_id == hour.transaction_id)
+            content = window(rule, last, known)
+            assert (hour.start_ms, hour.end_ms) == (last.time_ms - rule.window_ms, last.time_ms)
+            assert hour.total_eur_cents == sum(one.amount_eur_cents for one in content)
+            assert hour.countries == tuple(sorted({one.country for one in content}))
+            assert sorted(hour.transaction_ids) == sorted(one.transaction_id for one in content)
+        raised += [hour.transaction_id for hour in verdict.hours]
+        history = verdict.history
+        for replayed in data.draw(st.lists(st.sampled_from(payments[:seen]), max_size=2)):
+            again = judge(rule, history, replayed)
+            assert (again.arrival, again.hours) == (Arrival.DUPLICATE, ())
+            history = again.history
+        assert sorted(raised) == suspicious(rule, known)
+
+
+@REPRODUCIBLE
+@given(rules, payments_in_bank_order())
+def test_a_replay_of_the_whole_stream_raises_nothing(rule: Rule, payments: list[Payment]) -> None:
+    history = b""
+    for payment in payments:
+        history = judge(rule, history, payment).history
+    for payment in payments:
+        again = judge(rule, history, payment)
+        assert (again.arrival, again.hours) == (Arrival.DUPLICATE, ())
+        history = again.history
+
+
+@REPRODUCIBLE
+@given(rules, payments_in_bank_order(), st.data())
+def test_an_order_within_the_allowed_lateness_raises_the_same_set(
+    rule: Rule, payments: list[Payment], data: st.DataObject
+) -> None:
+    # Delayed by at most the lateness each, none arrives after one that happened more than the lateness after it.
+    delays_ms = st.lists(st.integers(0, rule.allowed_lateness_ms), min_size=len(payments), max_size=len(payments))
+    arrival_ms = {one: one.time_ms + delay_ms for one, delay_ms in zip(payments, data.draw(delays_ms), strict=True)}
+    arrivals = sorted(payments, key=arrival_ms.__getitem__)
+    history, raised = b"", list[int]()
+    for payment in arrivals:
+        verdict = judge(rule, history, payment)
+        assert verdict.arrival is Arrival.COUNTED
+        raised += [hour.transaction_id for hour in verdict.hours]
+        history = verdict.history
+    assert sorted(raised) == suspicious(rule, payments)
+
+
+@REPRODUCIBLE
+@given(payments_in_bank_order(within_ms=90 * MINUTE), st.data())
+def test_payments_whose_profile_comes_later_raise_the_same_set_when_shown_again(
+    payments: list[Payment], data: st.DataObject
+) -> None:
+    rule = Rule()
+    known_from = data.draw(st.integers(0, len(payments)))
+    history, raised = b"", list[int]()
+    for index, payment in enumerate(payments):
+        verdict = judge(rule, history, payment, raisable=index >= known_from)
+        assert verdict.hours == () or index >= known_from
+        raised += [hour.transaction_id for hour in verdict.hours]
+        history = verdict.history
+    for payment in payments:
+        verdict = judge(rule, history, payment)
+        raised += [hour.transaction_id for hour in verdict.hours]
+        history = verdict.history
+    assert sorted(raised) == suspicious(rule, counted(rule, payments))
+
+
+@REPRODUCIBLE
+@given(rules, payments_in_bank_order())
+def test_the_history_holds_the_payments_of_the_retention_and_no_others(rule: Rule, payments: list[Payment]) -> None:
+    of_one, of_two = b"", b""
+    for payment in (Payment(0, 1, 1, b"FR"), Payment(0, 2, 1, b"FR")):
+        of_one, of_two = of_two, judge(rule, of_two, payment).history
+    entry_bytes = len(of_two) - len(of_one)
+    history = b""
+    for payment in payments:
+        history = judge(rule, history, payment).history
+    newest_ms = max(one.time_ms for one in payments)
+    kept = [one for one in counted(rule, payments) if one.time_ms > newest_ms - rule.retention_ms]
+    assert len(history) == len(of_one) + (len(kept) - 1) * entry_bytes

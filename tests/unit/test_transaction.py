@@ -1,0 +1,202 @@
+"""Records of `transaction_mid`: what is read from a good one, and the reason given for each malformed one."""
+
+import csv
+import json
+import time
+from decimal import ROUND_HALF_UP, Decimal
+from importlib import resources
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fraudlab.pipeline.contracts import FUTURE_TOLERANCE_MS
+from fraudlab.pipeline.rule import Payment
+from fraudlab.pipeline.transaction import MalformedRecordError, eur_cents, iso, parse
+
+NOON_MS = 1_767_268_800_000  # 2026-01-01T12:00:00Z
+GOOD: dict[str, Any] = {
+    "transaction_id": 17,
+    "user_id": 42,
+    "user_first_name": "Łucja",
+    "user_last_name": "Żak",
+    "user_email": "lucja@example.org",
+    "user_phone_number": "+48 600 000 000",
+    "user_home_country": "PL",
+    "user_suspicious_activity": False,
+    "transaction_amount": "1234.50",
+    "transaction_currency": "PLN",
+    "transaction_type": "online",
+    "transaction_country": "PL",
+    "transaction_merchant": "Sklep Ω",
+    "transaction_time": "2026-01-01T12:00:00.123Z",
+    "created_at": "2026-01-01T12:00:00.456Z",
+}
+with resources.files("fraudlab.pipeline").joinpath("eur_rates.csv").open(encoding="utf-8", newline="") as lines:
+    RATES = {row["currency"]: Decimal(row["eur_per_unit"]) for row in csv.DictReader(lines)}
+
+
+def text(**changes: Any) -> str:
+    return json.dumps(GOOD | changes)
+
+
+def reason(value: str) -> str:
+    with pytest.raises(MalformedRecordError) as caught:
+        parse(value)
+    return str(caught.value)
+
+
+# Reading
+
+
+def test_a_good_record_gives_what_the_rule_needs_and_the_whole_record() -> None:
+    payment, record = parse(text())
+    # 1,234.50 PLN at 0.23 EUR = 283.935 EUR, rounded half up to 283.94
+    assert payment == Payment(NOON_MS + 123, 17, 28_394, b"PL")
+    assert record == GOOD
+
+
+def test_a_time_in_another_zone_is_the_same_moment() -> None:
+    payment, _ = parse(text(transaction_time="2026-01-01T13:00:00.123+01:00"))
+    assert payment.time_ms == NOON_MS + 123
+
+
+def test_a_payment_without_profile_is_read() -> None:
+    payment, record = parse(text(user_first_name=None, user_suspicious_activity=None))
+    assert payment.transaction_id == 17
+    assert record["user_suspicious_activity"] is None
+
+
+def test_a_time_is_written_as_it_is_read() -> None:
+    assert iso(NOON_MS + 123) == "2026-01-01T12:00:00.123Z"
+    assert iso(NOON_MS) == "2026-01-01T12:00:00.000Z"
+    assert parse(text(transaction_time=iso(NOON_MS + 7)))[0].time_ms == NOON_MS + 7
+
+
+# What is not JSON, and who it is
+
+
+@pytest.mark.parametrize("value", ["", "{", "nonsense", '{"transaction_id": NaN}', '{"a": 1} 2'])
+def test_what_is_not_json_is_malformed(value: str) -> None:
+    assert reason(value).startswith("not JSON")
+
+
+@pytest.mark.parametrize("value", ["[]", "5", "null", '"text"'])
+def test_what_is_no_object_is_malformed(value: str) -> None:
+    assert reason(value) == "not a JSON object"
+
+
+@pytest.mark.parametrize("value", [None, 0, -1, 1.5, "17", True, 2**63, 2**70])
+def test_a_transaction_id_is_a_positive_64_bit_integer(value: object) -> None:
+    assert reason(text(transaction_id=value)) == "transaction_id is not a positive integer"
+
+
+@pytest.mark.parametrize("value", [None, "42", 4.2, True])
+def test_a_user_id_is_an_integer(value: object) -> None:
+    assert reason(text(user_id=value)) == "user_id is not an integer"
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "transaction_id",
+        "user_id",
+        "transaction_amount",
+        "transaction_currency",
+        "transaction_country",
+        "transaction_time",
+        "created_at",
+    ],
+)
+def test_a_record_lacking_a_field_that_the_rule_needs_is_malformed(field: str) -> None:
+    value = {key: value for key, value in GOOD.items() if key != field}
+    assert field.removeprefix("transaction_") in reason(json.dumps(value))
+
+
+def test_the_error_names_the_transaction_once_it_is_known() -> None:
+    with pytest.raises(MalformedRecordError) as caught:
+        parse(text(transaction_country="XX"))
+    assert caught.value.transaction_id == 17
+    with pytest.raises(MalformedRecordError) as caught:
+        parse("{")
+    assert caught.value.transaction_id is None
+
+
+# Countries, currencies and amounts
+
+
+@pytest.mark.parametrize("value", [None, "", "XX", "pl", "POL", 5, [], {}, ["PL"]])
+def test_a_country_is_a_code_of_iso_3166(value: object) -> None:
+    assert reason(text(transaction_country=value)).startswith("unknown country")
+
+
+@pytest.mark.parametrize("value", [None, "", "XXX", "eur", "EU", 978, [], {}])
+def test_a_currency_is_one_of_the_table(value: object) -> None:
+    assert reason(text(transaction_currency=value)).startswith("unknown currency")
+
+
+@pytest.mark.parametrize("value", [1, 1.0, 12.3, 1e2, True, None, [], {}])
+def test_money_is_never_a_json_number(value: object) -> None:
+    # A JSON number would be a float for most readers, and 12.3 has no exact float.
+    assert reason(text(transaction_amount=value)).startswith("transaction_amount is not a decimal string")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "", " ", "ten", "12,30", "1 000", "0x10", "NaN", "sNaN", "Infinity", "-Infinity", "1.2.3", "--1",
+        "0", "0.00", "-0.01", "-5", "0.001", "12.345", "10000000000.00", "9" * 400, "1e999999", "1e-999999",
+        "0.01" + "0" * 40 + "1",
+    ],
+)  # fmt: skip
+def test_an_amount_is_a_positive_decimal_that_the_column_can_hold(value: str) -> None:
+    assert reason(text(transaction_amount=value)).startswith("transaction_amount is not")
+
+
+def test_the_smallest_and_the_largest_amount_are_read() -> None:
+    assert eur_cents("0.01", "EUR") == 1
+    assert eur_cents("9999999999.99", "EUR") == 999_999_999_999
+
+
+def test_half_a_cent_is_rounded_up() -> None:
+    # 0.50 PLN at 0.23 = 0.115 EUR, and 0.48 PLN = 0.1104 EUR
+    assert eur_cents("0.50", "PLN") == 12
+    assert eur_cents("0.48", "PLN") == 11
+
+
+@settings(derandomize=True, deadline=None, max_examples=300)
+@given(st.sampled_from(sorted(RATES)), st.decimals("0.01", "9999999999.99", places=2))
+def test_every_currency_is_converted_as_decimal_arithmetic_does(currency: str, amount: Decimal) -> None:
+    euros = (amount * RATES[currency]).quantize(Decimal("0.01"), ROUND_HALF_UP)
+    assert Decimal(eur_cents(str(amount), currency)) == euros * 100
+
+
+@pytest.mark.parametrize("currency", sorted(RATES))
+def test_one_unit_of_every_currency_is_worth_its_rate(currency: str) -> None:
+    # a million units times the rate, in cents: exact in every currency of the table
+    assert eur_cents("1000000.00", currency) == RATES[currency] * 100_000_000
+
+
+# Times
+
+
+@pytest.mark.parametrize("field", ["transaction_time", "created_at"])
+@pytest.mark.parametrize(
+    "value", [None, "", "yesterday", 1_767_268_800_000, "2026-01-01T12:00:00", "2026-02-30T12:00:00Z"]
+)
+def test_a_time_is_iso_8601_with_its_zone(field: str, value: object) -> None:
+    assert reason(text(**{field: value})).startswith(f"{field} is not an ISO 8601 time with a time zone")
+
+
+def test_a_payment_may_lie_a_minute_after_its_storing_but_not_a_millisecond_more() -> None:
+    # The clocks of a till and of the database differ a little.
+    created_at = iso(NOON_MS)
+    parse(text(transaction_time=iso(NOON_MS + FUTURE_TOLERANCE_MS), created_at=created_at))
+    late = text(transaction_time=iso(NOON_MS + FUTURE_TOLERANCE_MS + 1), created_at=created_at)
+    assert reason(late).startswith("transaction_time lies after created_at")
+
+
+def test_a_record_from_the_future_is_malformed() -> None:
+    tomorrow = iso(time.time_ns() // 1_000_000 + 86_400_000)
+    assert reason(text(transaction_time=tomorrow, created_at=tomorrow)) == "created_at lies in the future"
