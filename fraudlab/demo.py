@@ -162,7 +162,7 @@ def start_generator(
     seed = seed if seed is not None else int(time.time())
     arguments = ["--rate", str(rate), "--users", str(users), "--seed", str(seed), "--report", str(report), "--quiet"]
     return subprocess.Popen(
-        [sys.executable, "-m", "data_generator", *arguments, "--late", "0.02", *options],
+        [sys.executable, "-m", "data_generator", *arguments, "--late", "0.02", "--fraud-every", "1", *options],
         env=os.environ | system.generator_environment(settings),
         start_new_session=True,
     )
@@ -171,7 +171,7 @@ def start_generator(
 def _watch(
     watcher: "Watcher", console: Console, generator: "subprocess.Popen[bytes]", seconds: float | None, interrupted: list[bool]
 ) -> None:
-    deadline = None if seconds is None else time.monotonic() + seconds
+    deadline = None
     live = Live(watcher.view, console=console, refresh_per_second=4) if console.is_terminal else contextlib.nullcontext()
     next_line = time.monotonic() + PLAIN_LINE_EVERY_S
     with live:
@@ -179,6 +179,8 @@ def _watch(
             if generator.poll() is not None:
                 raise RuntimeError(f"The data generator ended with status {generator.returncode}: see its message above.")
             watcher.poll()
+            if deadline is None and seconds is not None and watcher.view.payments:
+                deadline = time.monotonic() + seconds
             if not console.is_terminal and time.monotonic() >= next_line:
                 console.print(watcher.view.line(), highlight=False)
                 for sentence in watcher.view.sentences[:1]:

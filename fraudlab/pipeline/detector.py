@@ -152,13 +152,32 @@ def detect(transactions: KeyedStream, rule: Rule, names: Names) -> DataStream:
 
 
 def submit(
-    cluster: FlinkCluster, bootstrap_servers: str, names: Names, rule: Rule, *, parallelism: int = 1
+    cluster: FlinkCluster,
+    bootstrap_servers: str,
+    names: Names,
+    rule: Rule,
+    *,
+    parallelism: int = 1,
+    source: str | None = None,
+    bounded: bool = False,
 ) -> JobClient:
-    """Submits the job."""
+    """Submits the job.
+
+    Args:
+        cluster: Where to run it.
+        bootstrap_servers: Kafka's address.
+        names: Names of topics, group and job.
+        rule: The rule to apply.
+        parallelism: Parallelism of the job.
+        source: A topic to read instead of `transaction_mid`.
+        bounded: Whether the job ends with what is in the topic when it starts: for replays and measurements.
+    """
     environment, tables = cluster.table_environment()
     environment.set_parallelism(parallelism)
     values = kafka_values(bootstrap_servers, names, JOB)
     values["sink_topics"] = f"{names.suspicious_activities};{names.dead_letters}"
+    values["transaction_mid"] = source or names.transaction_mid
+    values["bounded_mode"] = "latest-offset" if bounded else "unbounded"
     findings = detect(keyed_transactions(tables, values), rule, names)
     for statement in statements("records.sql", values):
         tables.execute_sql(statement)

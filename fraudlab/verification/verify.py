@@ -134,15 +134,19 @@ class _Observer:
 
     def wait_until_settled(self, deadline: float) -> str | None:
         """Reads until nothing moves for `QUIET_S`; None, or what still moved or was owed at the deadline."""
+        first_look = True
         while True:
+            asked = time.monotonic()
             ends = self._read()
-            if ends != self._ends:
-                self._quiet_since, self._ends = time.monotonic(), ends
+            moved = ends != self._ends
+            if moved:
+                self._quiet_since, self._ends = asked, ends
             owed = self._owed(ends)
-            if owed is None and time.monotonic() - self._quiet_since >= QUIET_S:
+            if owed is None and not moved and time.monotonic() - self._quiet_since >= QUIET_S:
                 return None
-            if time.monotonic() >= deadline:
+            if time.monotonic() >= deadline and (owed or (moved and not first_look)):
                 return owed or "records were still coming in"
+            first_look = False
             time.sleep(POLL_S)
 
     def judge(self, unsettled: str | None, started: float) -> Verification:

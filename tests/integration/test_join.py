@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from tests.support.lab import Lab
+from tests.support.lab import Lab, assert_exact
 from tests.support.waiting import eventually
 
 
@@ -78,3 +78,7 @@ def test_a_deleted_payment_was_made_all_the_same(lab: Lab) -> None:
     second = lab.pay(user, "600.00", "FR", now)
     (activity,) = lab.await_activities(user, [second])
     assert activity["transaction_ids"] == [first, second]
+
+
+def test_all_of_this_was_exact(lab: Lab) -> None:
+    assert_exact(lab.settings)

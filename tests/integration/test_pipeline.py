@@ -9,8 +9,9 @@ import mysql.connector
 import pytest
 
 from fraudlab import system
+from fraudlab.pipeline.contracts import EUR_RATE_SCALE, eur_rates
 from fraudlab.stack.supervisor import StackError
-from tests.support.lab import Lab
+from tests.support.lab import Lab, assert_exact
 from tests.support.waiting import eventually
 
 REFUSAL = "payment refused: the account is stopped because of suspicious activities"
@@ -251,11 +252,13 @@ def test_an_hour_just_below_the_threshold_or_in_one_country_is_not_suspicious(la
 def test_amounts_are_converted_by_the_table(lab: Lab) -> None:
     user = lab.add_user()
     now = datetime.now(UTC)
-    lab.pay(user, "100000.00", "JP", now, currency="JPY")
+    lab.pay(user, "100000.00", "JP", now - timedelta(seconds=1), currency="JPY")
     second = lab.pay(user, "1000.00", "US", now, currency="USD")
     (activity,) = lab.await_activities(user, [second])
-    from fraudlab.pipeline.contracts import EUR_RATE_SCALE, eur_rates
-
     yen, dollar = (Decimal(eur_rates()[code]) / EUR_RATE_SCALE for code in ("JPY", "USD"))
     expected = (100_000 * yen).quantize(Decimal("0.01")) + (1_000 * dollar).quantize(Decimal("0.01"))
     assert Decimal(activity["total_amount_eur"]) == expected
+
+
+def test_all_of_this_was_exact(lab: Lab) -> None:
+    assert_exact(lab.settings)

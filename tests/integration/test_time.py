@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from tests.support.lab import Lab
+from tests.support.lab import Lab, assert_exact
 from tests.support.waiting import eventually
 
 TOO_LATE = "later than the allowed lateness"
@@ -66,3 +66,7 @@ def test_an_envelope_delivered_twice_counts_once(lab: Lab) -> None:
         lab.topics.publish(envelope.topic, str(user), envelope.value)
     lab.settle(user)
     assert lab.activity_ids(user) == [third]
+
+
+def test_all_of_this_was_exact(lab: Lab) -> None:
+    assert_exact(lab.settings)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from fraudlab.settings import Settings
 from fraudlab.stack import ports
@@ -49,13 +50,12 @@ def running_system(progress: Progress) -> Iterator[Settings]:
 
 def fraudlab(progress: Progress, *arguments: str) -> None:
     """Runs the command, in a process of its own: PyFlink's JVM would stay in this one to its end."""
-    python(progress, "-m", "fraudlab.cli", *arguments)
+    run([str(Path(sys.executable).with_name("fraudlab")), *arguments], progress)
 
 
-def python(progress: Progress, *arguments: str, environment: dict[str, str] | None = None) -> None:
-    """Runs Python; its output is progress, line by line. Fails with that output when it fails."""
+def run(command: list[str], progress: Progress, environment: dict[str, str] | None = None) -> None:
+    """Runs a command; its output is progress, line by line. Fails with that output when it fails."""
     lines = []
-    command = [sys.executable, *arguments]
     with subprocess.Popen(
         command, env=os.environ | (environment or {}), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
@@ -70,6 +70,7 @@ def _environment(shared: Settings, progress: Progress) -> dict[str, str]:
     home = shared.home.expanduser().resolve() / "test"
     home.mkdir(parents=True, exist_ok=True)
     Stack(shared, progress).install()
+    (shared.home / "lib").mkdir(exist_ok=True)
     for folder in ("jars", "lib"):
         if not (home / folder).is_symlink():
             (home / folder).symlink_to(shared.home.expanduser().resolve() / folder)

@@ -2,6 +2,8 @@
 
 import os
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -9,21 +11,30 @@ from itertools import count
 from typing import Any
 
 from kafka.admin import KafkaAdminClient
-from kafka.partitioner import DefaultPartitioner
+from kafka.partitioner.default import murmur2
 
 from fraudlab import system
 from fraudlab.pipeline import database
 from fraudlab.settings import Settings
 from fraudlab.stack.supervisor import Stack
+from fraudlab.verification.verify import Verification, verify
 from tests.support import flink
-from tests.support.home import python
+from tests.support.home import run
 from tests.support.kafka import Record, Topics
 from tests.support.waiting import eventually
 
-_user_ids = count(1_000_000)
-"""Each test its own users: the generator's are below."""
+_user_ids = count(1_000_000 + int(time.time()) % 1_000_000 * 1_000)
+"""Each test its own users, also when the system is kept from run to run; the generator's are below."""
 
 Activity = dict[str, Any]
+
+
+def assert_exact(settings: Settings, settle_s: float = 60) -> Verification:
+    """Verifies, and fails with what was found wrong."""
+    verification = verify(settings, settle_s)
+    found = {kind: findings for kind, findings in verification.by_kind.items() if findings}
+    assert verification.exact, f"unsettled: {verification.unsettled}; {found}"
+    return verification
 
 
 class Lab:
@@ -65,8 +76,7 @@ class Lab:
 
     def partition(self, user_id: int) -> int:
         """The partition of a user's records, in every topic."""
-        everywhere = list(range(self.settings.partitions))
-        return int(DefaultPartitioner()(str(user_id).encode(), everywhere, everywhere))
+        return int(murmur2(str(user_id).encode()) & 0x7FFFFFFF) % self.settings.partitions
 
     def add_user(self, user_id: int | None = None, **fields: object) -> int:
         """Opens an account; gives the user's id."""
@@ -225,7 +235,7 @@ class LearnerLab(Lab):
     def submit_jobs(self) -> None:
         """Starts the jobs and waits until they run."""
         code = "from fraudlab import settings, system; system.submit_jobs(settings.Settings(), print)"
-        python(print, "-c", code, environment=environment(self.settings))
+        run([sys.executable, "-c", code], print, environment(self.settings))
 
     def start_flagger(self) -> None:
         """Starts the account flagger."""

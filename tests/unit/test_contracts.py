@@ -1,13 +1,13 @@
 """What the pieces agree on: names, the shape of records, currencies and countries."""
 
 import re
-from pathlib import Path
 
 import pytest
 from data_generator.countries import COUNTRIES, EUR_PER_UNIT
 
 from fraudlab.pipeline.contracts import EUR_RATE_SCALE, Names, countries, eur_rates
-from fraudlab.pipeline.rule import Rule
+from fraudlab.pipeline.detector import PROFILE_FIELDS, FraudDetector
+from fraudlab.pipeline.rule import Rule, SuspiciousHour
 from fraudlab.pipeline.statements import statements
 from fraudlab.settings import Settings
 
@@ -48,7 +48,6 @@ SUSPICIOUS_ACTIVITIES = {
     "created_at",
     "detected_at",
 }
-PIPELINE = Path(__file__).parents[2] / "fraudlab" / "pipeline"
 
 
 def test_without_a_learner_the_names_are_those_of_the_contract() -> None:
@@ -84,9 +83,20 @@ def test_transaction_mid_has_the_agreed_keys() -> None:
 
 
 def test_suspicious_activities_has_the_agreed_keys() -> None:
-    source = (PIPELINE / "detector.py").read_text(encoding="utf-8")
-    activity = source.partition("activity = {\n")[2].partition("\n        }")[0]
-    assert set(re.findall(r'^ {12}"(\w+)":', activity, re.MULTILINE)) == SUSPICIOUS_ACTIVITIES
+    payment = {"user_id": 42, "created_at": "2026-01-01T12:00:00.456Z", "user_suspicious_activity": False}
+    hour = SuspiciousHour(2, 0, 3_600_000, 100_007, (b"DE", b"FR"), (1, 2))
+    detector = FraudDetector(Rule(), Names())
+    profile = {"detected_at", *PROFILE_FIELDS}
+    activity = detector._activity(hour, payment)
+    assert activity.keys() | profile == SUSPICIOUS_ACTIVITIES
+    assert not activity.keys() & profile
+    assert activity["activity_id"] == "activity-2"  # made from the transaction alone: a replay makes the same one
+    assert activity["total_amount_eur"] == "1000.07"
+    assert (activity["window_start"], activity["window_end"]) == (
+        "1970-01-01T00:00:00.000Z",
+        "1970-01-01T01:00:00.000Z",
+    )
+    assert activity["countries"] == ["DE", "FR"]
 
 
 def _join() -> list[str]:
@@ -120,10 +130,10 @@ def test_country_codes_have_two_ascii_letters() -> None:
 
 
 def test_the_settings_make_the_rule_of_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("WINDOW_S", "MIN_COUNTRIES", "THRESHOLD_EUR", "ALLOWED_LATENESS_S"):
+    for name in ("WINDOW_S", "MIN_COUNTRIES", "THRESHOLD_EUR", "ALLOWED_LATENESS_S", "MAX_AGE_S"):
         monkeypatch.delenv(f"FRAUDLAB_{name}", raising=False)
-    # one hour, two countries, 1,000.00 EUR, half an hour
-    assert Settings().rule == Rule(3_600_000, 2, 100_000, 1_800_000)
+    # one hour, two countries, 1,000.00 EUR, half an hour, thirty days
+    assert Settings().rule == Rule(3_600_000, 2, 100_000, 1_800_000, 2_592_000_000)
 
 
 def test_a_threshold_with_cents_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:

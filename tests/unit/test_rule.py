@@ -2,7 +2,17 @@
 
 import pytest
 
-from fraudlab.pipeline.rule import Arrival, Payment, Rule, SuspiciousHour, Verdict, judge
+from fraudlab.pipeline.rule import (
+    Arrival,
+    Payment,
+    Rule,
+    SuspiciousHour,
+    Verdict,
+    forget_payments,
+    has_payments,
+    judge,
+    quiet_since_ms,
+)
 
 RULE = Rule()
 MS, SECOND, MINUTE, HOUR = 1, 1_000, 60_000, 3_600_000
@@ -16,15 +26,13 @@ class User:
         self.rule = rule
         self.history = b""
 
-    def pays(self, transaction_id: int, after_ms: int, eur: int, country: str, *, raisable: bool = True) -> Verdict:
+    def pays(self, transaction_id: int, after_ms: int, eur: int, country: str) -> Verdict:
         """Shows a payment of `eur` whole euros, `after_ms` after noon."""
-        return self.pays_cents(transaction_id, after_ms, eur * 100, country, raisable=raisable)
+        return self.pays_cents(transaction_id, after_ms, eur * 100, country)
 
-    def pays_cents(
-        self, transaction_id: int, after_ms: int, cents: int, country: str, *, raisable: bool = True
-    ) -> Verdict:
+    def pays_cents(self, transaction_id: int, after_ms: int, cents: int, country: str) -> Verdict:
         payment = Payment(NOON + after_ms, transaction_id, cents, country.encode())
-        verdict = judge(self.rule, self.history, payment, raisable=raisable)
+        verdict = judge(self.rule, self.history, payment)
         self.history = verdict.history
         return verdict
 
@@ -250,30 +258,6 @@ def test_ids_may_arrive_out_of_order(user: User) -> None:
     assert user.pays(3, 5 * MINUTE, 600, "DE").arrival is Arrival.DUPLICATE
 
 
-# While the profile is unknown
-
-
-def test_a_payment_without_profile_counts_but_is_raised_only_when_shown_with_it(user: User) -> None:
-    user.pays(1, 0, 600, "FR", raisable=False)
-    unknown = user.pays(2, MINUTE, 600, "DE", raisable=False)
-    assert (unknown.arrival, raised(unknown)) == (Arrival.COUNTED, [])
-    # the join sends both again once the profile is there
-    assert raised(user.pays(1, 0, 600, "FR")) == []
-    assert raised(user.pays(2, MINUTE, 600, "DE")) == [2]
-    assert raised(user.pays(2, MINUTE, 600, "DE")) == []
-
-
-def test_a_payment_without_profile_shown_again_without_it_is_not_raised(user: User) -> None:
-    user.pays(1, 0, 600, "FR", raisable=False)
-    user.pays(2, MINUTE, 600, "DE", raisable=False)
-    assert raised(user.pays(2, MINUTE, 600, "DE", raisable=False)) == []
-
-
-def test_a_payment_without_profile_counts_in_the_hour_of_the_next_one(user: User) -> None:
-    user.pays(1, 0, 600, "FR", raisable=False)
-    assert raised(user.pays(2, MINUTE, 600, "DE")) == [2]
-
-
 # The history
 
 
@@ -297,3 +281,38 @@ def test_histories_of_two_users_have_nothing_to_do_with_each_other() -> None:
     one, other = User(), User()
     one.pays(1, 0, 600, "FR")
     assert raised(other.pays(2, MINUTE, 600, "DE")) == []
+
+
+# Forgetting a user who has been quiet
+
+
+def test_what_was_seen_before_forgetting_is_a_duplicate_afterwards(user: User) -> None:
+    user.pays(1, 0, 600, "FR")
+    assert raised(user.pays(2, MINUTE, 600, "DE")) == [2]
+    user.history = forget_payments(user.history)
+    assert not has_payments(user.history)
+    for transaction_id, country in ((1, "FR"), (2, "DE")):
+        again = user.pays(transaction_id, (transaction_id - 1) * MINUTE, 600, country)
+        assert (again.arrival, again.hours) == (Arrival.DUPLICATE, ())
+    # also once a new payment has filled the history again
+    user.pays(3, 2 * MINUTE, 600, "IT")
+    assert user.pays(2, MINUTE, 600, "DE").arrival is Arrival.DUPLICATE
+
+
+def test_what_is_too_late_is_too_late_after_forgetting(user: User) -> None:
+    user.pays(1, HOUR, 600, "FR")
+    user.history = forget_payments(user.history)
+    assert quiet_since_ms(user.history) == NOON + HOUR
+    assert user.pays(2, 30 * MINUTE - MS, 600, "DE").arrival is Arrival.TOO_LATE
+    assert user.pays(3, 30 * MINUTE, 600, "DE").arrival is Arrival.COUNTED
+
+
+def test_a_user_is_quiet_once_no_payment_that_is_still_to_come_can_reach_back() -> None:
+    rule = Rule(max_age_ms=24 * HOUR)
+    # stored at s, a payment happened at s - 24 h at the earliest; its hour begins at s - 25 h
+    assert rule.quiet_ms == 25 * HOUR
+
+
+def test_forgetting_twice_is_forgetting_once(user: User) -> None:
+    forgotten = forget_payments(user.pays(1, 0, 600, "FR").history)
+    assert forget_payments(forgotten) == forgotten

@@ -6,7 +6,7 @@ from itertools import product
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fraudlab.pipeline.rule import Arrival, Payment, Rule, judge
+from fraudlab.pipeline.rule import Arrival, Payment, Rule, forget_payments, judge
 
 MINUTE = 60_000
 REPRODUCIBLE = settings(derandomize=True, deadline=None, max_examples=300)
@@ -25,10 +25,9 @@ rules = st.builds(
 )
 
 
-def payments_in_bank_order(within_ms: int = 300 * MINUTE) -> st.SearchStrategy[list[Payment]]:
-    """Payments with ascending ids and any event times of less than `within_ms` from the first possible one."""
-    times_ms = [time_ms for time_ms in TIMES_MS if time_ms < TIMES_MS[0] + within_ms]
-    rows = st.sampled_from(list(product(times_ms, AMOUNTS, COUNTRIES)))
+def payments_in_bank_order() -> st.SearchStrategy[list[Payment]]:
+    """Payments with ascending ids and any event times, equal ones among them."""
+    rows = st.sampled_from(list(product(TIMES_MS, AMOUNTS, COUNTRIES)))
     return st.lists(rows, min_size=1, max_size=14).map(
         lambda drawn: [
             Payment(time_ms, number, cents, country) for number, (time_ms, cents, country) in enumerate(drawn, start=1)
@@ -124,23 +123,25 @@ def test_an_order_within_the_allowed_lateness_raises_the_same_set(
 
 
 @REPRODUCIBLE
-@given(payments_in_bank_order(within_ms=90 * MINUTE), st.data())
-def test_payments_whose_profile_comes_later_raise_the_same_set_when_shown_again(
-    payments: list[Payment], data: st.DataObject
+@given(rules, payments_in_bank_order(), payments_in_bank_order(), st.data())
+def test_forgetting_a_quiet_user_changes_nothing(
+    rule: Rule, before: list[Payment], after: list[Payment], data: st.DataObject
 ) -> None:
-    rule = Rule()
-    known_from = data.draw(st.integers(0, len(payments)))
-    history, raised = b"", list[int]()
-    for index, payment in enumerate(payments):
-        verdict = judge(rule, history, payment, raisable=index >= known_from)
-        assert verdict.hours == () or index >= known_from
-        raised += [hour.transaction_id for hour in verdict.hours]
-        history = verdict.history
-    for payment in payments:
-        verdict = judge(rule, history, payment)
-        raised += [hour.transaction_id for hour in verdict.hours]
-        history = verdict.history
-    assert sorted(raised) == suspicious(rule, counted(rule, payments))
+    # None of the payments after the quiet time reaches back to one before it.
+    quiet_ms = max(one.time_ms for one in before) - min(one.time_ms for one in after) + rule.window_ms
+    later = [
+        one._replace(time_ms=one.time_ms + quiet_ms, transaction_id=one.transaction_id + len(before)) for one in after
+    ]
+    kept = forgetful = b""
+    for payment in before:
+        kept = forgetful = judge(rule, kept, payment).history
+    forgetful = forget_payments(forgetful)
+    for payment in later:
+        for replayed in data.draw(st.lists(st.sampled_from(before), max_size=1)):
+            assert judge(rule, forgetful, replayed).arrival is Arrival.DUPLICATE
+        one, other = judge(rule, kept, payment), judge(rule, forgetful, payment)
+        assert (one.arrival, one.hours) == (other.arrival, other.hours)
+        kept, forgetful = one.history, other.history
 
 
 @REPRODUCIBLE

@@ -16,6 +16,7 @@ from fraudlab.pipeline.rule import Payment
 from fraudlab.pipeline.transaction import MalformedRecordError, eur_cents, iso, parse
 
 NOON_MS = 1_767_268_800_000  # 2026-01-01T12:00:00Z
+MAX_AGE_MS = 86_400_000
 GOOD: dict[str, Any] = {
     "transaction_id": 17,
     "user_id": 42,
@@ -41,9 +42,13 @@ def text(**changes: Any) -> str:
     return json.dumps(GOOD | changes)
 
 
+def read(value: str) -> tuple[Payment, int, dict[str, Any]]:
+    return parse(value, MAX_AGE_MS)
+
+
 def reason(value: str) -> str:
     with pytest.raises(MalformedRecordError) as caught:
-        parse(value)
+        read(value)
     return str(caught.value)
 
 
@@ -51,19 +56,20 @@ def reason(value: str) -> str:
 
 
 def test_a_good_record_gives_what_the_rule_needs_and_the_whole_record() -> None:
-    payment, record = parse(text())
+    payment, created_ms, record = read(text())
     # 1,234.50 PLN at 0.23 EUR = 283.935 EUR, rounded half up to 283.94
     assert payment == Payment(NOON_MS + 123, 17, 28_394, b"PL")
+    assert created_ms == NOON_MS + 456
     assert record == GOOD
 
 
 def test_a_time_in_another_zone_is_the_same_moment() -> None:
-    payment, _ = parse(text(transaction_time="2026-01-01T13:00:00.123+01:00"))
+    payment, _, _ = read(text(transaction_time="2026-01-01T13:00:00.123+01:00"))
     assert payment.time_ms == NOON_MS + 123
 
 
 def test_a_payment_without_profile_is_read() -> None:
-    payment, record = parse(text(user_first_name=None, user_suspicious_activity=None))
+    payment, _, record = read(text(user_first_name=None, user_suspicious_activity=None))
     assert payment.transaction_id == 17
     assert record["user_suspicious_activity"] is None
 
@@ -71,7 +77,7 @@ def test_a_payment_without_profile_is_read() -> None:
 def test_a_time_is_written_as_it_is_read() -> None:
     assert iso(NOON_MS + 123) == "2026-01-01T12:00:00.123Z"
     assert iso(NOON_MS) == "2026-01-01T12:00:00.000Z"
-    assert parse(text(transaction_time=iso(NOON_MS + 7)))[0].time_ms == NOON_MS + 7
+    assert read(text(transaction_time=iso(NOON_MS + 7)))[0].time_ms == NOON_MS + 7
 
 
 # What is not JSON, and who it is
@@ -114,12 +120,18 @@ def test_a_record_lacking_a_field_that_the_rule_needs_is_malformed(field: str) -
     assert field.removeprefix("transaction_") in reason(json.dumps(value))
 
 
+@pytest.mark.parametrize("field", ["transaction_amount", "transaction_currency", "transaction_country", "created_at"])
+def test_a_reason_quotes_no_more_than_the_beginning_of_a_value(field: str) -> None:
+    # A dead letter holds reason and payload, and must itself fit into a record.
+    assert len(reason(text(**{field: "\x7f" * 1_000_000}))) < 300
+
+
 def test_the_error_names_the_transaction_once_it_is_known() -> None:
     with pytest.raises(MalformedRecordError) as caught:
-        parse(text(transaction_country="XX"))
+        read(text(transaction_country="XX"))
     assert caught.value.transaction_id == 17
     with pytest.raises(MalformedRecordError) as caught:
-        parse("{")
+        read("{")
     assert caught.value.transaction_id is None
 
 
@@ -139,13 +151,16 @@ def test_a_currency_is_one_of_the_table(value: object) -> None:
 @pytest.mark.parametrize("value", [1, 1.0, 12.3, 1e2, True, None, [], {}])
 def test_money_is_never_a_json_number(value: object) -> None:
     # A JSON number would be a float for most readers, and 12.3 has no exact float.
-    assert reason(text(transaction_amount=value)).startswith("transaction_amount is not a decimal string")
+    assert reason(text(transaction_amount=value)).startswith(
+        "transaction_amount is not a decimal string from 0.01 to 9999999999.99"
+    )
 
 
 @pytest.mark.parametrize(
     "value",
     [
         "", " ", "ten", "12,30", "1 000", "0x10", "NaN", "sNaN", "Infinity", "-Infinity", "1.2.3", "--1",
+        "1", "1.0", ".50", "+1.00", " 1.00", "1_0.00", "1e2", "\u0663.00", "1.00\n",
         "0", "0.00", "-0.01", "-5", "0.001", "12.345", "10000000000.00", "9" * 400, "1e999999", "1e-999999",
         "0.01" + "0" * 40 + "1",
     ],
@@ -192,9 +207,16 @@ def test_a_time_is_iso_8601_with_its_zone(field: str, value: object) -> None:
 def test_a_payment_may_lie_a_minute_after_its_storing_but_not_a_millisecond_more() -> None:
     # The clocks of a till and of the database differ a little.
     created_at = iso(NOON_MS)
-    parse(text(transaction_time=iso(NOON_MS + FUTURE_TOLERANCE_MS), created_at=created_at))
+    read(text(transaction_time=iso(NOON_MS + FUTURE_TOLERANCE_MS), created_at=created_at))
     late = text(transaction_time=iso(NOON_MS + FUTURE_TOLERANCE_MS + 1), created_at=created_at)
     assert reason(late).startswith("transaction_time lies after created_at")
+
+
+def test_a_payment_may_be_stored_as_long_after_it_happened_as_is_allowed_but_not_a_millisecond_more() -> None:
+    created_at = iso(NOON_MS)
+    read(text(transaction_time=iso(NOON_MS - MAX_AGE_MS), created_at=created_at))
+    old = text(transaction_time=iso(NOON_MS - MAX_AGE_MS - 1), created_at=created_at)
+    assert reason(old) == "stored more than 86400 s after it happened"
 
 
 def test_a_record_from_the_future_is_malformed() -> None:

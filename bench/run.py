@@ -1,0 +1,217 @@
+"""The detector against the same rule as a Flink SQL OVER window and as a plain kafka-python loop, over one topic. `make bench`."""
+
+import argparse
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import KafkaAdminClient, NewTopic
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from fraudlab.pipeline import detector
+from fraudlab.pipeline.contracts import EUR_RATE_SCALE, Names, eur_rates
+from fraudlab.pipeline.flink import FlinkCluster, kafka_values
+from fraudlab.pipeline.statements import fill
+from fraudlab.pipeline.transaction import iso
+from fraudlab.settings import Settings
+from fraudlab.stack.supervisor import Stack
+
+HERE = Path(__file__).parent
+NAMES = Names("bench")
+COUNTRIES = ("DE", "FR", "PL", "GB", "US", "BR")
+CURRENCIES = ("EUR", "PLN", "GBP", "USD")
+ABROAD = 0.01
+EVENTS_PER_S = 28
+JOB_DEADLINE_S = 900
+
+console = Console(highlight=False)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--transactions", type=int, default=1_000_000)
+    parser.add_argument("--users", type=int, default=20_000)
+    parser.add_argument("--runs", type=int, default=3)
+    arguments = parser.parse_args()
+    settings = Settings()
+    stack = Stack(settings, console.print)
+    stack.install()
+    stack.start()
+    os.environ.update(stack.client_environment())
+    cluster = FlinkCluster(settings.flink_url, stack.layout.flink)
+    topic = fill_topic(settings, arguments.transactions, arguments.users)
+    contestants: dict[str, Callable[[], float]] = {
+        "detector (PyFlink DataStream)": lambda: run_detector(settings, cluster, topic),
+        "Flink SQL OVER window": lambda: run_over_window(settings, cluster, topic),
+        "plain kafka-python loop": lambda: run_loop(settings, topic),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    results: dict[str, dict[int, str]] = {}
+    for number in range(1, arguments.runs + 1):
+        for name, run in contestants.items():
+            recreate(settings, [NAMES.suspicious_activities, NAMES.dead_letters])
+            took = run()
+            seconds[name].append(took)
+            results[name] = read_result(settings)
+            console.print(f"run {number}: {name}: {took:.1f} s, {len(results[name])} suspicious hours")
+            if results[name] != results[next(iter(results))]:
+                sys.exit(f"{name} found other hours than the detector: the times cannot be compared.")
+    report(seconds, arguments.transactions, settings.home / "bench.json")
+
+
+def transactions(count: int, users: int) -> Iterator[tuple[bytes, bytes]]:
+    """Records of `transaction_mid` in order of event time: key and value. The same ones each time."""
+    chance = random.Random(1)
+    home = [chance.choice(COUNTRIES) for _ in range(users)]
+    start_ms = (time.time_ns() // 1_000_000) - count * 1000 // EVENTS_PER_S - 60_000
+    for number in range(1, count + 1):
+        user = chance.randrange(users)
+        time_ms = start_ms + number * 1000 // EVENTS_PER_S
+        record = {
+            "transaction_id": number,
+            "user_id": user,
+            "user_first_name": "Anna Maria",
+            "user_last_name": "Kowalska",
+            "user_email": f"user{user}@example.com",
+            "user_phone_number": "+48 601 222 333",
+            "user_home_country": home[user],
+            "user_suspicious_activity": False,
+            "transaction_amount": f"{chance.randrange(1, 600)}.{chance.randrange(100):02}",
+            "transaction_currency": chance.choice(CURRENCIES),
+            "transaction_type": "card_present",
+            "transaction_country": home[user] if chance.random() > ABROAD else chance.choice(COUNTRIES),
+            "transaction_merchant": "Corner Shop Ltd",
+            "transaction_time": iso(time_ms),
+            "created_at": iso(time_ms + 5),
+        }
+        yield str(user).encode(), orjson.dumps(record)
+
+
+def fill_topic(settings: Settings, count: int, users: int) -> str:
+    """Writes the transactions to a topic, unless an earlier run did. Returns its name."""
+    topic = f"{NAMES.transaction_mid}.{count}.{users}"
+    consumer = KafkaConsumer(bootstrap_servers=settings.bootstrap_servers)
+    partitions = [TopicPartition(topic, number) for number in range(settings.partitions)]
+    there = topic in consumer.topics() and sum(consumer.end_offsets(partitions).values()) == count
+    consumer.close()
+    if not there:
+        recreate(settings, [topic])
+        producer = KafkaProducer(bootstrap_servers=settings.bootstrap_servers, linger_ms=50, batch_size=2**18)
+        for key, value in track(transactions(count, users), "writing the topic", total=count, console=console):
+            producer.send(topic, value, key=key)
+        producer.flush()
+        producer.close()
+    return topic
+
+
+def recreate(settings: Settings, topics: list[str]) -> None:
+    """Makes the topics anew, empty."""
+    admin = KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)
+    old = [topic for topic in topics if topic in admin.list_topics()]
+    if old:
+        admin.delete_topics(old)
+    deadline = time.monotonic() + 60
+    while set(old) & set(admin.list_topics()):
+        if time.monotonic() > deadline:
+            sys.exit(f"Kafka did not delete {old} within a minute. Run `fraudlab reset` and try again.")
+        time.sleep(0.1)
+    admin.create_topics([NewTopic(topic, settings.partitions, 1) for topic in topics])
+    admin.close()
+
+
+def run_detector(settings: Settings, cluster: FlinkCluster, topic: str) -> float:
+    """The detector as the pipeline runs it, to the end of the topic. Returns the job's seconds."""
+    client = detector.submit(
+        cluster, settings.bootstrap_servers, NAMES, settings.rule, parallelism=settings.parallelism, bounded=True, source=topic
+    )
+    return job_seconds(settings, str(client.get_job_id()))
+
+
+def run_over_window(settings: Settings, cluster: FlinkCluster, topic: str) -> float:
+    """The OVER window, to the end of the topic. Returns the job's seconds."""
+    environment, tables = cluster.table_environment()
+    environment.set_parallelism(settings.parallelism)
+    tables.get_config().set("table.local-time-zone", "UTC")
+    rates = " ".join(
+        f"WHEN '{currency}' THEN CAST({rate // EUR_RATE_SCALE}.{rate % EUR_RATE_SCALE:08} AS DECIMAL(10, 8))"
+        for currency, rate in eur_rates().items()
+    )
+    values = kafka_values(settings.bootstrap_servers, NAMES, "over-window") | {
+        "transaction_mid": topic,
+        "rates": rates,
+        "min_countries": settings.min_countries,
+        "threshold_eur": settings.threshold_eur,
+    }
+    *definitions, insert = fill((HERE / "sql" / "over_window.sql").read_text(encoding="utf-8"), values)
+    for statement in definitions:
+        tables.execute_sql(statement)
+    client = tables.execute_sql(insert).get_job_client()
+    return job_seconds(settings, str(client.get_job_id()))
+
+
+def run_loop(settings: Settings, topic: str) -> float:
+    """The loop as a process, to the end of the topic. Returns its seconds."""
+    began = time.monotonic()
+    arguments = [settings.bootstrap_servers, topic, NAMES.suspicious_activities]
+    subprocess.run([sys.executable, str(HERE / "plain_loop.py"), *arguments], check=True)
+    return time.monotonic() - began
+
+
+def job_seconds(settings: Settings, job: str) -> float:
+    """Waits for a job's end. Returns how long it ran, by Flink's own clock."""
+    deadline = time.monotonic() + JOB_DEADLINE_S
+    while time.monotonic() < deadline:
+        with urllib.request.urlopen(f"{settings.flink_url}/jobs/{job}", timeout=10) as answer:
+            state: dict[str, Any] = json.load(answer)
+        if state["state"] == "FINISHED":
+            return (state["timestamps"]["FINISHED"] - state["timestamps"]["RUNNING"]) / 1000
+        if state["state"] in ("FAILED", "CANCELED"):
+            sys.exit(f"Job {job} {state['state'].lower()}: see {settings.flink_url}/#/job/{job}/exceptions")
+        time.sleep(0.2)
+    sys.exit(f"Job {job} did not end within {JOB_DEADLINE_S} s.")
+
+
+def read_result(settings: Settings) -> dict[int, str]:
+    """What a contestant wrote: transaction id to the hour's total in EUR."""
+    consumer = KafkaConsumer(bootstrap_servers=settings.bootstrap_servers, enable_auto_commit=False)
+    partitions = [TopicPartition(NAMES.suspicious_activities, number) for number in range(settings.partitions)]
+    consumer.assign(partitions)
+    consumer.seek_to_beginning()
+    left = sum(consumer.end_offsets(partitions).values())
+    found: dict[int, str] = {}
+    while left:
+        for records in consumer.poll(timeout_ms=1000, max_records=5000).values():
+            left -= len(records)
+            for record in records:
+                activity = orjson.loads(record.value)
+                found[activity["transaction_id"]] = activity["total_amount_eur"]
+    consumer.close()
+    return found
+
+
+def report(seconds: dict[str, list[float]], count: int, path: Path) -> None:
+    """Prints the table and keeps the figures."""
+    medians = {name: statistics.median(times) for name, times in seconds.items()}
+    ours = medians[next(iter(medians))]
+    table = Table("", "median s", "transactions/s", "time relative to the detector", title=f"{count:,} transactions, equal results")
+    for name, median in medians.items():
+        table.add_row(name, f"{median:.1f}", f"{count / median:,.0f}", f"{median / ours:.2f}")
+    console.print(table)
+    path.write_text(json.dumps({"transactions": count, "seconds": seconds, "median_s": medians}, indent=2) + "\n")
+    console.print(f"Figures are in {path}. Ratios compare; seconds are those of this machine.")
+
+
+if __name__ == "__main__":
+    main()
