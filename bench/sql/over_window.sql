@@ -45,7 +45,7 @@ WINDOW past_hour AS (
   PARTITION BY user_id
   ORDER BY transaction_time
   -- The hour is open at its start; RANGE is closed at both ends, and time has milliseconds.
-  RANGE BETWEEN INTERVAL '3599.999' SECOND(4, 3) PRECEDING AND CURRENT ROW
+  RANGE BETWEEN INTERVAL '59:59.999' MINUTE TO SECOND(3) PRECEDING AND CURRENT ROW
 )
 //
 INSERT INTO suspicious

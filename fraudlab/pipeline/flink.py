@@ -31,7 +31,7 @@ class FlinkCluster:
 
     Attributes:
         rest_url: Its REST endpoint, `http://host:port`.
-        home: The folder that holds Flink's `lib` with the connectors, which the client needs to build a job.
+        home: The folder that holds Flink's `lib` with the connectors, which the client needs to build a job, and its `conf`.
         options: Configuration on top of the cluster's own, for every job submitted through this object.
     """
 
@@ -47,7 +47,11 @@ class FlinkCluster:
         """
         os.environ.setdefault("FLINK_HOME", str(self.home))
         rest = urlsplit(self.rest_url)
-        configuration = Configuration()
+        jvm: Any = get_gateway().jvm
+        # As `flink run` does: checkpoints, restarts and state storage are the cluster's business, and stand in its configuration.
+        configuration = Configuration(
+            j_configuration=jvm.org.apache.flink.configuration.GlobalConfiguration.loadConfiguration(str(self.home / "conf"))
+        )
         for key, value in {
             **LOW_LATENCY,
             **self.options,
@@ -57,7 +61,7 @@ class FlinkCluster:
             "rest.port": str(rest.port),
         }.items():
             configuration.set_string(key, value)
-        environment = get_gateway().jvm.org.apache.flink.streaming.api.environment.StreamExecutionEnvironment
+        environment = jvm.org.apache.flink.streaming.api.environment.StreamExecutionEnvironment
         return StreamExecutionEnvironment(environment(configuration._j_configuration))
 
     def table_environment(self) -> tuple[StreamExecutionEnvironment, StreamTableEnvironment]:
@@ -119,6 +123,9 @@ def mysql_cdc_source(endpoint: MySqlEndpoint, tables: list[str], server_ids: ran
         .serverId(f"{server_ids.start}-{server_ids.stop - 1}")
         .serverTimeZone("UTC")
         .startupOptions(mysql.table.StartupOptions.initial())
+        # The backfill would hand out each chunk of the snapshot in the order of a hash map. Without it rows come in the order of
+        # their key; those that change meanwhile come again from the binlog, which readers must bear anyway.
+        .skipSnapshotBackfill(True)
         .debeziumProperties(properties)
         .deserializer(jvm.org.apache.flink.cdc.debezium.JsonDebeziumDeserializationSchema())
     )

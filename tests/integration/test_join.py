@@ -50,7 +50,7 @@ def test_a_changed_profile_raises_nothing_and_later_activities_have_the_new_name
 def test_a_deleted_user_raises_nothing_more_and_does_no_harm(lab: Lab) -> None:
     user = lab.add_user()
     now = datetime.now(UTC)
-    lab.pay(user, "600.00", "DE", now)
+    lab.pay(user, "600.00", "DE", now - timedelta(seconds=1))
     eventually(lambda: lab.joined(user), "the payment is joined")
     lab.execute("DELETE FROM user_profile WHERE user_id = %s", user)
     lab.settle(user)

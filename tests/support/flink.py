@@ -13,12 +13,16 @@ ENDED = {"FAILED", "CANCELED", "FINISHED"}
 
 @dataclass(frozen=True)
 class Job:
-    """A job as Flink knows it. `restarts` counts since the JobManager last took it over."""
+    """A job as Flink knows it. `restarts` and `failures` count since the JobManager last took it over.
+
+    `restarts` comes a few seconds late, with the metrics; `failures`, of which Flink keeps the last, comes at once.
+    """
 
     id: str
     name: str
     state: str
     restarts: int
+    failures: int
 
 
 def ask(settings: Settings, path: str, method: str = "GET") -> Any:
@@ -33,7 +37,9 @@ def jobs_of(settings: Settings) -> list[Job]:
     """The learner's jobs that have not ended."""
     names = {settings.names.job(job) for job in ("cdc-ingestion", "transaction-join", "fraud-detector")}
     return [
-        Job(job["jid"], job["name"], job["state"], _restarts(settings, job["jid"]))
+        Job(
+            job["jid"], job["name"], job["state"], _restarts(settings, job["jid"]), _failures(settings, job["jid"])
+        )
         for job in ask(settings, "/jobs/overview")["jobs"]
         if job["name"] in names and job["state"] not in ENDED
     ]
@@ -42,6 +48,10 @@ def jobs_of(settings: Settings) -> list[Job]:
 def _restarts(settings: Settings, job_id: str) -> int:
     (metric,) = ask(settings, f"/jobs/{job_id}/metrics?get=numRestarts") or [{"value": "0"}]
     return int(metric["value"])
+
+
+def _failures(settings: Settings, job_id: str) -> int:
+    return len(ask(settings, f"/jobs/{job_id}/exceptions")["exceptionHistory"]["entries"])
 
 
 def cancel(settings: Settings) -> None:

@@ -44,12 +44,13 @@ class Lab:
         self.settings, self.names = settings, settings.names
         self.stack = Stack(settings)
         self.topics = Topics(settings)
-        self._root = self.connect("root", autocommit=True)
+        self._connections: dict[str, Any] = {}
 
     def close(self) -> None:
         """Ends the connections."""
         self.topics.close()
-        self._root.close()
+        for connection in self._connections.values():
+            connection.close()
 
     def connect(self, role: str, **options: Any) -> Any:
         """A `mysql.connector` connection to the payment database."""
@@ -57,16 +58,19 @@ class Lab:
 
     def execute(self, statement: str, *values: object, role: str = "root") -> int:
         """Runs and commits a statement; gives the id of the row that it made."""
-        if role == "root":
-            return _execute(self._root, statement, values)
-        with closing(self.connect(role, autocommit=True)) as connection:
-            return _execute(connection, statement, values)
+        return _execute(self._connection(role), statement, values)
 
     def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """The rows of a query."""
-        with closing(self._root.cursor()) as cursor:
+        with closing(self._connection("root").cursor()) as cursor:
             cursor.execute(statement, values)
             return list(cursor.fetchall())
+
+    def _connection(self, role: str) -> Any:
+        connection = self._connections.get(role)
+        if connection is None or not connection.is_connected():
+            connection = self._connections[role] = self.connect(role, autocommit=True)
+        return connection
 
     # What people and banks do
 
@@ -155,6 +159,13 @@ class Lab:
     def letter_of_payment(self, transaction_id: int) -> dict[str, Any] | None:
         """The dead letter of a payment."""
         return next((one for one in self.dead_letters() if one["transaction_id"] == transaction_id), None)
+
+    def fraud_is_caught(self) -> None:
+        """A fraud ends in an activity, and in a stopped account."""
+        user = self.add_user()
+        _, second = self.commit_fraud(user)
+        self.await_activities(user, [second])
+        self.await_stopped(user)
 
     # Waiting
 

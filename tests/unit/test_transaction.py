@@ -34,8 +34,8 @@ GOOD: dict[str, Any] = {
     "transaction_time": "2026-01-01T12:00:00.123Z",
     "created_at": "2026-01-01T12:00:00.456Z",
 }
-with resources.files("fraudlab.pipeline").joinpath("eur_rates.csv").open(encoding="utf-8", newline="") as lines:
-    RATES = {row["currency"]: Decimal(row["eur_per_unit"]) for row in csv.DictReader(lines)}
+TABLE = resources.files("fraudlab.pipeline").joinpath("eur_rates.csv").read_text(encoding="utf-8")
+RATES = {row["currency"]: Decimal(row["eur_per_unit"]) for row in csv.DictReader(TABLE.splitlines())}
 
 
 def text(**changes: Any) -> str:

@@ -1,0 +1,134 @@
+"""Least privilege: each account does its own work, and nothing else."""
+
+from contextlib import closing
+from typing import Any
+
+import mysql.connector
+import pytest
+from mysql.connector import errorcode
+
+DENIED = {
+    errorcode.ER_TABLEACCESS_DENIED_ERROR,
+    errorcode.ER_COLUMNACCESS_DENIED_ERROR,
+    errorcode.ER_DBACCESS_DENIED_ERROR,
+    errorcode.ER_SPECIFIC_ACCESS_DENIED_ERROR,
+    errorcode.ER_ACCESS_DENIED_ERROR,
+}
+
+ALLOWED = [
+    ("generator", "INSERT INTO user_profile (user_id, first_name) VALUES (2, 'Grace')"),
+    ("generator", "SELECT * FROM user_profile"),
+    ("generator", "INSERT INTO transactions (user_id, amount, currency, country) VALUES (1, 1, 'EUR', 'DE')"),
+    ("generator", "SELECT transaction_id, user_id, transaction_time FROM transactions"),
+    ("generator", "INSERT INTO fraud_labels VALUES (1, 'cloned_card')"),
+    ("generator", "INSERT INTO declined_transactions (user_id, reason) VALUES (1, 'refused')"),
+    ("generator", "SELECT declined_id, user_id, transaction_time FROM declined_transactions"),
+    ("cdc", "SELECT * FROM user_profile"),
+    ("cdc", "SELECT * FROM transactions"),
+    ("cdc", "SHOW MASTER STATUS"),
+    ("flagger", "UPDATE user_profile SET suspicious_activities = TRUE WHERE user_id = 1"),
+    ("flagger", "SELECT user_id, suspicious_activities FROM user_profile"),
+    ("flagger", "SELECT * FROM flag_changes"),
+    ("operator", "UPDATE user_profile SET suspicious_activities = FALSE WHERE user_id = 1"),
+    ("operator", "SELECT * FROM fraud_labels"),
+    ("operator", "SELECT * FROM transactions"),
+    ("operator", "CREATE TEMPORARY TABLE scratch (id INT)"),
+]
+
+EVERYONE = ("generator", "cdc", "flagger", "operator")
+NOBODY_MAY = (
+    "DELETE FROM transactions",
+    "DELETE FROM user_profile",
+    "UPDATE transactions SET amount = 0",
+    "UPDATE fraud_labels SET scenario = ''",
+    "DELETE FROM flag_changes",
+    "INSERT INTO flag_changes (user_id, suspicious_activities) VALUES (1, FALSE)",
+    "UPDATE user_profile SET email = 'thief@example.com'",
+    "DROP TABLE transactions",
+    "DROP TRIGGER refuse_flagged",
+    "ALTER TABLE transactions ADD COLUMN x INT",
+    "CREATE TABLE x (id INT)",
+    "TRUNCATE TABLE declined_transactions",
+    "CREATE USER 'x'@'127.0.0.1'",
+    "GRANT SELECT ON user_profile TO CURRENT_USER()",
+    "SELECT * FROM mysql.user",
+    "SELECT * FROM payment.user_profile",
+    "INSERT INTO payment.transactions (user_id) VALUES (1)",
+    "SET GLOBAL log_bin_trust_function_creators = 1",
+)
+
+FORBIDDEN = [
+    *((role, statement) for role in EVERYONE for statement in NOBODY_MAY),
+    ("generator", "UPDATE user_profile SET suspicious_activities = FALSE"),
+    ("generator", "SELECT amount FROM transactions"),
+    ("generator", "SELECT * FROM fraud_labels"),
+    ("generator", "SELECT reason FROM declined_transactions"),
+    ("generator", "SHOW MASTER STATUS"),
+    ("cdc", "SELECT * FROM fraud_labels"),
+    ("cdc", "SELECT * FROM declined_transactions"),
+    ("cdc", "INSERT INTO transactions (user_id) VALUES (1)"),
+    ("cdc", "UPDATE user_profile SET suspicious_activities = FALSE"),
+    ("flagger", "SELECT email FROM user_profile"),
+    ("flagger", "SELECT * FROM transactions"),
+    ("flagger", "SELECT * FROM fraud_labels"),
+    ("flagger", "INSERT INTO user_profile (user_id) VALUES (3)"),
+    ("flagger", "UPDATE user_profile SET user_id = 3"),
+    ("flagger", "SHOW MASTER STATUS"),
+    ("operator", "INSERT INTO transactions (user_id) VALUES (1)"),
+    ("operator", "INSERT INTO user_profile (user_id) VALUES (3)"),
+    ("operator", "SHOW MASTER STATUS"),
+]
+
+
+def as_role(database: Any, role: str, *statements: str) -> None:
+    with closing(database.connect(role)) as connection, closing(connection.cursor()) as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+            cursor.fetchall()
+        connection.commit()
+
+
+def test_each_account_can_do_its_work(database: Any) -> None:
+    as_role(database, "root", "INSERT INTO user_profile (user_id) VALUES (1)")
+    for role, statement in ALLOWED:
+        as_role(database, role, statement)
+
+
+def test_each_account_is_refused_everything_else(database: Any) -> None:
+    as_role(database, "root", "INSERT INTO user_profile (user_id) VALUES (1)")
+    done = []
+    for role in EVERYONE:
+        with closing(database.connect(role, autocommit=True)) as connection:
+            for statement in [one for who, one in FORBIDDEN if who == role]:
+                if (code := error_code(connection, statement)) not in DENIED:
+                    done.append((role, statement, code))
+    assert done == [], "role, statement, and the error where one came that is no denial"
+
+
+def test_nobody_reaches_an_account_without_its_password(database: Any) -> None:
+    from fraudlab.settings import Settings
+
+    settings: Settings = database.settings
+    for role in EVERYONE:
+        with pytest.raises(mysql.connector.Error) as refusal:
+            mysql.connector.connect(
+                host=settings.host, port=settings.mysql_port, user=settings.names.account(role), password=""
+            )
+        assert refusal.value.errno == errorcode.ER_ACCESS_DENIED_ERROR
+
+
+def test_a_payment_is_never_changed_not_even_by_an_administrator(database: Any) -> None:
+    as_role(database, "root", "INSERT INTO transactions (user_id, amount, currency) VALUES (1, 1, 'EUR')")
+    with pytest.raises(mysql.connector.Error, match="a payment is never changed"):
+        as_role(database, "root", "UPDATE transactions SET amount = 2")
+
+
+def error_code(connection: Any, statement: str) -> int | None:
+    """MySQL's error for a statement; None where it was done."""
+    with closing(connection.cursor()) as cursor:
+        try:
+            cursor.execute(statement)
+            cursor.fetchall()
+        except mysql.connector.Error as error:
+            return int(error.errno)
+    return None

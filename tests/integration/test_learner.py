@@ -1,0 +1,91 @@
+"""A learner of their own on the shared stack: the first start with a full database, and activities delivered again."""
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+from kafka import KafkaConsumer, TopicPartition
+
+from fraudlab import system
+from fraudlab.settings import Settings
+from tests.support.lab import Lab, LearnerLab, assert_exact, learner_lab
+from tests.support.waiting import eventually
+
+
+@pytest.fixture(scope="module")
+def newcomer(settings: Settings) -> Iterator[LearnerLab]:
+    with learner_lab(settings, "newcomer") as lab:
+        yield lab
+
+
+def test_payments_from_before_the_first_start_are_found(newcomer: LearnerLab) -> None:
+    thieves = [newcomer.add_user() for _ in range(20)]
+    second = {thief: newcomer.commit_fraud(thief)[1] for thief in thieves}
+    honest = newcomer.add_user()
+    newcomer.pay(honest, "5000.00", "DE")
+
+    newcomer.submit_jobs()
+    newcomer.start_flagger()
+    for thief in thieves:
+        newcomer.await_activities(thief, [second[thief]])
+        newcomer.await_stopped(thief)
+    newcomer.settle(honest)
+    assert newcomer.activities(honest) == []
+    operations = [record.json["op"] for record in newcomer.topics.read(newcomer.names.transactions)]
+    assert operations.count("r") == 41, "the snapshot read 2 payments of each thief and 1 of an honest user"
+    assert_exact(newcomer.settings)
+
+
+def test_activities_of_an_earlier_episode_delivered_again_do_not_stop_a_reinstated_account(newcomer: LearnerLab) -> None:
+    user = newcomer.add_user()
+    newcomer.commit_fraud(user)
+    newcomer.await_stopped(user)
+    system.reinstate(newcomer.settings, user)
+
+    newcomer.stop_flagger()
+    before = newcomer.query("SELECT COUNT(*) FROM flag_changes")
+    rewind(newcomer.settings)
+    newcomer.start_flagger()
+    eventually(lambda: lag(newcomer.settings) == 0, "the flagger has handled every activity once more")
+    assert newcomer.query("SELECT COUNT(*) FROM flag_changes") == before
+    assert not newcomer.is_stopped(user)
+
+    newcomer.pay(user, "1.00", "FR")
+    newcomer.await_stopped(user)
+    assert newcomer.times_stopped(user) == 2
+    assert_exact(newcomer.settings)
+
+
+def test_what_a_learner_does_is_seen_by_nobody_else(newcomer: LearnerLab, lab: Lab) -> None:
+    mine = newcomer.add_user(first_name="Nobody_elses")
+    newcomer.commit_fraud(mine)
+    newcomer.await_stopped(mine)
+    lab.fraud_is_caught()
+    for topic in lab.names.topics:
+        assert not [record.place for record in lab.topics.read(topic) if b"Nobody_elses" in (record.value or b"")]
+
+
+def rewind(settings: Settings) -> None:
+    """Puts the flagger's group, which has no member, back to the beginning of its topic."""
+    with closing(_group(settings)) as consumer:
+        consumer.seek_to_beginning()
+        for partition in consumer.assignment():
+            consumer.position(partition)
+        consumer.commit()
+    assert lag(settings) > 0
+
+
+def lag(settings: Settings) -> int:
+    """How many activities the flagger has not handled."""
+    with closing(_group(settings)) as consumer:
+        ends = consumer.end_offsets(list(consumer.assignment()))
+        return sum(end - (consumer.committed(partition) or 0) for partition, end in ends.items())
+
+
+def _group(settings: Settings) -> KafkaConsumer:
+    consumer = KafkaConsumer(
+        bootstrap_servers=settings.bootstrap_servers, group_id=settings.names.group("flagger"), enable_auto_commit=False
+    )
+    topic = settings.names.suspicious_activities
+    consumer.assign([TopicPartition(topic, partition) for partition in range(settings.partitions)])
+    return consumer

@@ -1,0 +1,136 @@
+"""The documentation names only what exists: commands, options, make targets, settings, files."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from data_generator.cli import app as data_generator
+
+from fraudlab.cli import app
+from fraudlab.settings import Settings
+
+REPOSITORY = Path(__file__).parents[2]
+PAGES = sorted(
+    path
+    for pattern in ("*.md", "docs/**/*.md", "data-generator/*.md")
+    for path in REPOSITORY.glob(pattern)
+    if ".fraudlab" not in path.parts
+)
+COMMANDS = typer.main.get_group(app).commands
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def text(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def code(page: Path) -> Iterator[str]:
+    """Every line of code: in fences, indented by four, and between backticks."""
+    prose = text(page)
+    for fence in FENCE.finditer(prose):
+        yield from fence[2].splitlines()
+    prose = FENCE.sub("", prose)
+    yield from re.findall(r"^ {4}(\S.*)$", prose, re.MULTILINE)
+    yield from (re.sub(r"\s+", " ", span) for span in re.findall(r"`([^`]+)`", prose))
+
+
+def called(page: Path, program: str) -> Iterator[list[str]]:
+    """The words after each call of a program, up to a comment or the next command; placeholders are `<one>`."""
+    for line in code(page):
+        for call in re.finditer(rf"(?:^|[\s/;&]){program} ([^#;&|]*)", re.sub(r"<[^>]*>", "ONE", line)):
+            yield call[1].split()
+
+
+def options(command: Any) -> set[str]:
+    return {"--help"} | {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+
+
+@pytest.fixture(params=PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def page(request: pytest.FixtureRequest) -> Path:
+    path = request.param
+    assert isinstance(path, Path)
+    return path
+
+
+def test_the_readme_is_there() -> None:
+    assert REPOSITORY / "README.md" in PAGES
+
+
+def test_every_make_target_exists(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):.*?## ", (REPOSITORY / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = {word for words in called(page, "make") for word in words if "=" not in word}
+    assert named <= targets
+
+
+def test_every_fraudlab_command_and_option_exists(page: Path) -> None:
+    for words in called(page, "fraudlab"):
+        name = words[0]
+        if name == "--help":
+            continue
+        assert name in COMMANDS, f"there is no command `fraudlab {name}`"
+        known = options(COMMANDS[name])
+        if name == "generate":  # passes its options on
+            known |= options(typer.main.get_command(data_generator))
+        unknown = {word for word in words if word.startswith("-")} - known
+        assert not unknown, f"`fraudlab {name}` has no {unknown}"
+
+
+def test_every_command_is_documented() -> None:
+    documented = {words[0] for page in PAGES for words in called(page, "fraudlab")}
+    assert set(COMMANDS) <= documented
+
+
+def test_every_make_target_is_documented() -> None:
+    done = subprocess.run(["make", "-s", "help"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    targets = set(re.findall(r"^ +make ([a-z-]+)", done.stdout, re.MULTILINE))
+    documented = {word for page in PAGES for words in called(page, "make") for word in words}
+    assert targets
+    assert targets - {"help"} <= documented
+
+
+def test_every_variable_is_a_setting(page: Path) -> None:
+    fields = {f"FRAUDLAB_{name.upper()}" for name in Settings.model_fields}
+    assert set(re.findall(r"\bFRAUDLAB_[A-Z_]+\b", text(page))) <= fields
+
+
+def test_every_default_in_a_table_is_the_settings_own(page: Path) -> None:
+    for variable, default in re.findall(r"^\| `FRAUDLAB_([A-Z_]+)` \| ([^|]+?) \|", text(page), re.MULTILINE):
+        assert default == str(Settings.model_fields[variable.lower()].default)
+
+
+def test_every_link_resolves(page: Path) -> None:
+    links = re.findall(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)", FENCE.sub("", text(page)))
+    for link in links:
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = page if not path else page.parent / path
+        assert target.exists(), f"{link} leads nowhere"
+        if anchor:
+            assert anchor in anchors(target), f"{link}: {target.name} has no such heading"
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", text(page)), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_file_that_is_named_exists(page: Path) -> None:
+    folders = ("fraudlab", "docs", "tests", "bench", "data-generator", "requirements", ".ci")
+    for span in re.findall(r"`([\w.-]+(?:/[\w.-]+)+/?)`", text(page)):
+        if span.partition("/")[0] in folders:
+            assert (REPOSITORY / span).exists(), f"there is no {span}"
+
+
+def test_every_picture_has_a_text_in_its_place(page: Path) -> None:
+    for alternative, source in re.findall(r"!\[([^\]]*)\]\(([^)]*)\)", text(page)):
+        assert len(alternative) > 10, f"{source} has no alt text"
+    assert "<img" not in text(page), "a picture in HTML is not checked: write ![what it shows](file)"
+    for fence in FENCE.finditer(text(page)):
+        if fence[1] == "mermaid" or "──▶" in fence[2]:
+            caption = text(page)[fence.end() :].lstrip()
+            assert re.match(r"\*[^*]{40,}\*", caption), "a diagram is followed by what it shows, in italics"
