@@ -36,7 +36,7 @@ stop: ## stop everything; data stays
 	@if [ -x $(BIN)/fraudlab ]; then $(BIN)/fraudlab down; else echo "Nothing is set up, so nothing runs. Next: make demo"; fi
 
 # by name: FRAUDLAB_HOME may be a folder that holds other things
-MADE = venv jars lib logs run mysql kafka zookeeper flink supervisor secrets.json secrets.lock setup-times.json .lock
+MADE = venv jars lib logs run mysql kafka zookeeper flink supervisor secrets.json secrets.lock setup-times.json .lock test demo-report.json generator-report.json bench.json
 clean: stop ## stop everything and remove all that was made at run time
 	@rm -rf $(addprefix "$(FRAUDLAB_HOME)"/,$(MADE))
 	@rmdir "$(FRAUDLAB_HOME)" 2>/dev/null || true

@@ -8,10 +8,8 @@ import statistics
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import orjson
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
@@ -26,6 +24,7 @@ from fraudlab.pipeline.flink import FlinkCluster, kafka_values
 from fraudlab.pipeline.statements import fill
 from fraudlab.pipeline.transaction import iso
 from fraudlab.settings import Settings
+from fraudlab.stack.flink import get_json
 from fraudlab.stack.supervisor import Stack
 
 HERE = Path(__file__).parent
@@ -134,7 +133,13 @@ def recreate(settings: Settings, topics: list[str]) -> None:
 def run_detector(settings: Settings, cluster: FlinkCluster, topic: str) -> float:
     """The detector as the pipeline runs it, to the end of the topic. Returns the job's seconds."""
     client = detector.submit(
-        cluster, settings.bootstrap_servers, NAMES, settings.rule, parallelism=settings.parallelism, bounded=True, source=topic
+        cluster,
+        settings.bootstrap_servers,
+        NAMES,
+        settings.rule,
+        parallelism=settings.parallelism,
+        bounded=True,
+        source=topic,
     )
     return job_seconds(settings, str(client.get_job_id()))
 
@@ -173,8 +178,7 @@ def job_seconds(settings: Settings, job: str) -> float:
     """Waits for a job's end. Returns how long it ran, by Flink's own clock."""
     deadline = time.monotonic() + JOB_DEADLINE_S
     while time.monotonic() < deadline:
-        with urllib.request.urlopen(f"{settings.flink_url}/jobs/{job}", timeout=10) as answer:
-            state: dict[str, Any] = json.load(answer)
+        state = get_json(settings, f"/jobs/{job}")
         if state["state"] == "FINISHED":
             return (state["timestamps"]["FINISHED"] - state["timestamps"]["RUNNING"]) / 1000
         if state["state"] in ("FAILED", "CANCELED"):
@@ -205,7 +209,13 @@ def report(seconds: dict[str, list[float]], count: int, path: Path) -> None:
     """Prints the table and keeps the figures."""
     medians = {name: statistics.median(times) for name, times in seconds.items()}
     ours = medians[next(iter(medians))]
-    table = Table("", "median s", "transactions/s", "time relative to the detector", title=f"{count:,} transactions, equal results")
+    table = Table(
+        "",
+        "median s",
+        "transactions/s",
+        "time relative to the detector",
+        title=f"{count:,} transactions, equal results",
+    )
     for name, median in medians.items():
         table.add_row(name, f"{median:.1f}", f"{count / median:,.0f}", f"{median / ours:.2f}")
     console.print(table)

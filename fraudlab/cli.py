@@ -74,7 +74,11 @@ def up() -> None:
 def demo(
     seconds: Annotated[
         float | None,
-        typer.Option(envvar="DEMO_SECONDS", min=1, help="end after so long; without it on Ctrl-C, or after 60 s without a terminal"),
+        typer.Option(
+            envvar="DEMO_SECONDS",
+            min=1,
+            help="end after so long; without it on Ctrl-C, or after 60 s without a terminal",
+        ),
     ] = None,
     rate: Annotated[float, typer.Option(min=1, help="payments per second")] = 200,
     users: Annotated[int, typer.Option(min=100, help="users of the bank")] = 5000,

@@ -18,7 +18,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="FRAUDLAB_", frozen=True, env_ignore_empty=True)
 
     home: Path = Field(REPOSITORY / ".fraudlab", description="folder of everything made at run time")
-    learner: str = Field("", pattern=r"^([a-z][a-z0-9]{0,15})?$", description="prefix of database, topics, groups, jobs")
+    learner: str = Field(
+        "", pattern=r"^([a-z][a-z0-9]{0,15})?$", description="prefix of database, topics, groups, jobs"
+    )
 
     host: str = Field("127.0.0.1", description="address that every service binds to")
     mysql_port: int = Field(13306, ge=1, le=65535)

@@ -1,10 +1,8 @@
 """The whole system: the local stack, and on it the database, the topics, the jobs and the services, started in order of dependency."""
 
-import json
 import os
 import sys
 import time
-import urllib.request
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +10,7 @@ import mysql.connector
 
 from fraudlab.pipeline import database, topics
 from fraudlab.settings import Settings
+from fraudlab.stack.flink import get_json
 from fraudlab.stack.supervisor import Program, Stack, StackError
 
 Progress = Callable[[str], None]
@@ -56,8 +55,7 @@ def prepare(settings: Settings) -> None:
 
 def jobs(settings: Settings) -> dict[str, str]:
     """The jobs that Flink knows of: name to state, the state of the newest where a name has several."""
-    with urllib.request.urlopen(f"{settings.flink_url}/jobs/overview", timeout=5) as answer:
-        known = sorted(json.load(answer)["jobs"], key=lambda job: int(job["start-time"]))
+    known = sorted(get_json(settings, "/jobs/overview")["jobs"], key=lambda job: int(job["start-time"]))
     return {str(job["name"]): str(job["state"]) for job in known}
 
 
@@ -140,7 +138,8 @@ def reinstate(settings: Settings, user_id: int) -> bool:
         if cursor.fetchone()[0] == 0:
             raise StackError(f"There is no user {user_id}.", "`fraudlab generate --help` tells how to make users.")
         cursor.execute(
-            "UPDATE user_profile SET suspicious_activities = FALSE WHERE user_id = %s AND suspicious_activities", (user_id,)
+            "UPDATE user_profile SET suspicious_activities = FALSE WHERE user_id = %s AND suspicious_activities",
+            (user_id,),
         )
         was_stopped: bool = cursor.rowcount == 1
         connection.commit()

@@ -45,7 +45,7 @@ def settings(pytestconfig: pytest.Config) -> Iterator[Settings]:
 
 @pytest.fixture(scope="session")
 def lab(settings: Settings) -> Iterator[Lab]:
-    """The system under its default names, with the supervised flagger. Nothing that MySQL does not know is written to its topics."""
+    """The system under its default names. Nothing that MySQL does not know is written to its topics."""
     with closing(Lab(settings)) as lab:
         yield lab
 

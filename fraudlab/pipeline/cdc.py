@@ -17,7 +17,7 @@ TABLES = ("user_profile", "transactions")
 RECORD = Types.ROW_NAMED(["topic", "message_key", "message"], [Types.STRING(), Types.STRING(), Types.STRING()])
 
 
-class RouteByTable(FlatMapFunction):
+class RouteByTable(FlatMapFunction):  # type: ignore[misc] # PyFlink is untyped
     """Gives each envelope the topic of its table and the key `user_id`, so that one user's changes keep their order."""
 
     def __init__(self, topics: dict[str, str]) -> None:

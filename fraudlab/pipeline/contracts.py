@@ -77,8 +77,8 @@ class Names:
 @cache
 def eur_rates() -> dict[str, int]:
     """Currency code to EUR per unit, times `EUR_RATE_SCALE`, from the table that ships with the project."""
-    with resources.files(__package__).joinpath("eur_rates.csv").open(encoding="utf-8", newline="") as lines:
-        return {row["currency"]: _scaled(row["eur_per_unit"]) for row in csv.DictReader(lines)}
+    lines = resources.files("fraudlab.pipeline").joinpath("eur_rates.csv").read_text(encoding="utf-8").splitlines()
+    return {row["currency"]: _scaled(row["eur_per_unit"]) for row in csv.DictReader(lines)}
 
 
 def _scaled(decimal: str) -> int:

@@ -1,7 +1,7 @@
 """The detector: each user's exact sliding hour over `transaction_mid`, as a Flink DataStream job that writes `suspicious_activities`."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import orjson
@@ -17,8 +17,8 @@ from fraudlab.pipeline.cdc import RECORD
 from fraudlab.pipeline.contracts import Names
 from fraudlab.pipeline.flink import FlinkCluster, kafka_values
 from fraudlab.pipeline.rule import Arrival, Rule, SuspiciousHour, forget_payments, has_payments, judge, quiet_since_ms
-from fraudlab.pipeline.transaction import MalformedRecordError, iso, parse
 from fraudlab.pipeline.statements import statements
+from fraudlab.pipeline.transaction import MalformedRecordError, iso, parse
 
 JOB = "fraud-detector"
 MAX_PAYLOAD = 65_536
@@ -28,7 +28,7 @@ CLOCK_SKEW_MS = 86_400_000
 """How far apart, on the bank's clock, two partitions of a topic may be read at the same moment."""
 
 
-class FraudDetector(KeyedProcessFunction):
+class FraudDetector(KeyedProcessFunction):  # type: ignore[misc] # PyFlink is untyped
     """Shows every payment of a user to the rule, in the order in which the bank took them.
 
     Input, keyed by user: strings `partition:offset:value`, where value is a record of `transaction_mid`.
@@ -41,9 +41,8 @@ class FraudDetector(KeyedProcessFunction):
         self._bank_clock_ms = 0
 
     def open(self, runtime_context: RuntimeContext) -> None:
-        """Gets the state: a user's history as the rule packs it, and activities that wait for the user's profile."""
-        self._history = runtime_context.get_state(ValueStateDescriptor("history", Types.PICKLED_BYTE_ARRAY()))
-        self._waiting = runtime_context.get_state(ValueStateDescriptor("waiting", Types.PICKLED_BYTE_ARRAY()))
+        """Gets the state of a user: the history as the rule packs it, and the activities that wait for the user's profile."""
+        self._user = runtime_context.get_state(ValueStateDescriptor("user", Types.PICKLED_BYTE_ARRAY()))
 
     def process_element(self, value: str, ctx: KeyedProcessFunction.Context) -> Iterator[Row]:
         """Shows one payment to the rule."""
@@ -55,16 +54,18 @@ class FraudDetector(KeyedProcessFunction):
             return
         if created_ms > self._bank_clock_ms:
             self._bank_clock_ms = created_ms
-        history = self._history.value() or b""
+        history, waiting = self._user.value() or (b"", ())
         verdict = judge(self._rule, history, payment)
-        if verdict.history is not history:
-            self._history.update(verdict.history)
-            if not has_payments(history):
-                self._wake_up(ctx)
         if verdict.arrival is Arrival.TOO_LATE:
             yield self._dead_letter("later than the allowed lateness", payment.transaction_id, partition, offset, text)
-        elif verdict.hours or verdict.arrival is Arrival.DUPLICATE:
-            yield from self._raise([self._activity(hour, record) for hour in verdict.hours], record)
+        activities = (*waiting, *(self._activity(hour, record) for hour in verdict.hours))
+        if activities and record.get("user_suspicious_activity") is not None:
+            yield from self._raise(activities, record)
+            activities = ()
+        if verdict.history is not history or len(activities) != len(waiting):
+            self._user.update((verdict.history, activities))
+        if has_payments(verdict.history) and not has_payments(history):
+            self._wake_up(ctx)
 
     def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[Row]:
         """Forgets the payments of a user who has been quiet for so long that none still to come can reach back to them.
@@ -72,9 +73,9 @@ class FraudDetector(KeyedProcessFunction):
         How long is asked of the bank's clock, `created_at`; the timer, in processing time, only wakes up to look. An event-time
         timer would trust the watermark, which one wrong time, or a fast replay after a long stop, moves too far.
         """
-        history = self._history.value()
+        history, waiting = self._user.value()
         if self._bank_clock_ms > quiet_since_ms(history) + self._rule.quiet_ms + CLOCK_SKEW_MS:
-            self._history.update(forget_payments(history))
+            self._user.update((forget_payments(history), waiting))
         else:
             self._wake_up(ctx)
         yield from ()
@@ -83,23 +84,12 @@ class FraudDetector(KeyedProcessFunction):
         timers = ctx.timer_service()
         timers.register_processing_time_timer(timers.current_processing_time() + self._rule.quiet_ms + CLOCK_SKEW_MS)
 
-    def _raise(self, activities: list[dict[str, Any]], record: dict[str, Any]) -> Iterator[Row]:
-        """Raises activities, and those that waited; while the profile is unknown they wait for it.
-
-        When the profile comes, the join sends the user's payments once more: as duplicates, now with the profile.
-        """
-        waiting = self._waiting.value() or []
-        activities = waiting + activities
-        if record.get("user_suspicious_activity") is None:
-            if len(activities) > len(waiting):
-                self._waiting.update(activities)
-            return
-        if waiting:
-            self._waiting.clear()
+    def _raise(self, activities: Iterable[dict[str, Any]], record: dict[str, Any]) -> Iterator[Row]:
+        """The rows of activities, now that a record brings the user's profile. Where it was unknown they have waited for it."""
         profile = {field: record.get(field) for field in PROFILE_FIELDS}
         for activity in activities:
-            activity |= profile | {"detected_at": iso(time.time_ns() // 1_000_000)}
-            yield Row(self._names.suspicious_activities, str(activity["user_id"]), orjson.dumps(activity).decode())
+            raised = activity | profile | {"detected_at": iso(time.time_ns() // 1_000_000)}
+            yield Row(self._names.suspicious_activities, str(raised["user_id"]), orjson.dumps(raised).decode())
 
     def _activity(self, hour: SuspiciousHour, record: dict[str, Any]) -> dict[str, Any]:
         """One hour as an activity; `record` is the transaction that made it known. The user's profile is still to be added."""

@@ -50,7 +50,9 @@ class FlinkCluster:
         jvm: Any = get_gateway().jvm
         # As `flink run` does: checkpoints, restarts and state storage are the cluster's business, and stand in its configuration.
         configuration = Configuration(
-            j_configuration=jvm.org.apache.flink.configuration.GlobalConfiguration.loadConfiguration(str(self.home / "conf"))
+            j_configuration=jvm.org.apache.flink.configuration.GlobalConfiguration.loadConfiguration(
+                str(self.home / "conf")
+            )
         )
         for key, value in {
             **LOW_LATENCY,
@@ -137,4 +139,3 @@ def _strings(gateway: Any, values: list[str]) -> Any:
     for index, value in enumerate(values):
         array[index] = value
     return array
-

@@ -2,7 +2,7 @@
 
 import re
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -10,7 +10,7 @@ import orjson
 from fraudlab.pipeline.contracts import EUR_RATE_SCALE, FUTURE_TOLERANCE_MS, countries, eur_rates
 from fraudlab.pipeline.rule import Payment
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _RATES = eur_rates()
 _COUNTRIES = {code: code.encode() for code in countries()}
@@ -86,7 +86,9 @@ def eur_cents(amount: object, currency: object) -> int:
     digits = _AMOUNT.fullmatch(amount) if type(amount) is str else None
     hundredths = int(digits[1] + digits[2]) if digits else 0
     if hundredths == 0:
-        raise MalformedRecordError(f"transaction_amount is not a decimal string from 0.01 to 9999999999.99: {_brief(amount)}")
+        raise MalformedRecordError(
+            f"transaction_amount is not a decimal string from 0.01 to 9999999999.99: {_brief(amount)}"
+        )
     return (2 * hundredths * rate + EUR_RATE_SCALE) // (2 * EUR_RATE_SCALE)
 
 
@@ -101,7 +103,9 @@ def _time_ms(record: dict[str, Any], field: str) -> int:
             raise ValueError("no time zone")
         return round(moment.timestamp() * 1000)
     except (KeyError, TypeError, ValueError, OverflowError):
-        raise MalformedRecordError(f"{field} is not an ISO 8601 time with a time zone: {record.get(field)!r:.60}") from None
+        raise MalformedRecordError(
+            f"{field} is not an ISO 8601 time with a time zone: {record.get(field)!r:.60}"
+        ) from None
 
 
 def iso(time_ms: int) -> str:

@@ -56,7 +56,9 @@ def consume(
                         handle(_object(record.value))
                     except MalformedRecordError as error:
                         letter = _dead_letter(record, str(error))
-                        dead_letters.send(names.dead_letters, key=letter["dead_letter_id"].encode(), value=orjson.dumps(letter))
+                        dead_letters.send(
+                            names.dead_letters, key=letter["dead_letter_id"].encode(), value=orjson.dumps(letter)
+                        )
                         dead_letters.flush(timeout=30)
                         log.warning("dead letter %s: %s", letter["dead_letter_id"], error)
                 consumer.commit()

@@ -36,7 +36,7 @@ def test_payments_from_before_the_first_start_are_found(newcomer: LearnerLab) ->
     assert_exact(newcomer.settings)
 
 
-def test_activities_of_an_earlier_episode_delivered_again_do_not_stop_a_reinstated_account(newcomer: LearnerLab) -> None:
+def test_activities_of_an_earlier_episode_delivered_again_stop_no_reinstated_account(newcomer: LearnerLab) -> None:
     user = newcomer.add_user()
     newcomer.commit_fraud(user)
     newcomer.await_stopped(user)

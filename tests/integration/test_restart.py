@@ -29,5 +29,5 @@ def running_pid(lab: Lab) -> int | None:
 
 def snapshot_records(lab: Lab) -> int:
     """How many records the CDC job has written of rows that it read from the tables themselves."""
-    topics = (lab.names.user_profile, lab.names.transactions)
-    return sum(record.value is not None and record.json["op"] == "r" for topic in topics for record in lab.topics.read(topic))
+    records = lab.topics.read(lab.names.user_profile) + lab.topics.read(lab.names.transactions)
+    return sum(record.value is not None and record.json["op"] == "r" for record in records)

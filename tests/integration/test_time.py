@@ -9,7 +9,7 @@ TOO_LATE = "later than the allowed lateness"
 
 
 def test_a_late_payment_raises_every_hour_that_it_makes_suspicious(lab: Lab) -> None:
-    """At 12:00 and 12:10 there are 700 EUR in Germany; 600 EUR in France at 11:55, told last, make both hours suspicious."""
+    """700 EUR in Germany at 12:00 and at 12:10; 600 EUR in France at 11:55, told last, make both hours suspicious."""
     user = lab.add_user()
     noon = datetime.now(UTC) - timedelta(hours=1)
     first = lab.pay(user, "700.00", "DE", noon)
@@ -53,16 +53,14 @@ def test_an_envelope_delivered_twice_counts_once(lab: Lab) -> None:
     now = datetime.now(UTC)
     first = lab.pay(user, "400.00", "DE", now - timedelta(seconds=2))
     lab.pay(user, "199.99", "FR", now - timedelta(seconds=1))  # 400.00 + 199.99, and 400.00 once more would be 999.99
-    envelopes = eventually(
-        lambda: [one for one in lab.topics.read(lab.names.transactions) if one.key == b"%d" % user][:2], "captured"
-    )
+    envelopes = eventually(lambda: lab.records(lab.names.transactions, user)[:2], "the payments are captured")
     for envelope in envelopes * 2:
         lab.topics.publish(envelope.topic, str(user), envelope.value)
     third = lab.pay(user, "400.01", "DE", now)  # 1000.00 exactly
     (activity,) = lab.await_activities(user, [third])
     assert (activity["transaction_count"], activity["total_amount_eur"]) == (3, "1000.00")
     assert activity["transaction_ids"][0] == first
-    for envelope in [one for one in lab.topics.read(lab.names.transactions) if one.key == b"%d" % user]:
+    for envelope in lab.records(lab.names.transactions, user):
         lab.topics.publish(envelope.topic, str(user), envelope.value)
     lab.settle(user)
     assert lab.activity_ids(user) == [third]

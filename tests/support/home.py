@@ -18,7 +18,7 @@ KEEP = "FRAUDLAB_TEST_KEEP"
 
 PORTS = ("MYSQL", "KAFKA", "KAFKA_CONTROLLER", "ZOOKEEPER", "FLINK_REST", "FLINK_RPC")
 PORT_RANGE = range(20_000, 30_000)
-"""Below the ports that outgoing connections take: one of those could sit on the port of a service that was just killed."""
+"""Below those that outgoing connections take: one of them could sit on the port of a service that was just killed."""
 
 Progress = Callable[[str], None]
 
@@ -77,7 +77,8 @@ def _environment(shared: Settings, progress: Progress) -> dict[str, str]:
     chosen = {"FRAUDLAB_HOME": str(home), "FRAUDLAB_LEARNER": ""}
     remembered = home / "ports.json"
     if remembered.exists() and Stack(shared.model_copy(update={"home": home})).is_running():
-        return chosen | json.loads(remembered.read_text(encoding="utf-8"))
+        chosen |= json.loads(remembered.read_text(encoding="utf-8"))
+        return chosen
     free = _free_ports(shared.host, len(PORTS))
     numbers = {f"FRAUDLAB_{name}_PORT": str(port) for name, port in zip(PORTS, free, strict=True)}
     remembered.write_text(json.dumps(numbers), encoding="utf-8")

@@ -41,12 +41,17 @@ class Topics:
             bootstrap_servers=settings.bootstrap_servers, enable_auto_commit=False, auto_offset_reset="earliest"
         )
         self._partitions = [
-            TopicPartition(topic, partition) for topic in settings.names.topics for partition in range(settings.partitions)
+            TopicPartition(topic, partition)
+            for topic in settings.names.topics
+            for partition in range(settings.partitions)
         ]
         self._consumer.assign(self._partitions)
         self._consumer.seek_to_beginning()
         self._producer = KafkaProducer(
-            bootstrap_servers=settings.bootstrap_servers, acks="all", max_request_size=MAX_REQUEST_BYTES
+            bootstrap_servers=settings.bootstrap_servers,
+            acks="all",
+            max_request_size=MAX_REQUEST_BYTES,
+            enable_idempotence=False,
         )
         self._records: dict[str, list[Record]] = {topic: [] for topic in settings.names.topics}
 

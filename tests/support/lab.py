@@ -96,7 +96,9 @@ class Lab:
         self._insert("user_profile", row | fields)
         return user_id
 
-    def pay(self, user_id: int, amount: str | None, country: str | None, at: datetime | None = None, **fields: object) -> int:
+    def pay(
+        self, user_id: int, amount: str | None, country: str | None, at: datetime | None = None, **fields: object
+    ) -> int:
         """Inserts a payment as the bank does; gives its `transaction_id`. `at` is the event time, now without it."""
         row: dict[str, object] = {
             "user_id": user_id,
@@ -133,14 +135,17 @@ class Lab:
         )
         return int(times)
 
+    def records(self, topic: str, user_id: int) -> list[Record]:
+        """The records of a user in a topic."""
+        return [record for record in self.topics.read(topic) if record.key == str(user_id).encode()]
+
     def joined(self, user_id: int) -> list[Record]:
         """The records of `transaction_mid` of a user."""
-        return [record for record in self.topics.read(self.names.transaction_mid) if record.key == str(user_id).encode()]
+        return self.records(self.names.transaction_mid, user_id)
 
     def activities(self, user_id: int) -> list[Activity]:
         """The activities of a user, as often as they were sent."""
-        records = self.topics.read(self.names.suspicious_activities)
-        return [record.json for record in records if record.key == str(user_id).encode()]
+        return [record.json for record in self.records(self.names.suspicious_activities, user_id)]
 
     def activity_ids(self, user_id: int) -> list[int]:
         """The ids of the payments whose hour was raised, in ascending order, twice where sent twice."""
@@ -273,7 +278,7 @@ class LearnerLab(Lab):
 
 @contextmanager
 def learner_lab(settings: Settings, learner: str) -> Iterator[LearnerLab]:
-    """The lab of a learner with an empty database and empty topics; nothing of it is left afterwards. No job runs yet."""
+    """The lab of a learner, empty and with no job yet. Nothing of it is left afterwards."""
     own = settings.model_copy(update={"learner": learner})
     drop(own)
     try:

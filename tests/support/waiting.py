@@ -10,7 +10,7 @@ DEADLINE_S = 60.0
 POLL_S = 0.1
 
 
-def eventually(probe: Callable[[], T], what: str, deadline_s: float = DEADLINE_S) -> T:
+def eventually(probe: Callable[[], T | None], what: str, deadline_s: float = DEADLINE_S) -> T:
     """The first true value that `probe` gives; fails with `what` and the last value when none comes in time."""
     deadline = time.monotonic() + deadline_s
     while not (value := probe()):

@@ -1,0 +1,127 @@
+"""Processes killed (SIGKILL) while a bank is paying: nothing is lost or done twice, and it goes on by itself."""
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fraudlab import demo
+from fraudlab.settings import Settings
+from tests.support.home import fraudlab
+from tests.support.lab import Lab, assert_exact
+from tests.support.waiting import eventually
+
+RATE = 100
+USERS = 2_000
+FRAUD_EVERY_S = 0.4
+ACTIVITIES_BEFORE, ACTIVITIES_AFTER = 5, 10
+RECOVERY_DEADLINE_S = 90.0
+
+_banks = count(1)
+"""Each test its own bank: the thieves' accounts of the last are stopped."""
+
+
+@pytest.mark.parametrize("program", ["taskmanager", "jobmanager", "kafka", "mysql", "flagger", "zookeeper"])
+def test_a_killed_program_comes_back_and_nothing_is_lost_or_done_twice(lab: Lab, tmp_path: Path, program: str) -> None:
+    killed: list[int] = []
+
+    def kill() -> None:
+        killed.append(lab.stack.kill(program))
+        eventually(lambda: process_id(lab, program) not in (None, killed[0]), f"the supervisor starts {program} again")
+
+    report = run_through(lab, tmp_path / "report.json", kill, payments_go_on=program != "mysql")
+    if program == "mysql":
+        assert report["reconnects"] > 0
+
+
+def test_a_whole_system_stopped_and_started_again_in_mid_stream_loses_nothing(lab: Lab, tmp_path: Path) -> None:
+    def stop_and_start() -> None:
+        fraudlab(print, "down")
+        fraudlab(print, "up")
+
+    report = run_through(lab, tmp_path / "report.json", stop_and_start, payments_go_on=False)
+    assert report["reconnects"] > 0
+
+
+def run_through(lab: Lab, file: Path, fault: Callable[[], None], *, payments_go_on: bool) -> dict[str, Any]:
+    """Lets a bank pay, does `fault` in the middle, waits until the system has recovered by itself, and verifies.
+
+    Returns:
+        The generator's report.
+    """
+    lab.fraud_is_caught()
+    began = datetime.now(UTC)
+    with paying_bank(lab.settings, file):
+        eventually(lambda: known(lab, began) >= ACTIVITIES_BEFORE, "activities before the fault")
+        fault_at = datetime.now(UTC)
+        fault()
+        lab.stack.wait_healthy(RECOVERY_DEADLINE_S)
+        lab.await_jobs()
+        resumed_at = datetime.now(UTC)
+        eventually(
+            lambda: known(lab, resumed_at) >= ACTIVITIES_AFTER, "activities after the recovery", RECOVERY_DEADLINE_S
+        )
+    report: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    verification = assert_exact(lab.settings)
+    outage_s = max(delay_s(one) for one in activities(lab, fault_at))
+    print(
+        f"\n{known(lab, began, fault_at)} activities before the fault, {known(lab, fault_at, resumed_at)} during,"
+        f" {known(lab, resumed_at)} after; the longest from commit to detection took {outage_s:.1f} s;"
+        f" {report['inserted']} payments, {report['declined']} refused, {report['late']} late,"
+        f" {report['too_late']} too late, {report['reconnects']} reconnects, {verification.redelivered} redelivered"
+    )
+    assert (report["unknown"], report["error"]) == (0, None)
+    assert report["declined"] > 0
+    assert report["late"] > 0
+    assert report["too_late"] > 0
+    if payments_go_on:
+        assert known(lab, fault_at, resumed_at) > 0
+    return report
+
+
+@contextmanager
+def paying_bank(settings: Settings, report: Path) -> Iterator[None]:
+    """The generator, with every scenario and late payments, until the end of the block; it ends without an error."""
+    number = next(_banks)
+    first_user = str(1 + number * USERS)
+    options = ("--first-user", first_user, "--fraud-every", str(FRAUD_EVERY_S), "--too-late", "0.002")
+    process = demo.start_generator(settings, rate=RATE, users=USERS, seed=number, report=report, options=options)
+    try:
+        yield
+        assert process.poll() is None, "the generator ended too early"
+        process.terminate()
+        assert process.wait(timeout=60) == 0
+    except subprocess.TimeoutExpired as error:
+        raise AssertionError("The generator did not end within a minute.") from error
+    finally:
+        process.kill()
+        process.wait()
+
+
+def process_id(lab: Lab, program: str) -> int | None:
+    """The process id of a program of the stack; None where it does not run."""
+    return next(one.pid for one in lab.stack.status() if one.name == program)
+
+
+def activities(lab: Lab, since: datetime) -> list[dict[str, Any]]:
+    """The activities that payments committed since then made known."""
+    all_of_them = [record.json for record in lab.topics.read(lab.names.suspicious_activities)]
+    return [one for one in all_of_them if since <= datetime.fromisoformat(one["created_at"])]
+
+
+def known(lab: Lab, since: datetime, until: datetime | None = None) -> int:
+    """How many activities became known in a span of time, by the bank's clock."""
+    times = [datetime.fromisoformat(one["created_at"]) for one in activities(lab, since)]
+    return sum(until is None or time < until for time in times)
+
+
+def delay_s(activity: dict[str, Any]) -> float:
+    """From commit to detection, in seconds."""
+    detected, created = (datetime.fromisoformat(activity[name]) for name in ("detected_at", "created_at"))
+    return (detected - created).total_seconds()

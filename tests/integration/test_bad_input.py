@@ -1,0 +1,334 @@
+"""Records that nobody should have written end in `dead_letters` or in the result stated here; nothing restarts."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import mysql.connector
+import pytest
+from kafka.errors import MessageSizeTooLargeError
+
+from fraudlab.settings import Settings
+from tests.support import flink
+from tests.support.kafka import Record
+from tests.support.lab import LearnerLab, learner_lab
+from tests.support.waiting import eventually
+
+DEADLINE_S = 20.0
+MAX_PAYLOAD = 65_536
+MIB = 2**20
+ARABIC = "\N{ARABIC-INDIC DIGIT THREE}.\N{ARABIC-INDIC DIGIT ZERO}\N{ARABIC-INDIC DIGIT ZERO}"
+NOW = datetime.now(UTC)
+
+GARBAGE = {
+    "truncated JSON": b'{"op": "c", "after": {"transaction_id": 1, "user',
+    "another schema": b'{"hello": "world"}',
+    "an empty string": b"",
+    "a JSON array": b"[1, 2]",
+    "a JSON number": b"7",
+    "a JSON string": b'"payment"',
+    "a JSON null": b"null",
+    "an empty object": b"{}",
+    "nested objects": b'{"a":' * 5_000 + b"1" + b"}" * 5_000,
+    "nested arrays": b"[" * 100_000 + b"]" * 100_000,
+    "invalid UTF-8": b"\xff\xfe\xfa",
+    "invalid UTF-8 in an object": b'{"op": "\xff"}',
+    "a NUL": b"\x00",
+    "a separator of ours": b"0:0:0:{}",
+    "nearly 1 MiB": b"x" * (MIB - 200),
+}
+"""What no topic can make sense of."""
+
+
+@pytest.fixture(scope="module")
+def hostile(settings: Settings) -> Iterator[LearnerLab]:
+    """A learner whose topics anybody writes to."""
+    with learner_lab(settings, "hostile") as lab:
+        lab.submit_jobs()
+        lab.start_flagger()
+        lab.fraud_is_caught()
+        yield lab
+
+
+@pytest.fixture(autouse=True)
+def unharmed(hostile: LearnerLab) -> Iterator[None]:
+    """No test makes a job fail, or ends the flagger."""
+    before = {job.name: (job.id, job.failures) for job in flink.jobs_of(hostile.settings)}
+    yield
+    after = flink.jobs_of(hostile.settings)
+    assert {job.name: (job.id, job.failures) for job in after} == before
+    assert {job.state for job in after} == {"RUNNING"}
+    assert hostile.flagger_runs
+
+
+def assert_letter(lab: LearnerLab, record: Record, reason: str = "") -> None:
+    letter = eventually(lambda: lab.letter_of(record), f"dead letter of {record.place}", DEADLINE_S)
+    assert reason in letter["reason"]
+    assert letter["reason"]
+    assert len(letter["payload"]) <= MAX_PAYLOAD
+    assert letter["payload"] == (record.value or b"").decode("utf-8", "replace")[:MAX_PAYLOAD]
+
+
+# Written to the tables, as a careless client of the bank does
+
+ROWS: list[tuple[str, dict[str, Any], str]] = [
+    ("an unknown currency", {"currency": "XXX"}, "unknown currency: 'XXX'"),
+    ("a currency in lower case", {"currency": "eur"}, "unknown currency: 'eur'"),
+    ("no currency", {"currency": None}, "unknown currency: None"),
+    ("an unknown country", {"country": "ZZ"}, "unknown country: 'ZZ'"),
+    ("no country", {"country": None}, "unknown country: None"),
+    ("no amount", {"amount": None}, "transaction_amount is not"),
+    ("a negative amount", {"amount": "-600.00"}, "transaction_amount is not"),
+    ("an amount of zero", {"amount": "0.00"}, "transaction_amount is not"),
+    ("no time", {"transaction_time": None}, "transaction_time is not an ISO 8601 time"),
+    ("a time in a minute", {"transaction_time": NOW + timedelta(minutes=10)}, "lies after created_at"),
+    ("a time far in the future", {"transaction_time": datetime(2038, 1, 1, tzinfo=UTC)}, "lies after created_at"),
+    ("a time far in the past", {"transaction_time": datetime(1970, 1, 2, tzinfo=UTC)}, "after it happened"),
+]
+
+
+@pytest.mark.parametrize(("fields", "reason"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
+def test_a_payment_that_cannot_count_is_a_dead_letter(hostile: LearnerLab, fields: dict[str, Any], reason: str) -> None:
+    user = hostile.add_user()
+    amount, country = fields.pop("amount", "600.00"), fields.pop("country", "FR")
+    payment = hostile.pay(user, amount, country, **fields)
+    letter = eventually(lambda: hostile.letter_of_payment(payment), f"dead letter of payment {payment}", DEADLINE_S)
+    assert reason in letter["reason"]
+    assert letter["topic"] == hostile.names.transaction_mid
+    (joined,) = hostile.joined(user)
+    assert (letter["partition"], letter["offset"]) == (joined.partition, joined.offset)
+    assert json.loads(letter["payload"]) == joined.json
+
+    second = hostile.commit_fraud(user)
+    (activity,) = hostile.await_activities(user, [second[1]])
+    assert activity["transaction_ids"] == list(second), "it does not count, and does not hide the ones that do"
+
+
+@pytest.mark.parametrize("amount", ["10000000000.00", "99999999999999999999"])
+def test_an_amount_too_large_for_the_table_is_refused_by_mysql(hostile: LearnerLab, amount: str) -> None:
+    user = hostile.add_user()
+    with pytest.raises(mysql.connector.DataError, match="Out of range value for column 'amount'"):
+        hostile.pay(user, amount, "DE")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        'O\'Brien "the" \\ `quoted`; DROP TABLE user_profile; --',
+        "😀👩‍👩‍👧‍👦",
+        "<script>alert(1)</script>&amp;",
+        "عائشة محمد",
+        "\u202eevil\u202c",
+        "line\nbreak\tand tab",
+        "{{ template }} ${variable} %s %(x)s",
+        "",
+    ],
+)
+def test_a_name_arrives_as_it_was_written(hostile: LearnerLab, name: str) -> None:
+    user = hostile.add_user(first_name=name, last_name=name)
+    _, second = hostile.commit_fraud(user)
+    (activity,) = hostile.await_activities(user, [second])
+    assert (activity["user_first_name"], activity["user_last_name"]) == (name, name)
+    hostile.await_stopped(user)
+
+
+# Written to the topics, as no program of ours does
+
+
+@pytest.mark.parametrize("topic", ["user_profile", "transactions", "transaction_mid", "suspicious_activities"])
+@pytest.mark.parametrize("value", list(GARBAGE.values()), ids=list(GARBAGE))
+def test_garbage_in_a_topic_is_a_dead_letter_that_tells_its_place(
+    hostile: LearnerLab, topic: str, value: bytes
+) -> None:
+    record = hostile.topics.publish(getattr(hostile.names, topic), "1", value)
+    assert_letter(hostile, record)
+
+
+@pytest.mark.parametrize("topic", ["user_profile", "transactions", "transaction_mid"])
+def test_a_record_without_a_value_is_a_tombstone_and_says_nothing(hostile: LearnerLab, topic: str) -> None:
+    user = hostile.add_user()
+    record = hostile.topics.publish(getattr(hostile.names, topic), str(user), None)
+    hostile.settle(user)
+    assert hostile.letter_of(record) is None
+
+
+def test_an_activity_without_a_value_is_a_dead_letter(hostile: LearnerLab) -> None:
+    """Nothing deletes activities, so that here it is no tombstone."""
+    assert_letter(hostile, hostile.topics.publish(hostile.names.suspicious_activities, "1", None))
+
+
+@pytest.mark.parametrize("topic", ["user_profile", "transactions", "transaction_mid", "suspicious_activities"])
+def test_the_broker_refuses_a_record_above_its_limit_of_1_mib(hostile: LearnerLab, topic: str) -> None:
+    with pytest.raises(MessageSizeTooLargeError):
+        hostile.topics.publish(getattr(hostile.names, topic), "1", b"x" * 2 * MIB)
+
+
+def envelope(**fields: object) -> bytes:
+    """A Debezium envelope of a payment, with changes."""
+    payment: dict[str, object] = {
+        "transaction_id": 10**15,
+        "user_id": 1,
+        "amount": "600.00",
+        "currency": "EUR",
+        "type": "online",
+        "country": "DE",
+        "merchant": "Books and more",
+        "transaction_time": NOW.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "created_at": NOW.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+    }
+    return json.dumps({"op": "c", "before": None, "after": payment | fields}).encode()
+
+
+WRONG_IDS: list[Any] = [2**31, 2**63, 2**64, 10**400, -(2**31) - 1, 7.5, "seven", "", [7], {"id": 7}, None]
+
+
+@pytest.mark.parametrize("field", ["user_id", "transaction_id"])
+@pytest.mark.parametrize("value", WRONG_IDS, ids=lambda value: repr(value)[:20])
+def test_an_envelope_with_a_wrong_id_is_a_dead_letter(hostile: LearnerLab, field: str, value: Any) -> None:
+    if field == "transaction_id" and value in (2**31, -(2**31) - 1):
+        pytest.skip("that is a BIGINT")
+    assert_letter(hostile, hostile.topics.publish(hostile.names.transactions, "1", envelope(**{field: value})))
+
+
+@pytest.mark.parametrize("value", [True, "7"], ids=repr)
+def test_an_envelope_with_an_id_of_another_type_is_a_dead_letter_or_its_number(hostile: LearnerLab, value: Any) -> None:
+    """Flink's JSON format reads "7" as 7, and true as no number."""
+    record = hostile.topics.publish(hostile.names.transactions, "1", envelope(user_id=value, transaction_id=10**15 + 1))
+    read = {"7": 7}.get(value)
+    if read is None:
+        assert_letter(hostile, record)
+    else:
+        eventually(lambda: hostile.joined(read), f"a payment of user {read}", DEADLINE_S)
+
+
+AMOUNTS_IN_ENVELOPES: list[tuple[object, str | None]] = [
+    ("NaN", None),
+    ("Infinity", None),
+    ("", None),
+    ("abc", None),
+    (" 5.00", None),
+    ("1e5", "100000.00"),  # what follows is what Java's BigDecimal and a DECIMAL(12,2) make of it
+    ("12.345", "12.35"),
+    (ARABIC, "3.00"),
+    (5.0, "5.00"),
+    (True, None),
+    ("10000000000", None),
+    ("1e999999999", None),
+]
+
+
+@pytest.mark.parametrize(("amount", "read"), AMOUNTS_IN_ENVELOPES, ids=[repr(one[0]) for one in AMOUNTS_IN_ENVELOPES])
+def test_an_envelope_with_an_odd_amount_counts_as_what_it_is_read_as_or_not_at_all(
+    hostile: LearnerLab, amount: object, read: str | None
+) -> None:
+    """Only Debezium writes envelopes, and it writes what a DECIMAL(12,2) holds."""
+    user = hostile.add_user()
+    payment = 2 * 10**15 + user
+    value = envelope(user_id=user, transaction_id=payment, amount=amount)
+    hostile.topics.publish(hostile.names.transactions, str(user), value)
+    (joined,) = eventually(lambda: hostile.joined(user)[-1:], "the payment is joined", DEADLINE_S)
+    assert joined.json["transaction_amount"] == read
+    if read is None:
+        letter = eventually(lambda: hostile.letter_of_payment(payment), "it is a dead letter", DEADLINE_S)
+        assert "transaction_amount is not" in letter["reason"]
+
+
+def each_of(wrong: dict[str, list[Any]]) -> list[Any]:
+    """A test's parameters: field and value."""
+    return [pytest.param(name, value, id=f"{name}-{value!r:.30}") for name, values in wrong.items() for value in values]
+
+
+def joined_payment(**fields: object) -> dict[str, object]:
+    """A record of `transaction_mid`, with changes."""
+    record: dict[str, object] = {
+        "transaction_id": 3 * 10**15,
+        "user_id": 1,
+        "user_first_name": "Ada",
+        "user_last_name": "Lovelace",
+        "user_email": "ada@example.com",
+        "user_phone_number": "+49 30 1234567",
+        "user_home_country": "DE",
+        "user_suspicious_activity": False,
+        "transaction_amount": "600.00",
+        "transaction_currency": "EUR",
+        "transaction_type": "online",
+        "transaction_country": "DE",
+        "transaction_merchant": "Books and more",
+        "transaction_time": NOW.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "created_at": NOW.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+    }
+    return record | fields
+
+
+WRONG_FIELDS: dict[str, list[Any]] = {
+    "transaction_id": [2**63, 2**64, 10**400, 0, -1, 7.5, "7", True, None, [7]],
+    "user_id": [2**63, 2**64, 10**400, 7.5, "7", True, None, [7]],
+    "transaction_amount": [
+        *("NaN", "Infinity", "-Infinity", "1e5", "12.345", " 5.00", ARABIC, "", "+5.00", "5", "5.00\n"),
+        *("-5.00", "0.00", "10000000000.00", 5.0, 5, True, None, ["5.00"]),
+    ],
+    "transaction_currency": ["XXX", "eur", "", "EUR ", None, 978, ["EUR"], {"EUR": 1}],
+    "transaction_country": ["ZZ", "de", "", "DEU", None, 49, ["DE"], {"DE": 1}],
+    "transaction_time": [
+        *("", "yesterday", "2024-01-01T00:00:00", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59"),
+        *("2999-01-01T00:00:00Z", None, 1_700_000_000, True, []),
+    ],
+    "created_at": ["", "1000-01-01T00:00:00Z", "2999-01-01T00:00:00Z", None, 0],
+}
+
+
+@pytest.mark.parametrize(("field", "value"), each_of(WRONG_FIELDS))
+def test_a_joined_payment_with_a_wrong_field_is_a_dead_letter(hostile: LearnerLab, field: str, value: Any) -> None:
+    payload = json.dumps(joined_payment(**{field: value}), ensure_ascii=False).encode()
+    assert_letter(hostile, hostile.topics.publish(hostile.names.transaction_mid, "1", payload))
+
+
+def test_a_joined_payment_without_most_of_its_fields_is_a_dead_letter(hostile: LearnerLab) -> None:
+    for field in ("transaction_id", "user_id", "transaction_amount", "transaction_currency", "transaction_country"):
+        record = joined_payment()
+        del record[field]
+        assert_letter(hostile, hostile.topics.publish(hostile.names.transaction_mid, "1", json.dumps(record).encode()))
+
+
+@pytest.mark.parametrize("user", [2**31, 2**53], ids=str)
+def test_an_activity_of_a_user_that_cannot_be_stops_nobody(hostile: LearnerLab, user: int) -> None:
+    """The payments are well-formed, so they count; the flagger finds no account of that id."""
+    for number, country in enumerate(("DE", "FR")):
+        record = joined_payment(user_id=user, transaction_id=4 * 10**15 + number, transaction_country=country)
+        hostile.topics.publish(hostile.names.transaction_mid, str(user), json.dumps(record).encode())
+    eventually(lambda: len(hostile.activities(user)) == 2, "both hours are raised", DEADLINE_S)
+    hostile.fraud_is_caught()
+
+
+WRONG_ACTIVITIES: dict[str, list[Any]] = {
+    "user_id": ["7", 7.5, True, None, 10**400, [7]],
+    "created_at": ["", "yesterday", None, 0, []],
+}
+
+
+@pytest.mark.parametrize(("field", "value"), each_of(WRONG_ACTIVITIES))
+def test_an_activity_with_a_wrong_field_is_a_dead_letter(hostile: LearnerLab, field: str, value: Any) -> None:
+    activity = {"user_id": 1, "created_at": "2024-01-01T00:00:00Z", field: value}
+    payload = json.dumps(activity).encode()
+    assert_letter(hostile, hostile.topics.publish(hostile.names.suspicious_activities, "1", payload))
+
+
+@pytest.mark.parametrize("user", [-1, 0, 2**31, 2**63, 2**64 - 1], ids=str)
+def test_an_activity_of_nobody_does_nothing(hostile: LearnerLab, user: int) -> None:
+    activity = {"user_id": user, "created_at": "2024-01-01T00:00:00Z"}
+    record = hostile.topics.publish(hostile.names.suspicious_activities, "1", json.dumps(activity).encode())
+    hostile.fraud_is_caught()
+    assert hostile.letter_of(record) is None
+
+
+def test_after_all_of_it_fraud_is_caught_in_every_partition_and_nothing_has_restarted(hostile: LearnerLab) -> None:
+    caught: set[int] = set()
+    while len(caught) < hostile.settings.partitions:
+        user = hostile.add_user()
+        _, second = hostile.commit_fraud(user)
+        hostile.await_activities(user, [second])
+        hostile.await_stopped(user)
+        caught.add(hostile.partition(user))
+    jobs = flink.jobs_of(hostile.settings)
+    assert [(job.restarts, job.failures, job.state) for job in jobs] == [(0, 0, "RUNNING")] * 3
