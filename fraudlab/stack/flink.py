@@ -103,7 +103,11 @@ def taskmanager(settings: Settings, layout: Layout) -> Service:
 
 def client_environment(layout: Layout) -> dict[str, str]:
     """What a process needs in its environment so that PyFlink and `flink` talk to the local cluster."""
-    return {"FLINK_HOME": str(layout.flink), "FLINK_CONF_DIR": str(layout.flink / "conf")}
+    return {
+        "FLINK_HOME": str(layout.flink),
+        "FLINK_CONF_DIR": str(layout.flink / "conf"),
+        "JVM_ARGS": " ".join(java.QUICK),  # of the JVM in which PyFlink builds jobs
+    }
 
 
 def write_configuration(settings: Settings, layout: Layout) -> None:
@@ -172,7 +176,8 @@ def _java(layout: Layout, name: str, *options: str) -> list[str]:
 
 def _environment(layout: Layout) -> dict[str, str]:
     return {
-        **client_environment(layout),
+        "FLINK_HOME": str(layout.flink),
+        "FLINK_CONF_DIR": str(layout.flink / "conf"),
         "FLINK_LIB_DIR": str(layout.flink / "lib"),
         "FLINK_PLUGINS_DIR": str(layout.flink / "plugins"),
         "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",

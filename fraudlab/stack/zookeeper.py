@@ -21,6 +21,7 @@ def service(settings: Settings, layout: Layout) -> Service:
                 str(java.find().executable),
                 "-Xmx96m",
                 *java.SMALL,
+                *java.QUICK,
                 "-XX:TieredStopAtLevel=1",
                 f"-Dlog4j.configurationFile={layout.flink / 'conf' / 'log4j-console.properties'}",
                 "-cp",

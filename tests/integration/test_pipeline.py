@@ -11,6 +11,7 @@ import pytest
 from fraudlab import system
 from fraudlab.pipeline.contracts import EUR_RATE_SCALE, eur_rates
 from fraudlab.stack.supervisor import StackError
+from tests.support.kafka import Record
 from tests.support.lab import Lab, assert_exact
 from tests.support.waiting import eventually
 
@@ -65,7 +66,7 @@ def test_a_payment_reaches_transaction_mid_with_exactly_the_fields_agreed_on(lab
     user = lab.add_user(first_name="Grace", last_name="Hopper", home_country="US")
     at = datetime.now(UTC).replace(microsecond=123_000) - timedelta(seconds=1)
     payment = lab.pay(user, "12.30", "US", at, currency="USD", type="card_present", merchant="Corner Shop")
-    (record,) = eventually(lambda: lab.joined(user)[-1:], "the payment is joined")
+    (record,) = eventually(lambda: with_profile(lab.joined(user)), "the payment is joined with its profile")
     assert {name: type(value) for name, value in record.json.items()} == TRANSACTION_MID
     assert ISO_UTC.fullmatch(record.json["created_at"])
     assert record.json | {"created_at": ""} == {
@@ -253,6 +254,11 @@ def test_amounts_are_converted_by_the_table(lab: Lab) -> None:
     yen, dollar = (Decimal(eur_rates()[code]) / EUR_RATE_SCALE for code in ("JPY", "USD"))
     expected = (100_000 * yen).quantize(Decimal("0.01")) + (1_000 * dollar).quantize(Decimal("0.01"))
     assert Decimal(activity["total_amount_eur"]) == expected
+
+
+def with_profile(joined: list[Record]) -> list[Record]:
+    """Without those that were joined before the profile came."""
+    return [record for record in joined if record.json["user_suspicious_activity"] is not None]
 
 
 def test_all_of_this_was_exact(lab: Lab) -> None:

@@ -27,6 +27,7 @@ CREATE TABLE dead_letters (
   'value.fields-include' = 'EXCEPT_KEY'
 )
 //
+-- Not JSON_VALUE … RETURNING INTEGER: of a number that is none, it makes an error that ends the job, whatever ON ERROR says.
 CREATE TEMPORARY VIEW unreadable AS
 SELECT *,
   CASE
@@ -34,14 +35,14 @@ SELECT *,
     WHEN COALESCE(JSON_VALUE(message, '$$.op'), '') NOT IN ('c', 'r', 'u', 'd')
       THEN 'not a Debezium envelope: op is not one of c, r, u, d'
     WHEN JSON_VALUE(message, '$$.op') <> 'c' AND JSON_VALUE(message, '$$.op') <> 'r'
-      AND JSON_VALUE(message, '$$.before.user_id' RETURNING INTEGER NULL ON ERROR) IS NULL
+      AND TRY_CAST(REGEXP_EXTRACT(JSON_VALUE(message, '$$.before.user_id'), '^-?[0-9]+$$') AS INTEGER) IS NULL
       THEN 'before has no integer user_id'
     WHEN JSON_VALUE(message, '$$.op') <> 'd'
-      AND JSON_VALUE(message, '$$.after.user_id' RETURNING INTEGER NULL ON ERROR) IS NULL
+      AND TRY_CAST(REGEXP_EXTRACT(JSON_VALUE(message, '$$.after.user_id'), '^-?[0-9]+$$') AS INTEGER) IS NULL
       THEN 'after has no integer user_id'
     WHEN message_topic = '${transactions}' AND JSON_VALUE(message, '$$.op') <> 'd'
-      AND JSON_VALUE(message, '$$.after.transaction_id') IS NULL
-      THEN 'after has no transaction_id'
+      AND TRY_CAST(REGEXP_EXTRACT(JSON_VALUE(message, '$$.after.transaction_id'), '^-?[0-9]+$$') AS BIGINT) IS NULL
+      THEN 'after has no integer transaction_id'
   END AS reason
 FROM envelopes
 WHERE message IS NOT NULL
