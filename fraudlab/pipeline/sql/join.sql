@@ -30,8 +30,7 @@ CREATE TABLE transactions (
   merchant STRING,
   transaction_time TIMESTAMP_LTZ(3),
   created_at TIMESTAMP_LTZ(3),
-  -- A payment never changes its user, so the join key belongs to the key: the join then needs no retractions for updates.
-  PRIMARY KEY (transaction_id, user_id) NOT ENFORCED
+  PRIMARY KEY (transaction_id) NOT ENFORCED
 ) WITH (
   'connector' = 'kafka',
   'topic' = '${transactions}',
@@ -74,6 +73,7 @@ CREATE TABLE transaction_mid (
 //
 -- A LEFT join: a payment whose profile is still on its way passes at once, with NULLs, and again with the profile. So one user's
 -- payments keep the order in which the bank took them, which an inner join, letting them wait, would lose.
+-- A changed profile retracts the user's recent payments (tombstones, and rows with NULLs) and sends them again.
 INSERT INTO transaction_mid
 SELECT /*+ STATE_TTL('t' = '${transaction_ttl}') */
   CAST(t.user_id AS STRING),
