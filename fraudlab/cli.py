@@ -95,6 +95,10 @@ def demo(
         outcome = live.run(settings, console, seconds=seconds, rate=rate, users=users, seed=seed)
     render_verdict(outcome.verification, console)
     live.render(outcome, console, settings.home / "demo-report.json")
+    if outcome.verification.exact and not outcome.counts["activities"]:
+        console.print("[bold red]No fraud happened in this time, so none was caught.[/bold red]")
+        next_step("give it longer: `fraudlab demo --seconds 60`.")
+        raise typer.Exit(1)
     next_step("`make test` runs all tests; `fraudlab status` shows what still runs; `make stop` stops it all.")
     raise typer.Exit(0 if outcome.verification.exact else 1)
 

@@ -48,8 +48,9 @@ def parse(value: str, max_age_ms: int) -> tuple[Payment, int, dict[str, Any]]:
     if type(transaction_id) is not int or not 0 < transaction_id < 2**63:
         raise MalformedRecordError("transaction_id is not a positive integer")
     try:
-        if type(record.get("user_id")) is not int:
-            raise MalformedRecordError("user_id is not an integer")
+        user_id = record.get("user_id")
+        if type(user_id) is not int or not -(2**31) <= user_id < 2**31:
+            raise MalformedRecordError("user_id is not an integer of 32 bits")
         code = record.get("transaction_country")
         country = _COUNTRIES.get(code) if type(code) is str else None
         if country is None:

@@ -1,7 +1,7 @@
 """The account flagger: sets `user_profile.suspicious_activities` for each activity, which makes the database refuse further payments."""
 
 import logging
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import mysql.connector
@@ -75,11 +75,14 @@ class AccountFlagger:
 def _user_and_time(activity: dict[str, Any]) -> tuple[int, datetime]:
     try:
         user_id, known_at = activity["user_id"], datetime.fromisoformat(activity["created_at"])
-    except (KeyError, TypeError, ValueError) as error:
+        if known_at.tzinfo is None:
+            raise ValueError("created_at has no time zone")
+        known_at = known_at.astimezone(UTC).replace(tzinfo=None)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise MalformedRecordError(f"not an activity: {error!r}") from None
     if type(user_id) is not int:
         raise MalformedRecordError("not an activity: user_id is not an integer")
-    return user_id, known_at.replace(tzinfo=None)
+    return user_id, known_at
 
 
 def main() -> None:

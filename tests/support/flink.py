@@ -1,6 +1,7 @@
 """Flink's REST API, as far as the tests need it."""
 
 import http.client
+import time
 from dataclasses import dataclass
 
 from fraudlab.settings import Settings
@@ -41,6 +42,20 @@ def _restarts(settings: Settings, job_id: str) -> int:
 
 def _failures(settings: Settings, job_id: str) -> int:
     return len(get_json(settings, f"/jobs/{job_id}/exceptions")["exceptionHistory"]["entries"])
+
+
+def await_checkpoint(settings: Settings) -> None:
+    """Waits until each of the learner's jobs has completed a checkpoint that began after this call."""
+    now_ms = time.time_ns() // 1_000_000
+    eventually(
+        lambda: all(_last_checkpoint_ms(settings, job.id) > now_ms for job in jobs_of(settings)),
+        "checkpoints of all jobs",
+    )
+
+
+def _last_checkpoint_ms(settings: Settings, job_id: str) -> int:
+    completed = get_json(settings, f"/jobs/{job_id}/checkpoints")["latest"]["completed"]
+    return int(completed["trigger_timestamp"]) if completed else 0
 
 
 def cancel(settings: Settings) -> None:

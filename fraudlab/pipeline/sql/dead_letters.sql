@@ -56,6 +56,7 @@ SELECT
     KEY 'topic' VALUE message_topic,
     KEY 'partition' VALUE message_partition,
     KEY 'offset' VALUE message_offset,
+    KEY 'transaction_id' VALUE CAST(NULL AS BIGINT),
     KEY 'payload' VALUE SUBSTRING(message, 1, 65536)
   )
 FROM unreadable
