@@ -112,7 +112,13 @@ def mysql_cdc_source(endpoint: MySqlEndpoint, tables: list[str], server_ids: ran
     jvm: Any = gateway.jvm
     mysql = jvm.org.apache.flink.cdc.connectors.mysql
     properties = jvm.java.util.Properties()
-    for key, value in {"poll.interval.ms": "5", "decimal.handling.mode": "string"}.items():
+    debezium = {
+        "poll.interval.ms": "5",
+        "decimal.handling.mode": "string",
+        # A server that was killed is noticed by its missing heartbeats. With the default of a minute reading goes on after two.
+        "connect.keep.alive.interval.ms": "5000",
+    }
+    for key, value in debezium.items():
         properties.setProperty(key, value)
     builder = (
         mysql.source.MySqlSource.builder()

@@ -50,7 +50,7 @@ def parse(value: str, max_age_ms: int) -> tuple[Payment, int, dict[str, Any]]:
     try:
         user_id = record.get("user_id")
         if type(user_id) is not int or not -(2**31) <= user_id < 2**31:
-            raise MalformedRecordError("user_id is not an integer of 32 bits")
+            raise MalformedRecordError("user_id is not an integer")
         code = record.get("transaction_country")
         country = _COUNTRIES.get(code) if type(code) is str else None
         if country is None:
