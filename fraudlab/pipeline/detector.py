@@ -1,5 +1,6 @@
 """The detector: each user's exact sliding hour over `transaction_mid`, as a Flink DataStream job that writes `suspicious_activities`."""
 
+import gc
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -42,6 +43,8 @@ class FraudDetector(KeyedProcessFunction):  # type: ignore[misc] # PyFlink is un
 
     def open(self, runtime_context: RuntimeContext) -> None:
         """Gets the state of a user: the history as the rule packs it, and the activities that wait for the user's profile."""
+        gc.collect()
+        gc.freeze()  # PyFlink's half a million objects need not be looked through again and again
         self._user = runtime_context.get_state(ValueStateDescriptor("user", Types.PICKLED_BYTE_ARRAY()))
 
     def process_element(self, value: str, ctx: KeyedProcessFunction.Context) -> Iterator[Row]:
