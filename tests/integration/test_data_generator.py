@@ -162,6 +162,7 @@ class Proxy:
         self._target = (host, port)
         self._answers_left = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
+        self._ends: list[socket.socket] = []
         self.port: int = self._listener.getsockname()[1]
         self.losses = 0
         threading.Thread(target=self._accept, daemon=True).start()
@@ -171,7 +172,8 @@ class Proxy:
         self._answers_left = number
 
     def close(self) -> None:
-        self._listener.close()
+        for end in (self._listener, *self._ends):
+            end.close()
 
     def _accept(self) -> None:
         while True:
@@ -180,6 +182,7 @@ class Proxy:
             except OSError:
                 return
             server = socket.create_connection(self._target)
+            self._ends += (client, server)
             threading.Thread(target=self._copy, args=(client, server, False), daemon=True).start()
             threading.Thread(target=self._copy, args=(server, client, True), daemon=True).start()
 
