@@ -30,6 +30,10 @@ _banks = count(1)
 """Each test its own bank: the thieves' accounts of the last are stopped."""
 
 
+WHILE_PAYMENTS_GO_ON = {"taskmanager", "jobmanager", "kafka"}
+"""Without these nothing is detected for seconds, while the bank takes payments; flagger and ZooKeeper are back before anyone notices."""
+
+
 @pytest.mark.parametrize("program", ["taskmanager", "jobmanager", "kafka", "mysql", "flagger", "zookeeper"])
 def test_a_killed_program_comes_back_and_nothing_is_lost_or_done_twice(lab: Lab, tmp_path: Path, program: str) -> None:
     killed: list[int] = []
@@ -38,7 +42,7 @@ def test_a_killed_program_comes_back_and_nothing_is_lost_or_done_twice(lab: Lab,
         killed.append(lab.stack.kill(program))
         eventually(lambda: process_id(lab, program) not in (None, killed[0]), f"the supervisor starts {program} again")
 
-    report = run_through(lab, tmp_path / "report.json", kill, payments_go_on=program != "mysql")
+    report = run_through(lab, tmp_path / "report.json", kill, payments_go_on=program in WHILE_PAYMENTS_GO_ON)
     if program == "mysql":
         assert report["reconnects"] > 0
 
