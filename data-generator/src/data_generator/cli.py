@@ -165,7 +165,8 @@ def _commit_fraud(connection: Connection, user_id: int, scenario: str, stop: thr
 
 def _stop_on_signals(stop: threading.Event) -> None:
     def on_signal(number: int, _: FrameType | None) -> None:
-        stop.set()
+        # Not from here: the handler may have interrupted stop.wait(), which holds the lock that set() needs.
+        threading.Thread(target=stop.set, daemon=True).start()
         signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
 
     for number in (signal.SIGINT, signal.SIGTERM):
