@@ -17,9 +17,6 @@ from tests.support.home import fraudlab
 from tests.support.lab import Lab, assert_exact
 from tests.support.waiting import eventually
 
-# kafka-python forgets to close a socket whose connection was refused.
-pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
-
 RATE = 100
 USERS = 2_000
 FRAUD_EVERY_S = 0.4
