@@ -17,7 +17,7 @@ from fraudlab.stack.supervisor import Stack
 from tests.support.home import running_system
 from tests.support.lab import Lab, drop_database
 
-ORDER = ("unit", "integration", "e2e", "faults")
+ORDER = ("unit", "integration", "e2e", "notebooks", "faults")
 """Folders in the order in which they run: what is quick to tell first."""
 
 _databases = count(1)

@@ -13,6 +13,9 @@ EUR_RATE_SCALE = 10**8
 FUTURE_TOLERANCE_MS = 60_000
 """How far a payment's event time may lie after the moment the database took it, before it counts as malformed."""
 
+MAX_DEAD_LETTER_PAYLOAD = 65_536
+"""So many characters of a record go into its dead letter, which must itself fit into a record. dead_letters.sql has it, too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Names:
@@ -31,7 +34,7 @@ class Names:
         return f"{self.learner}_payment" if self.learner else "payment"
 
     def account(self, role: str) -> str:
-        """The MySQL account of a role (`generator`, `cdc`, `flagger`, `operator`)."""
+        """The MySQL account of a role (`generator`, `cdc`, `flagger`, `notifier`, `analytics`, `operator`, `learner`)."""
         return f"{self.learner}_{role}" if self.learner else role
 
     @property
@@ -72,6 +75,31 @@ class Names:
     def job(self, name: str) -> str:
         """The Flink job name of `cdc-ingestion`, `transaction-join` or `fraud-detector`."""
         return self._topic(name)
+
+
+def dead_letter(
+    topic: str,
+    partition: int,
+    offset: int,
+    *,
+    reason: str,
+    payload: str,
+    letter_id: str | None = None,
+    transaction_id: int | None = None,
+) -> dict[str, object]:
+    """A record of `dead_letters`: what could not be used, where it lies, and why.
+
+    `letter_id` is the same for the same trouble met again, so that it counts once; without one it is the record's place.
+    """
+    return {
+        "dead_letter_id": letter_id or f"{topic}-{partition}-{offset}",
+        "reason": reason,
+        "topic": topic,
+        "partition": partition,
+        "offset": offset,
+        "transaction_id": transaction_id,
+        "payload": payload[:MAX_DEAD_LETTER_PAYLOAD],
+    }
 
 
 @cache

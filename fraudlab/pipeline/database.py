@@ -6,7 +6,7 @@ from typing import Any
 from fraudlab.pipeline.contracts import Names
 from fraudlab.pipeline.statements import statements
 
-ROLES = ("generator", "cdc", "flagger", "operator")
+ROLES = ("generator", "cdc", "flagger", "notifier", "analytics", "operator", "learner")
 
 
 def create(connection: Any, names: Names, passwords: Mapping[str, str]) -> None:

@@ -15,14 +15,13 @@ from pyflink.java_gateway import get_gateway
 from pyflink.table import StreamTableEnvironment
 
 from fraudlab.pipeline.cdc import RECORD
-from fraudlab.pipeline.contracts import Names
+from fraudlab.pipeline.contracts import Names, dead_letter
 from fraudlab.pipeline.flink import FlinkCluster, kafka_values
 from fraudlab.pipeline.rule import Arrival, Rule, SuspiciousHour, forget_payments, has_payments, judge, quiet_since_ms
 from fraudlab.pipeline.statements import statements
 from fraudlab.pipeline.transaction import MalformedRecordError, iso, parse
 
 JOB = "fraud-detector"
-MAX_PAYLOAD = 65_536
 PROFILE_FIELDS = ("user_first_name", "user_last_name", "user_email", "user_phone_number")
 
 CLOCK_SKEW_MS = 86_400_000
@@ -112,18 +111,17 @@ class FraudDetector(KeyedProcessFunction):  # type: ignore[misc] # PyFlink is un
         }
 
     def _dead_letter(self, reason: str, transaction_id: int | None, partition: str, offset: str, text: str) -> Row:
-        topic = self._names.transaction_mid
-        letter_id = f"{topic}-{partition}-{offset}" if transaction_id is None else f"transaction-{transaction_id}"
-        letter = {
-            "dead_letter_id": letter_id,
-            "reason": reason,
-            "topic": topic,
-            "partition": int(partition),
-            "offset": int(offset),
-            "transaction_id": transaction_id,
-            "payload": text[:MAX_PAYLOAD],
-        }
-        return Row(self._names.dead_letters, letter_id, orjson.dumps(letter).decode())
+        letter_id = None if transaction_id is None else f"transaction-{transaction_id}"
+        letter = dead_letter(
+            self._names.transaction_mid,
+            int(partition),
+            int(offset),
+            reason=reason,
+            payload=text,
+            letter_id=letter_id,
+            transaction_id=transaction_id,
+        )
+        return Row(self._names.dead_letters, letter["dead_letter_id"], orjson.dumps(letter).decode())
 
 
 def keyed_transactions(tables: StreamTableEnvironment, values: dict[str, object]) -> KeyedStream:

@@ -2,32 +2,84 @@
 
 import logging
 import signal
+import time
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from kafka import KafkaConsumer, KafkaProducer
+from kafka.errors import KafkaError
+from tenacity import before_sleep_log, retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from fraudlab.pipeline.contracts import Names
+from fraudlab.pipeline.contracts import Names, dead_letter
 
 log = logging.getLogger(__name__)
 
-MAX_PAYLOAD = 65_536
+BROKER_PATIENCE_S = 300
+POLL_MS = 2000
+"""How long a poll waits where there is nothing. kafka-python 3.0 forgets a join of the group whose answer comes after a poll has ended."""
+ASSIGNMENT_PATIENCE_S = 30
+"""So long a consumer may be without partitions, should that happen all the same."""
 
 
 class MalformedRecordError(ValueError):
     """A record that nothing can be done with; its text is the reason that `dead_letters` shows."""
 
 
+class Received(NamedTuple):
+    """A record of the topic: the JSON object in it, and where it lies."""
+
+    content: dict[str, Any]
+    partition: int
+    offset: int
+
+
+class DeadLetters:
+    """Writes to the topic `dead_letters`; for several threads."""
+
+    def __init__(self, bootstrap_servers: str, names: Names) -> None:
+        self._topic = names.dead_letters
+        self._producer = KafkaProducer(bootstrap_servers=bootstrap_servers, acks="all", max_request_size=4 * 2**20)
+
+    def write(self, letter: dict[str, Any]) -> None:
+        """Returns when the broker has the letter. Raises KafkaError where it does not take it within 30 s."""
+        key = letter["dead_letter_id"].encode()
+        self._producer.send(self._topic, key=key, value=orjson.dumps(letter)).get(timeout=30)
+        log.warning("dead letter %s: %s", letter["dead_letter_id"], letter["reason"])
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._producer.close()
+
+
+@retry(
+    retry=retry_if_exception_type(KafkaError),
+    wait=wait_fixed(1),
+    stop=stop_after_delay(BROKER_PATIENCE_S),
+    before_sleep=before_sleep_log(log, logging.WARNING),
+    reraise=True,
+)
+def open_dead_letters(bootstrap_servers: str, names: Names) -> DeadLetters:
+    """The topic `dead_letters`; a broker that is away is waited for."""
+    return DeadLetters(bootstrap_servers, names)
+
+
 def consume(
-    bootstrap_servers: str, names: Names, *, service: str, topic: str, handle: Callable[[dict[str, Any]], None]
+    bootstrap_servers: str,
+    names: Names,
+    *,
+    service: str,
+    topic: str,
+    handle: Callable[[Received], None],
+    complete: Callable[[], None] = lambda: None,
 ) -> None:
-    """Hands every record of a topic to `handle`, until SIGTERM or SIGINT; then ends after the record in hand.
+    """Hands every record of a topic to `handle`, until SIGTERM or SIGINT; then ends after the records in hand.
 
     A record is handed over again after a crash between its handling and the commit of its offset, so `handle` must be
     idempotent. It raises MalformedRecordError for what it cannot use; any other exception ends the service, which its
-    supervisor starts again where it was.
+    supervisor starts again where it was. `complete` is called before offsets are committed, for what is better done for
+    many records at once.
     """
     stopped = False
 
@@ -37,6 +89,7 @@ def consume(
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    dead_letters = open_dead_letters(bootstrap_servers, names)
     consumer = KafkaConsumer(
         topic,
         bootstrap_servers=bootstrap_servers,
@@ -45,23 +98,31 @@ def consume(
         auto_offset_reset="earliest",
         session_timeout_ms=10_000,
         heartbeat_interval_ms=2_000,
+        metadata_max_age_ms=5_000,  # a topic that the broker did not know yet is looked for again that soon
     )
-    dead_letters = KafkaProducer(bootstrap_servers=bootstrap_servers, acks="all", max_request_size=4 * 2**20)
     log.info("consuming %s", topic)
+    consumer.partitions_for_topic(topic)  # known before the group is joined, so that it is joined once
+    assigned_at = time.monotonic()
     try:
         while not stopped:
-            for records in consumer.poll(timeout_ms=200).values():
+            fetched = consumer.poll(timeout_ms=POLL_MS)
+            for records in fetched.values():
                 for record in records:
                     try:
-                        handle(_object(record.value))
+                        handle(Received(_object(record.value), record.partition, record.offset))
                     except MalformedRecordError as error:
-                        letter = _dead_letter(record, str(error))
-                        dead_letters.send(
-                            names.dead_letters, key=letter["dead_letter_id"].encode(), value=orjson.dumps(letter)
-                        )
-                        dead_letters.flush(timeout=30)
-                        log.warning("dead letter %s: %s", letter["dead_letter_id"], error)
+                        dead_letters.write(_dead_letter(record, str(error)))
+            if fetched:
+                # Not before all partitions are done: it commits the offsets of everything that poll() returned.
+                complete()
                 consumer.commit()
+            if consumer.assignment():
+                assigned_at = time.monotonic()
+            elif time.monotonic() - assigned_at > ASSIGNMENT_PATIENCE_S:
+                raise RuntimeError(
+                    f"The group {names.group(service)} gave no partition of {topic} for {ASSIGNMENT_PATIENCE_S} s: "
+                    "the service ends, so that its supervisor starts it anew."
+                )
     finally:
         consumer.close()
         dead_letters.close()
@@ -78,12 +139,5 @@ def _object(value: bytes | None) -> dict[str, Any]:
 
 
 def _dead_letter(record: Any, reason: str) -> dict[str, Any]:
-    return {
-        "dead_letter_id": f"{record.topic}-{record.partition}-{record.offset}",
-        "reason": reason,
-        "topic": record.topic,
-        "partition": record.partition,
-        "offset": record.offset,
-        "transaction_id": None,
-        "payload": (record.value or b"").decode("utf-8", "replace")[:MAX_PAYLOAD],
-    }
+    payload = (record.value or b"").decode("utf-8", "replace")
+    return dead_letter(record.topic, record.partition, record.offset, reason=reason, payload=payload)

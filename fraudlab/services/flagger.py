@@ -1,28 +1,20 @@
 """The account flagger: sets `user_profile.suspicious_activities` for each activity, which makes the database refuse further payments."""
 
 import logging
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import mysql.connector
-from tenacity import before_sleep_log, retry, retry_if_exception_type, stop_after_delay, wait_exponential
 
-from fraudlab.services.consumer import MalformedRecordError, consume
+from fraudlab.services.activity import user_and_time
+from fraudlab.services.consumer import Received, consume
+from fraudlab.services.patience import patiently
 from fraudlab.settings import Settings
 from fraudlab.system import connect
 
 log = logging.getLogger("fraudlab.flagger")
 
 SERVICE = "flagger"
-DATABASE_PATIENCE_S = 300
-
-_patiently = retry(
-    retry=retry_if_exception_type((mysql.connector.InterfaceError, mysql.connector.OperationalError)),
-    wait=wait_exponential(multiplier=0.1, max=2),
-    stop=stop_after_delay(DATABASE_PATIENCE_S),
-    before_sleep=before_sleep_log(log, logging.WARNING),
-    reraise=True,
-)
 
 
 class AccountFlagger:
@@ -32,8 +24,8 @@ class AccountFlagger:
         self._settings = settings
         self._connection: Any = None
 
-    @_patiently
-    def handle(self, activity: dict[str, Any]) -> None:
+    @patiently(log)
+    def handle(self, received: Received) -> None:
         """Sets the flag, unless it is set or the account was reinstated after this activity became known.
 
         Returns after the database has committed. A database that is away is waited for.
@@ -41,7 +33,7 @@ class AccountFlagger:
         Raises:
             MalformedRecordError: The activity lacks an integer `user_id` or a time `created_at`.
         """
-        user_id, known_at = _user_and_time(activity)
+        user_id, known_at = user_and_time(received.content)
         try:
             self._flag(user_id, known_at)
         except mysql.connector.Error:
@@ -70,19 +62,6 @@ class AccountFlagger:
             self._connection.commit()
             if newly_flagged:
                 log.info("user %s stopped", user_id)
-
-
-def _user_and_time(activity: dict[str, Any]) -> tuple[int, datetime]:
-    try:
-        user_id, known_at = activity["user_id"], datetime.fromisoformat(activity["created_at"])
-        if known_at.tzinfo is None:
-            raise ValueError("created_at has no time zone")
-        known_at = known_at.astimezone(UTC).replace(tzinfo=None)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise MalformedRecordError(f"not an activity: {error!r}") from None
-    if type(user_id) is not int:
-        raise MalformedRecordError("not an activity: user_id is not an integer")
-    return user_id, known_at
 
 
 def main() -> None:

@@ -1,15 +1,19 @@
 """The comparison of what must be with what is: pure functions of the recomputed truth and the records of the topics."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
 from fraudlab.verification.records import Activity, Records
-from fraudlab.verification.truth import Expected, Payment, Truth
+from fraudlab.verification.truth import Expected, Notified, Payment, Truth
 
 TOO_LATE = "later than the allowed lateness"
 ACTIVITY = "activity-"
 LETTER = "transaction-"
+CHANNELS = ("email", "push")
+TOLD = ("sent", "undeliverable", "withheld")
+"""How a notification may end."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class Findings:
     wrong_flags: tuple[Finding, ...] = ()
     accepted_while_stopped: tuple[Finding, ...] = ()
     declined_without_stop: tuple[Finding, ...] = ()
+    wrong_notifications: tuple[Finding, ...] = ()
+    """Episodes that a person was not told of, told of twice by one channel, or told of without reason."""
 
 
 def compare(truth: Truth, records: Records, window_ms: int, min_countries: int, threshold_eur: Decimal) -> Findings:
@@ -99,6 +105,7 @@ def compare(truth: Truth, records: Records, window_ms: int, min_countries: int, 
             Finding(f"declined-{declined_id}", user_id, "refused, though the account was not stopped")
             for declined_id, user_id in truth.declined_without_stop.items()
         ),
+        wrong_notifications=tuple(wrong_notifications(truth, records)),
     )
 
 
@@ -153,6 +160,26 @@ def expectation_problems(activity: Activity, expected: Expected) -> Iterator[str
         yield f"created_at is {off_ms:+d} ms from that of the payment that made it known"
     if sorted(activity.transaction_ids) != list(expected.transaction_ids):
         yield f"transaction_ids are {_listed(activity.transaction_ids)}, not {_listed(expected.transaction_ids)}"
+
+
+def wrong_notifications(truth: Truth, records: Records) -> Iterator[Finding]:
+    """Each episode with an activity has exactly one notification per channel, and nothing else has one."""
+    there: dict[tuple[int, int, str], list[Notified]] = defaultdict(list)
+    for one in truth.notifications:
+        there[one.user_id, one.episode, one.channel].append(one)
+    must = {(user_id, episode, channel) for user_id, episode in truth.episodes for channel in CHANNELS}
+    for user_id, episode, channel in sorted(must | there.keys()):
+        notifications = there[user_id, episode, channel]
+        name = f"notification-{user_id}-{episode}-{channel}"
+        if (user_id, episode, channel) not in must:
+            yield Finding(name, user_id, "told without reason: no activity of this episode must exist")
+        if len(notifications) != 1:
+            yield Finding(name, user_id, f"{len(notifications)} notifications, not 1")
+        for one in notifications:
+            if one.status not in TOLD:
+                yield Finding(name, user_id, f"{one.status}: {one.reason or 'not yet tried'}")
+            if one.status == "undeliverable" and name not in records.dead_letters:
+                yield Finding(name, user_id, f"undeliverable and not in dead_letters: {one.reason}")
 
 
 def _wrong_letters(truth: Truth, records: Records) -> Iterator[Finding]:

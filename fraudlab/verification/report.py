@@ -20,6 +20,7 @@ TITLES = {
     "wrong_flags": "Accounts whose flag is wrong",
     "accepted_while_stopped": "Payments accepted though the account was stopped",
     "declined_without_stop": "Payments refused though the account was not stopped",
+    "wrong_notifications": "People not told of an episode exactly once by each channel",
 }
 
 
@@ -39,7 +40,8 @@ def render(verification: Verification, console: Console) -> None:
     console.print(
         f"{counts.payments:,} payments; {counts.expected_activities:,} activities must be there, "
         f"{counts.activities:,} are; "
-        f"{counts.declined_payments:,} payments refused, {counts.dead_letters:,} dead letters, "
+        f"{counts.declined_payments:,} payments refused, {counts.notifications:,} notifications sent, "
+        f"{counts.dead_letters:,} dead letters, "
         f"{counts.redelivered:,} records delivered again (harmless). Took {verification.took_s:.1f} s."
     )
     console.print(last_line(verification))

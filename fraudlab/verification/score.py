@@ -1,8 +1,14 @@
 """How good the detector is against the generator's labels: recall, precision, time to detect."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+Number = TypeVar("Number", int, float)
+
+Case = tuple[int, str]
+"""A user in a scenario."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,19 @@ def score(labels: Mapping[int, tuple[int, str]], activities: Iterable[tuple[int,
     for user_id, transaction_ids in activities:
         flagged.add(user_id)
         found |= {labels[each] for each in transaction_ids if each in labels}
+    return tally(cases, found, flagged)
+
+
+def tally(cases: Collection[Case], found: Collection[Case], flagged: Collection[int]) -> Score:
+    """The score of what was counted already.
+
+    Args:
+        cases: Every case there is.
+        found: Those of them that an activity holds a labelled payment of.
+        flagged: The users with an activity.
+    """
     fraudulent = {user_id for user_id, _ in cases}
+    flagged = set(flagged)
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for case in cases:
         counts[case[1]][0] += case in found
@@ -63,8 +81,9 @@ def time_to_detect(latencies_ms: Iterable[int]) -> TimeToDetect | None:
     ordered = sorted(latencies_ms)
     if not ordered:
         return None
-    return TimeToDetect(_percentile(ordered, 50), _percentile(ordered, 99), ordered[-1])
+    return TimeToDetect(percentile(ordered, 50), percentile(ordered, 99), ordered[-1])
 
 
-def _percentile(ordered: list[int], percent: int) -> int:
-    return ordered[-(-len(ordered) * percent // 100) - 1]
+def percentile(ordered: Sequence[Number], percent: int) -> Number:
+    """The value of the nearest rank. `ordered` is sorted and not empty."""
+    return ordered[max(-(-len(ordered) * percent // 100), 1) - 1]

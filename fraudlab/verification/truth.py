@@ -47,6 +47,16 @@ class Accepted:
     stopped_at: str
 
 
+class Notified(NamedTuple):
+    """A row of `notifications`."""
+
+    user_id: int
+    episode: int
+    channel: str
+    status: str
+    reason: str | None
+
+
 @dataclass(frozen=True)
 class Truth:
     """What must be in the topics, and what in MySQL is not as it must be."""
@@ -68,6 +78,9 @@ class Truth:
     """Fraudulent payments by the generator's account: id to user and scenario."""
     declined: int
     """How many payments were refused."""
+    episodes: frozenset[tuple[int, int]] = frozenset()
+    """Who must be told of which episode: user and the id of the reinstatement it began with, 0 for the first."""
+    notifications: tuple[Notified, ...] = ()
 
 
 def recompute(connection: Any, settings: Settings, captured: Collection[int], claimed: Collection[int]) -> Truth:
@@ -126,6 +139,11 @@ def _truth(cursor: Any, claimed: list[int]) -> Truth:
         },
         labels={row[0]: (row[1], row[2]) for row in _query(cursor, "labels.sql")},
         declined=_rows(cursor, "SELECT COUNT(*) FROM declined_transactions")[0][0],
+        episodes=frozenset((user_id, episode) for user_id, episode in _query(cursor, "episodes.sql")),
+        notifications=tuple(
+            Notified(*row)
+            for row in _rows(cursor, "SELECT user_id, episode, channel, status, reason FROM notifications")
+        ),
     )
 
 

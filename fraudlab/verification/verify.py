@@ -23,7 +23,7 @@ from fraudlab.verification.truth import Truth, recompute
 SETTLE_S = 60.0
 QUIET_S = 1.0
 POLL_S = 0.2
-FLAGGER = "flagger"
+CONSUMERS = {"flagger": "account flagger", "notifier": "notifier"}
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class Counts:
     dead_letters: int
     """Different ids, of payments and of unreadable records."""
     declined_payments: int
+    notifications: int
+    """Sent ones, of all channels."""
 
 
 @dataclass(frozen=True)
@@ -184,18 +186,23 @@ class _Observer:
         with closing(self._connect()) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT MAX(transaction_id) FROM transactions")
             newest: int | None = cursor.fetchone()[0]
+            cursor.execute("SELECT COUNT(*) FROM notifications WHERE status = 'pending'")
+            pending: int = cursor.fetchone()[0]
         if newest is not None and newest not in self._records.captured:
             return f"payment {newest} is not in the topic {self._names.transactions}"
         if newest is not None and newest not in self._records.joined:
             return f"payment {newest} is not in the topic {self._names.transaction_mid}"
-        group = self._names.group(FLAGGER)
-        committed = self._admin.list_group_offsets(group).get(group, {})
-        lag = sum(
-            end - max(0, committed[partition].offset if partition in committed else 0)
-            for partition, end in ends.items()
-            if partition.topic == self._names.suspicious_activities
-        )
-        return f"{lag} activities are not handled by the account flagger" if lag > 0 else None
+        for service, title in CONSUMERS.items():
+            group = self._names.group(service)
+            committed = self._admin.list_group_offsets(group).get(group, {})
+            lag = sum(
+                end - max(0, committed[partition].offset if partition in committed else 0)
+                for partition, end in ends.items()
+                if partition.topic == self._names.suspicious_activities
+            )
+            if lag > 0:
+                return f"{lag} activities are not handled by the {title}"
+        return f"{pending} notifications are not sent yet" if pending else None
 
 
 def _counts(truth: Truth, records: Records) -> Counts:
@@ -207,4 +214,5 @@ def _counts(truth: Truth, records: Records) -> Counts:
         + sum(len(same) - 1 for same in records.dead_letters.values()),
         dead_letters=len(records.dead_letters),
         declined_payments=truth.declined,
+        notifications=sum(one.status == "sent" for one in truth.notifications),
     )

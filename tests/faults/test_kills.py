@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fraudlab import demo
+from fraudlab import system
 from fraudlab.settings import Settings
 from tests.support.home import fraudlab
 from tests.support.lab import Lab, assert_exact
@@ -95,7 +95,7 @@ def paying_bank(settings: Settings, report: Path) -> Iterator[None]:
     number = next(_banks)
     first_user = str(1 + number * USERS)
     options = ("--first-user", first_user, "--fraud-every", str(FRAUD_EVERY_S), "--too-late", "0.002")
-    process = demo.start_generator(settings, rate=RATE, users=USERS, seed=number, report=report, options=options)
+    process = system.start_generator(settings, rate=RATE, users=USERS, seed=number, report=report, options=options)
     try:
         yield
         assert process.poll() is None, "the generator ended too early"

@@ -15,6 +15,21 @@ DENIED = {
     errorcode.ER_ACCESS_DENIED_ERROR,
 }
 
+TABLES = (
+    "user_profile",
+    "transactions",
+    "fraud_labels",
+    "declined_transactions",
+    "flag_changes",
+    "notifications",
+    "deleted_transactions",
+    "deleted_users",
+)
+NOTIFICATION = (
+    "(user_id, episode, channel, activity_id, activity, source_partition, source_offset, message_id) "
+    "VALUES (1, 0, 'email', 'activity-1', '{}', 0, 0, '')"
+)
+
 ALLOWED = [
     ("generator", "INSERT INTO user_profile (user_id, first_name) VALUES (2, 'Grace')"),
     ("generator", "SELECT * FROM user_profile"),
@@ -29,19 +44,35 @@ ALLOWED = [
     ("flagger", "UPDATE user_profile SET suspicious_activities = TRUE WHERE user_id = 1"),
     ("flagger", "SELECT user_id, suspicious_activities FROM user_profile"),
     ("flagger", "SELECT * FROM flag_changes"),
+    ("notifier", f"INSERT INTO notifications {NOTIFICATION} ON DUPLICATE KEY UPDATE status = status"),
+    (
+        "notifier",
+        "UPDATE notifications SET status = 'sent', attempts = 1, sent_at = NOW(3), reason = '', next_attempt_at = NOW()",
+    ),
+    ("notifier", "SELECT * FROM notifications"),
+    ("notifier", "SELECT * FROM flag_changes"),
+    ("notifier", "SELECT user_id, home_country FROM user_profile"),
+    (
+        "notifier",
+        "SELECT transaction_id, user_id, amount, currency, country, merchant, transaction_time FROM transactions",
+    ),
+    ("notifier", "SELECT GET_LOCK('notifier.email', 0)"),
+    *(("analytics", f"SELECT * FROM {table}") for table in TABLES),
     ("operator", "UPDATE user_profile SET suspicious_activities = FALSE WHERE user_id = 1"),
     ("operator", "SELECT * FROM fraud_labels"),
     ("operator", "SELECT * FROM transactions"),
     ("operator", "CREATE TEMPORARY TABLE scratch (id INT)"),
 ]
 
-EVERYONE = ("generator", "cdc", "flagger", "operator")
+EVERYONE = ("generator", "cdc", "flagger", "notifier", "analytics", "operator")
 NOBODY_MAY = (
     "DELETE FROM transactions",
     "DELETE FROM user_profile",
     "UPDATE transactions SET amount = 0",
     "UPDATE fraud_labels SET scenario = ''",
     "DELETE FROM flag_changes",
+    "DELETE FROM notifications",
+    "UPDATE notifications SET user_id = 2",
     "INSERT INTO flag_changes (user_id, suspicious_activities) VALUES (1, FALSE)",
     "UPDATE user_profile SET email = 'thief@example.com'",
     "DROP TABLE transactions",
@@ -74,6 +105,23 @@ FORBIDDEN = [
     ("flagger", "INSERT INTO user_profile (user_id) VALUES (3)"),
     ("flagger", "UPDATE user_profile SET user_id = 3"),
     ("flagger", "SHOW MASTER STATUS"),
+    ("cdc", "SELECT * FROM notifications"),
+    ("generator", "SELECT * FROM notifications"),
+    ("flagger", f"INSERT INTO notifications {NOTIFICATION}"),
+    ("notifier", "SELECT email FROM user_profile"),
+    ("notifier", "SELECT * FROM transactions"),
+    ("notifier", "SELECT * FROM fraud_labels"),
+    ("notifier", "SELECT * FROM declined_transactions"),
+    ("notifier", "INSERT INTO transactions (user_id) VALUES (1)"),
+    ("notifier", "UPDATE user_profile SET suspicious_activities = FALSE"),
+    ("notifier", "SHOW MASTER STATUS"),
+    ("analytics", "INSERT INTO transactions (user_id) VALUES (1)"),
+    ("analytics", "UPDATE user_profile SET suspicious_activities = FALSE"),
+    ("analytics", f"INSERT INTO notifications {NOTIFICATION}"),
+    ("analytics", "UPDATE notifications SET status = 'sent'"),
+    ("analytics", "CREATE TEMPORARY TABLE scratch (id INT)"),
+    ("analytics", "SHOW MASTER STATUS"),
+    ("operator", "UPDATE notifications SET status = 'sent'"),
     ("operator", "INSERT INTO transactions (user_id) VALUES (1)"),
     ("operator", "INSERT INTO user_profile (user_id) VALUES (3)"),
     ("operator", "SHOW MASTER STATUS"),

@@ -9,6 +9,7 @@ import mysql.connector
 import pytest
 from kafka.errors import MessageSizeTooLargeError
 
+from fraudlab.pipeline.contracts import MAX_DEAD_LETTER_PAYLOAD
 from fraudlab.settings import Settings
 from tests.support import flink
 from tests.support.kafka import Record
@@ -16,7 +17,6 @@ from tests.support.lab import LearnerLab, learner_lab
 from tests.support.waiting import eventually
 
 DEADLINE_S = 20.0
-MAX_PAYLOAD = 65_536
 MIB = 2**20
 ARABIC = "\N{ARABIC-INDIC DIGIT THREE}.\N{ARABIC-INDIC DIGIT ZERO}\N{ARABIC-INDIC DIGIT ZERO}"
 NOW = datetime.now(UTC)
@@ -70,8 +70,8 @@ def assert_letter(lab: LearnerLab, record: Record, reason: str = "") -> None:
     assert reason in letter["reason"]
     assert letter["reason"]
     assert letter.keys() == DEAD_LETTER
-    assert len(letter["payload"]) <= MAX_PAYLOAD
-    assert letter["payload"] == (record.value or b"").decode("utf-8", "replace")[:MAX_PAYLOAD]
+    assert len(letter["payload"]) <= MAX_DEAD_LETTER_PAYLOAD
+    assert letter["payload"] == (record.value or b"").decode("utf-8", "replace")[:MAX_DEAD_LETTER_PAYLOAD]
 
 
 # Written to the tables, as a careless client of the bank does

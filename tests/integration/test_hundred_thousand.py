@@ -31,9 +31,12 @@ def archive(settings: Settings) -> Iterator[LearnerLab]:
 
 
 @pytest.mark.timeout(600)
-def test_every_suspicious_hour_of_a_hundred_thousand_payments_is_found_once(archive: LearnerLab, tmp_path: Path) -> None:
+def test_every_suspicious_hour_of_a_hundred_thousand_payments_is_found_once(
+    archive: LearnerLab, tmp_path: Path
+) -> None:
     archive.submit_jobs()
     archive.start_flagger()
+    archive.start_notifier()
     report = seed(archive, tmp_path / "report.json")
     # Accounts are stopped while the history is still being written, so that some of it is refused.
     assert report["inserted"] + report["declined"] == PAYMENTS
@@ -42,7 +45,9 @@ def test_every_suspicious_hour_of_a_hundred_thousand_payments_is_found_once(arch
     assert report["by_scenario"].keys() >= SCENARIOS
 
     chance = random.Random(1)
-    captured = eventually(lambda: all_captured(archive, report["inserted"]), "every payment is captured", WORK_OFF_DEADLINE_S)
+    captured = eventually(
+        lambda: all_captured(archive, report["inserted"]), "every payment is captured", WORK_OFF_DEADLINE_S
+    )
     for envelope in chance.sample(captured, DELIVERED_TWICE):
         assert envelope.key is not None
         archive.topics.publish(envelope.topic, envelope.key.decode(), envelope.value)
@@ -57,7 +62,19 @@ def test_every_suspicious_hour_of_a_hundred_thousand_payments_is_found_once(arch
 
 def seed(lab: LearnerLab, report: Path) -> dict[str, Any]:
     """Writes the history, as fast as it goes; gives the generator's report."""
-    options = ["--seed-only", "-n", str(PAYMENTS), "--users", str(USERS), "--seed", "7", "--late", "0.02", "--too-late", "0.001"]
+    options = [
+        "--seed-only",
+        "-n",
+        str(PAYMENTS),
+        "--users",
+        str(USERS),
+        "--seed",
+        "7",
+        "--late",
+        "0.02",
+        "--too-late",
+        "0.001",
+    ]
     subprocess.run(
         [sys.executable, "-m", "data_generator", *options, "--report", str(report), "--quiet"],
         env=system.generator_environment(lab.settings),

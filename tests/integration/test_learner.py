@@ -26,6 +26,7 @@ def test_payments_from_before_the_first_start_are_found(newcomer: LearnerLab) ->
 
     newcomer.submit_jobs()
     newcomer.start_flagger()
+    newcomer.start_notifier()
     for thief in thieves:
         newcomer.await_activities(thief, [second[thief]])
         newcomer.await_stopped(thief)

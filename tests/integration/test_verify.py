@@ -48,6 +48,11 @@ class World:
         self._producer.close()
         self.root.close()
 
+    def rows(self, statement: str) -> list[Any]:
+        with self.root.cursor() as cursor:
+            cursor.execute(statement)
+            return list(cursor.fetchall())
+
     def execute(self, statement: str, *values: object) -> int:
         with self.root.cursor() as cursor:
             cursor.execute(statement, values)
@@ -117,13 +122,28 @@ class World:
     def stop_account(self, user_id: int, stopped: bool = True) -> None:
         self.execute("UPDATE user_profile SET suspicious_activities = %s WHERE user_id = %s", stopped, user_id)
 
-    def flagger_has_handled_all(self) -> None:
+    def tell(self, user_id: int, channel: str, status: str = "sent", episode: int = 0) -> None:
+        """A row of the notifier's table."""
+        self.execute(
+            "INSERT INTO notifications (user_id, episode, channel, activity_id, activity, source_partition, source_offset,"
+            " message_id, status, reason) VALUES (%s, %s, %s, 'activity-2', '{}', 0, 0, '', %s, 'no such user')",
+            user_id,
+            episode,
+            channel,
+            status,
+        )
+
+    def services_have_handled_all(self) -> None:
+        for service in ("flagger", "notifier"):
+            self.has_handled_all(service)
+
+    def has_handled_all(self, service: str) -> None:
         self._producer.flush()
         topic = self.names.suspicious_activities
         with closing(
             KafkaConsumer(
                 bootstrap_servers=self.settings.bootstrap_servers,
-                group_id=self.names.group("flagger"),
+                group_id=self.names.group(service),
                 enable_auto_commit=False,
             )
         ) as consumer:
@@ -135,7 +155,7 @@ class World:
             consumer.commit()
 
     def verify(self) -> Verification:
-        self.flagger_has_handled_all()
+        self.services_have_handled_all()
         return verify(self.settings, settle_s=2)
 
     def recompute(self) -> Truth:
@@ -167,6 +187,8 @@ def world(bank: World) -> World:
     bank.pay(8, "20.00", "DE", 11)
     assert bank.pay(8, "2000.00", "FR", 12, currency="eur") == 4
     bank.stop_account(7)
+    bank.tell(7, "email")
+    bank.tell(7, "push")
     return bank
 
 
@@ -280,20 +302,64 @@ def test_a_payment_that_never_reached_the_topics_is_not_called_settled(world: Wo
     world.publish_activity()
     world.publish_letter(4, "currency")
     lost = world.pay(8, "1.00", "DE", 13, captured=False)
-    world.flagger_has_handled_all()
+    world.services_have_handled_all()
     verification = verify(world.settings, settle_s=2)
     assert verification.unsettled == f"payment {lost} is not in the topic {world.names.transactions}"
     assert not verification.exact
     assert {one.id for one in verification.findings.lost_payments} == {str(lost)}
 
 
-def test_an_activity_that_the_flagger_has_not_handled_is_not_called_settled(world: World) -> None:
+@pytest.mark.parametrize(("late", "title"), [("flagger", "account flagger"), ("notifier", "notifier")])
+def test_an_activity_that_a_service_has_not_handled_is_not_called_settled(world: World, late: str, title: str) -> None:
     world.publish_letter(4, "currency")
-    world.flagger_has_handled_all()
+    world.services_have_handled_all()
     world.publish_activity()
+    for service in {"flagger", "notifier"} - {late}:
+        world.has_handled_all(service)
     verification = verify(world.settings, settle_s=2)
-    assert verification.unsettled == "1 activities are not handled by the account flagger"
+    assert verification.unsettled == f"1 activities are not handled by the {title}"
     assert not verification.exact
+
+
+def test_a_person_told_without_reason_or_not_at_all_is_found(world: World) -> None:
+    world.publish_activity()
+    world.publish_letter(4, "currency")
+    world.execute("DELETE FROM notifications WHERE channel = 'push'")
+    world.tell(8, "email")
+    world.tell(7, "email", episode=1)
+    wrong = ["notification-7-0-push", "notification-7-1-email", "notification-8-0-email"]
+    assert found(world.verify()) == {"wrong_notifications": wrong}
+
+
+def test_a_message_that_is_not_sent_yet_is_not_called_settled(world: World) -> None:
+    world.publish_activity()
+    world.publish_letter(4, "currency")
+    world.execute("UPDATE notifications SET status = 'pending' WHERE channel = 'push'")
+    verification = world.verify()
+    assert verification.unsettled == "1 notifications are not sent yet"
+    assert [one.id for one in verification.findings.wrong_notifications] == ["notification-7-0-push"]
+
+
+def test_a_message_that_was_given_up_belongs_in_the_dead_letters(world: World) -> None:
+    world.publish_activity()
+    world.publish_letter(4, "currency")
+    world.execute("UPDATE notifications SET status = 'undeliverable' WHERE channel = 'push'")
+    assert found(world.verify()) == {"wrong_notifications": ["notification-7-0-push"]}
+    world.publish(world.names.dead_letters, {"dead_letter_id": "notification-7-0-push", "reason": "no such user"})
+    assert found(world.verify()) == {}
+
+
+def test_a_reinstated_account_is_told_again_of_its_next_episode(world: World) -> None:
+    world.publish_activity()
+    world.publish_letter(4, "currency")
+    world.stop_account(7, stopped=False)
+    ((episode,),) = world.rows("SELECT MAX(change_id) FROM flag_changes WHERE user_id = 7")
+    world.execute("UPDATE flag_changes SET changed_at = %s WHERE change_id = %s", at(5), episode)
+    assert found(world.verify())["wrong_notifications"] == [
+        "notification-7-0-email", "notification-7-0-push", f"notification-7-{episode}-email", f"notification-7-{episode}-push",
+    ]  # fmt: skip
+    world.execute("UPDATE notifications SET episode = %s", episode)
+    assert "wrong_notifications" not in found(world.verify())
 
 
 def test_a_deleted_payment_counts_if_it_was_captured(world: World) -> None:

@@ -16,7 +16,17 @@ from fraudlab.stack.supervisor import Stack
 KEEP = "FRAUDLAB_TEST_KEEP"
 """Set in the environment, it leaves the system running after the tests, and the next run uses it as it is."""
 
-PORTS = ("MYSQL", "KAFKA", "KAFKA_CONTROLLER", "ZOOKEEPER", "FLINK_REST", "FLINK_RPC")
+PORTS = (
+    "MYSQL",
+    "KAFKA",
+    "KAFKA_CONTROLLER",
+    "ZOOKEEPER",
+    "FLINK_REST",
+    "FLINK_RPC",
+    "INBOX_SMTP",
+    "INBOX_HTTP",
+    "DASHBOARD",
+)
 PORT_RANGE = range(20_000, 30_000)
 """Below those that outgoing connections take: one of them could sit on the port of a service that was just killed."""
 
@@ -24,8 +34,8 @@ Progress = Callable[[str], None]
 
 
 @contextmanager
-def running_system(progress: Progress) -> Iterator[Settings]:
-    """Starts an empty system with all jobs and services, and stops it at the end, whatever happens.
+def running_system(progress: Progress, *, with_jobs: bool = True) -> Iterator[Settings]:
+    """Starts an empty system with all jobs and services (or without them), and stops it at the end, whatever happens.
 
     `Settings()` gives its settings meanwhile, in this process and in those that it starts.
     """
@@ -38,7 +48,7 @@ def running_system(progress: Progress) -> Iterator[Settings]:
         if not (keep and stack.is_running()):
             stack.reset()
         try:
-            fraudlab(progress, "up")
+            fraudlab(progress, *(["up"] if with_jobs else ["lab", "--no-serve"]))
             yield settings
         finally:
             if not keep:
@@ -53,11 +63,16 @@ def fraudlab(progress: Progress, *arguments: str) -> None:
     run([str(Path(sys.executable).with_name("fraudlab")), *arguments], progress)
 
 
+def outside_pytest() -> dict[str, str]:
+    """The environment for the processes of the system: NiceGUI takes pytest's mark for a test of NiceGUI itself."""
+    return {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+
+
 def run(command: list[str], progress: Progress, environment: dict[str, str] | None = None) -> None:
     """Runs a command; its output is progress, line by line. Fails with that output when it fails."""
     lines = []
     with subprocess.Popen(
-        command, env=os.environ | (environment or {}), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command, env=outside_pytest() | (environment or {}), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
@@ -79,13 +94,14 @@ def _environment(shared: Settings, progress: Progress) -> dict[str, str]:
     if remembered.exists() and Stack(shared.model_copy(update={"home": home})).is_running():
         chosen |= json.loads(remembered.read_text(encoding="utf-8"))
         return chosen
-    free = _free_ports(shared.host, len(PORTS))
+    free = free_ports(shared.host, len(PORTS))
     numbers = {f"FRAUDLAB_{name}_PORT": str(port) for name, port in zip(PORTS, free, strict=True)}
     remembered.write_text(json.dumps(numbers), encoding="utf-8")
     return chosen | numbers
 
 
-def _free_ports(host: str, count: int) -> list[int]:
+def free_ports(host: str, count: int) -> list[int]:
+    """Ports that nothing listens on."""
     free: list[int] = []
     while len(free) < count:
         port = random.choice(PORT_RANGE)

@@ -212,11 +212,11 @@ def environment(settings: Settings) -> dict[str, str]:
     return {f"FRAUDLAB_{name.upper()}": str(value) for name, value in settings.model_dump().items()}
 
 
-class Flagger:
-    """A learner's account flagger, as a process of the test's own."""
+class Service:
+    """A learner's account flagger or notifier, as a process of the test's own."""
 
-    def __init__(self, settings: Settings) -> None:
-        (program,) = [one for one in system.services(settings) if one.name == settings.names.group("flagger")]
+    def __init__(self, settings: Settings, service: str) -> None:
+        (program,) = [one for one in system.services(settings) if one.name == settings.names.group(service)]
         log = (settings.home / "logs" / f"{program.name}.log").open("ab")
         with log:
             self._process = subprocess.Popen(
@@ -230,6 +230,11 @@ class Flagger:
     @property
     def is_running(self) -> bool:
         return self._process.poll() is None
+
+    def kill(self) -> None:
+        """Ends it at once, wherever it is."""
+        self._process.kill()
+        self._process.wait()
 
     def stop(self) -> None:
         """Ends it, as the supervisor does; harmless where it has ended."""
@@ -246,7 +251,8 @@ class LearnerLab(Lab):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self._flagger: Flagger | None = None
+        self._flagger: Service | None = None
+        self._notifier: Service | None = None
 
     def submit_jobs(self) -> None:
         """Starts the jobs and waits until they run."""
@@ -256,7 +262,7 @@ class LearnerLab(Lab):
     def start_flagger(self) -> None:
         """Starts the account flagger."""
         self.stop_flagger()
-        self._flagger = Flagger(self.settings)
+        self._flagger = Service(self.settings, "flagger")
 
     def stop_flagger(self) -> None:
         """Ends the account flagger."""
@@ -269,9 +275,31 @@ class LearnerLab(Lab):
         """Whether the flagger's process is alive."""
         return self._flagger is not None and self._flagger.is_running
 
+    def start_notifier(self, **settings: object) -> None:
+        """Starts the notifier, with other settings where given."""
+        self.stop_notifier()
+        self._notifier = Service(self.settings.model_copy(update=settings), "notifier")
+
+    def kill_notifier(self) -> None:
+        """Kills the notifier (SIGKILL)."""
+        assert self._notifier is not None
+        self._notifier.kill()
+
+    def stop_notifier(self) -> None:
+        """Ends the notifier."""
+        if self._notifier is not None:
+            self._notifier.stop()
+            self._notifier = None
+
+    @property
+    def notifier_runs(self) -> bool:
+        """Whether the notifier's process is alive."""
+        return self._notifier is not None and self._notifier.is_running
+
     def close(self) -> None:
-        """Ends flagger and jobs, so that their task slots are free, and the connections."""
+        """Ends services and jobs, so that their task slots are free, and the connections."""
         self.stop_flagger()
+        self.stop_notifier()
         flink.cancel(self.settings)
         super().close()
 

@@ -1,11 +1,19 @@
 """What the pieces agree on: names, the shape of records, currencies and countries."""
 
 import re
+from importlib import resources
 
 import pytest
 from data_generator.countries import COUNTRIES, EUR_PER_UNIT
 
-from fraudlab.pipeline.contracts import EUR_RATE_SCALE, Names, countries, eur_rates
+from fraudlab.pipeline.contracts import (
+    EUR_RATE_SCALE,
+    MAX_DEAD_LETTER_PAYLOAD,
+    Names,
+    countries,
+    dead_letter,
+    eur_rates,
+)
 from fraudlab.pipeline.detector import PROFILE_FIELDS, FraudDetector
 from fraudlab.pipeline.rule import Rule, SuspiciousHour
 from fraudlab.pipeline.statements import statements
@@ -140,3 +148,25 @@ def test_a_threshold_with_cents_is_exact(monkeypatch: pytest.MonkeyPatch) -> Non
     # 1000.29 has no exact float: 1000.29 * 100 = 100028.99999999999
     monkeypatch.setenv("FRAUDLAB_THRESHOLD_EUR", "1000.29")
     assert Settings().rule.threshold_eur_cents == 100_029
+
+
+# Dead letters
+
+
+def test_a_dead_letter_is_named_after_its_place_unless_it_says_otherwise() -> None:
+    assert dead_letter("t", 1, 2, reason="r", payload="p")["dead_letter_id"] == "t-1-2"
+    assert (
+        dead_letter("t", 1, 2, reason="r", payload="p", letter_id="transaction-7")["dead_letter_id"] == "transaction-7"
+    )
+
+
+def test_a_dead_letter_holds_no_more_than_the_beginning_of_a_record() -> None:
+    assert dead_letter("t", 1, 2, reason="r", payload="x" * 2_000_000)["payload"] == "x" * MAX_DEAD_LETTER_PAYLOAD
+
+
+def test_both_writers_of_dead_letters_cut_a_record_at_the_same_length() -> None:
+    assert f"SUBSTRING(message, 1, {MAX_DEAD_LETTER_PAYLOAD})" in _text("dead_letters.sql")
+
+
+def _text(name: str) -> str:
+    return resources.files("fraudlab.pipeline").joinpath("sql", name).read_text(encoding="utf-8")

@@ -4,12 +4,12 @@ from datetime import timedelta
 
 import pytest
 
-from fraudlab.demo import View, in_words, percentile
+from fraudlab.demo import View, in_words, percentile_ms
 from fraudlab.settings import Settings
 
 
-def test_of_nothing_there_is_no_percentile() -> None:
-    assert percentile([], 50) is None
+def test_of_nothing_there_is_no_percentile_ms() -> None:
+    assert percentile_ms([], 50) is None
 
 
 @pytest.mark.parametrize(
@@ -27,12 +27,12 @@ def test_of_nothing_there_is_no_percentile() -> None:
     ],
 )
 def test_a_percentile_is_the_value_of_the_nearest_rank(values: list[int], percent: int, expected: int) -> None:
-    assert percentile(values, percent) == expected
+    assert percentile_ms(values, percent) == expected
 
 
 def test_a_percentile_leaves_the_values_in_their_order() -> None:
     values = [3, 1, 2]
-    percentile(values, 50)
+    percentile_ms(values, 50)
     assert values == [3, 1, 2]
 
 

@@ -10,7 +10,7 @@ import pytest
 from fraudlab.pipeline.contracts import Names
 from fraudlab.verification.judge import TOO_LATE, Findings, compare
 from fraudlab.verification.records import Records, binlog_position, epoch_ms, parse_activity
-from fraudlab.verification.truth import Accepted, Expected, Payment, Truth
+from fraudlab.verification.truth import Accepted, Expected, Notified, Payment, Truth
 
 NAMES = Names()
 HOUR_MS = 3_600_000
@@ -82,6 +82,22 @@ def kinds(findings: Findings) -> dict[str, list[str]]:
 
 def test_what_agrees_gives_no_findings() -> None:
     assert compared(records_of(ACTIVITY)) == Findings()
+
+
+def test_each_episode_is_told_of_once_by_each_channel() -> None:
+    email, push = Notified(7, 3, "email", "sent", None), Notified(7, 3, "push", "withheld", "5 within the hour")
+    truth = dataclasses.replace(TRUTH, episodes=frozenset({(7, 3)}), notifications=(email, push))
+    assert kinds(compared(records_of(ACTIVITY), truth)) == {}
+    for notifications, problem in (
+        ((email,), "0 notifications, not 1"),
+        ((email, push, push), "2 notifications, not 1"),
+        ((email, push._replace(status="pending", reason="no server")), "pending: no server"),
+        ((email, push._replace(status="undeliverable")), "undeliverable and not in dead_letters: 5 within the hour"),
+    ):
+        truth = dataclasses.replace(TRUTH, episodes=frozenset({(7, 3)}), notifications=notifications)
+        assert [one.problem for one in compared(records_of(ACTIVITY), truth).wrong_notifications] == [problem]
+    truth = dataclasses.replace(TRUTH, notifications=(email,))
+    assert kinds(compared(records_of(ACTIVITY), truth)) == {"wrong_notifications": ["notification-7-3-email"]}
 
 
 def test_an_activity_that_is_not_there_is_missing() -> None:

@@ -18,7 +18,39 @@ GRANT SELECT (user_id, suspicious_activities), UPDATE (suspicious_activities) ON
 //
 GRANT SELECT ON ${database}.flag_changes TO ${flagger}
 //
+GRANT SELECT ON ${database}.flag_changes TO ${notifier}
+//
+GRANT SELECT (user_id, home_country) ON ${database}.user_profile TO ${notifier}
+//
+GRANT SELECT (transaction_id, user_id, amount, currency, country, merchant, transaction_time)
+  ON ${database}.transactions TO ${notifier}
+//
+GRANT SELECT, INSERT, UPDATE (status, attempts, next_attempt_at, sent_at, reason) ON ${database}.notifications TO ${notifier}
+//
+GRANT SELECT ON ${database}.user_profile TO ${analytics}
+//
+GRANT SELECT ON ${database}.transactions TO ${analytics}
+//
+GRANT SELECT ON ${database}.fraud_labels TO ${analytics}
+//
+GRANT SELECT ON ${database}.declined_transactions TO ${analytics}
+//
+GRANT SELECT ON ${database}.flag_changes TO ${analytics}
+//
+GRANT SELECT ON ${database}.notifications TO ${analytics}
+//
+GRANT SELECT ON ${database}.deleted_transactions TO ${analytics}
+//
+GRANT SELECT ON ${database}.deleted_users TO ${analytics}
+//
 GRANT SELECT, CREATE TEMPORARY TABLES ON ${database}.* TO ${operator}
 //
 GRANT UPDATE (suspicious_activities) ON ${database}.user_profile TO ${operator}
+//
+-- Whoever works through the labs looks at everything, and plays the bank's clerk: opens, changes and closes accounts, makes payments.
+GRANT SELECT, CREATE TEMPORARY TABLES ON ${database}.* TO ${learner}
+//
+GRANT INSERT, UPDATE, DELETE ON ${database}.user_profile TO ${learner}
+//
+GRANT INSERT, DELETE ON ${database}.transactions TO ${learner}
 //

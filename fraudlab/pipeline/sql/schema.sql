@@ -56,6 +56,29 @@ CREATE TABLE IF NOT EXISTS ${database}.flag_changes (
   KEY user_changed (user_id, changed_at)
 )
 //
+-- Who was told of which episode, and by which channel (email, push): claimed by the notifier before it sends. `episode` is the change_id
+-- of the reinstatement that the episode began with, 0 for a user's first. `status` is pending until the message is sent, undeliverable or
+-- withheld (the limit per person and hour). Never captured.
+CREATE TABLE IF NOT EXISTS ${database}.notifications (
+  notification_id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  user_id INT NOT NULL,
+  episode BIGINT NOT NULL,
+  channel VARCHAR(16) NOT NULL,
+  activity_id VARCHAR(64) NOT NULL,
+  activity JSON NOT NULL,
+  source_partition INT NOT NULL,
+  source_offset BIGINT NOT NULL,
+  message_id CHAR(32) NOT NULL,
+  status VARCHAR(16) NOT NULL DEFAULT 'pending',
+  reason VARCHAR(500),
+  attempts INT NOT NULL DEFAULT 0,
+  created_at TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3),
+  next_attempt_at TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3),
+  sent_at TIMESTAMP(3) NULL,
+  UNIQUE KEY once (user_id, episode, channel),
+  KEY due (channel, status, next_attempt_at)
+)
+//
 -- A deleted payment was made all the same: its row moves here, so that what was decided on it can still be recomputed.
 CREATE TABLE IF NOT EXISTS ${database}.deleted_transactions (
   transaction_id BIGINT NOT NULL PRIMARY KEY,

@@ -1,0 +1,24 @@
+"""What every consumer reads of an activity, checked."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from fraudlab.services.consumer import MalformedRecordError
+
+
+def user_and_time(activity: dict[str, Any]) -> tuple[int, datetime]:
+    """The user's id, and when the activity became known by the bank's clock: UTC without a time zone, as MySQL takes it.
+
+    Raises:
+        MalformedRecordError: One of them is missing or not as agreed.
+    """
+    try:
+        user_id, known_at = activity["user_id"], datetime.fromisoformat(activity["created_at"])
+        if known_at.tzinfo is None:
+            raise ValueError("created_at has no time zone")
+        known_at = known_at.astimezone(UTC).replace(tzinfo=None)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise MalformedRecordError(f"not an activity: {error!r}") from None
+    if type(user_id) is not int:
+        raise MalformedRecordError("not an activity: user_id is not an integer")
+    return user_id, known_at

@@ -1,0 +1,1 @@
+"""The analytics dashboard: a live page of what the pipeline does, from Kafka and MySQL."""

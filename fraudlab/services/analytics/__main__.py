@@ -1,0 +1,79 @@
+"""Runs the dashboard until it is told to end."""
+
+import asyncio
+import logging
+import os
+from importlib import resources
+
+from fraudlab.settings import Settings
+from fraudlab.stack.layout import Layout
+from fraudlab.stack.supervisor import Stack
+
+RECONNECT_S = 60
+"""So long a browser may be silent, on a machine that does a lot else, before its page is given up and loaded anew."""
+GRACE_S = 2
+
+
+def main() -> None:
+    """Serves the page and reads for it. Kafka and MySQL are waited for, as long as it takes."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for noisy in ("kafka", "httpx"):  # who does not answer is told by the readers, once
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)
+    settings = Settings()
+    layout, secrets = Layout(settings.home), Stack(settings).secrets
+    # Read while NiceGUI is imported, hence the imports below it.
+    os.environ.setdefault("NICEGUI_STORAGE_PATH", str(layout.dashboard))
+
+    from nicegui import app, ui
+    from starlette.responses import Response
+
+    from fraudlab.services.analytics import access, geography, page
+    from fraudlab.services.analytics.commit_fraud import FraudStage
+    from fraudlab.services.analytics.database_reader import DatabaseReader
+    from fraudlab.services.analytics.kafka_reader import ProgressReader, RecordReader
+    from fraudlab.services.analytics.model import Model
+    from fraudlab.services.analytics.reader import feed_of
+
+    model = Model()
+
+    access.guard(settings.dashboard_host, secrets.secret("dashboard_password"))
+    ui.add_css(resources.files(__package__).joinpath("dashboard.css").read_text(encoding="utf-8"), shared=True)
+
+    @app.get("/land.svg")
+    def land() -> Response:
+        return Response(geography.land(), media_type="image/svg+xml", headers={"Cache-Control": "max-age=86400"})
+
+    stages: list[FraudStage] = []
+
+    @ui.page("/", title="Fraud, live")
+    def dashboard() -> None:
+        page.build(settings, model, stages[0])
+
+    def start() -> None:
+        feed = feed_of(model, asyncio.get_running_loop())
+        progress = ProgressReader(settings, feed)
+        database = DatabaseReader(settings, feed, lambda: progress.captured_id)
+        readers = (RecordReader(settings, feed), progress, database)
+        stages.append(FraudStage(settings, model, feed, database))
+        for reader in readers:
+            reader.start()
+            app.on_shutdown(reader.stop)
+
+    app.on_startup(start)
+    ui.run(
+        host=settings.dashboard_host,
+        port=settings.dashboard_port,
+        favicon="🛡️",
+        dark=None,
+        reload=False,
+        show=False,
+        tailwind=False,
+        reconnect_timeout=RECONNECT_S,
+        show_welcome_message=False,
+        storage_secret=secrets.secret("dashboard_sessions"),
+        timeout_graceful_shutdown=GRACE_S,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""What needs a person: messages that could not be delivered, and records that could not be used."""
+
+from collections.abc import Hashable, Sequence
+from itertools import islice
+
+from nicegui import ui
+
+from fraudlab.services.analytics.model import Model
+from fraudlab.services.analytics.parts.elements import Words, block, card, icon
+from fraudlab.services.analytics.words import clock, number
+
+SHOWN = 6
+
+
+class Problems:
+    """Undeliverable notifications and dead letters, the newest first."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        with card("What needs a person", "problems-card"):
+            self._messages = _List("mark_email_unread")
+            self._letters = _List("report")
+
+    def refresh(self) -> None:
+        """Shows what is new."""
+        model = self._model
+        failed, withheld, pending = (model.sent(status) for status in ("undeliverable", "withheld", "pending"))
+        self._messages.show(
+            f"{number(failed)} messages undeliverable, {number(withheld)} withheld, {number(pending)} on their way",
+            [
+                (clock(one.created_ms), f"{one.channel} to user {one.user_id}", one.reason or "no reason given")
+                for one in model.undeliverable[:SHOWN]
+            ],
+        )
+        self._letters.show(
+            f"{number(model.letter_count)} dead letters",
+            [
+                (clock(one.arrived_ms), f"from {one.topic or one.dead_letter_id}", one.reason)
+                for one in islice(reversed(model.letters), SHOWN)
+            ],
+        )
+
+
+class _List:
+    def __init__(self, sign: str) -> None:
+        with block("h3"):
+            icon(sign)
+            self._title = Words("span")
+        self._list = ui.element("ul").classes("problems")
+        self._shown: Hashable = None
+
+    def show(self, title: str, rows: Sequence[tuple[str, str, str]]) -> None:
+        self._title.set_text(title)
+        if tuple(rows) == self._shown:
+            return
+        self._shown = tuple(rows)
+        self._list.clear()
+        with self._list:
+            for when, what, why in rows:
+                with block("li"):
+                    Words("time", when, "quiet")
+                    Words("strong", what)
+                    Words("span", why, "why")

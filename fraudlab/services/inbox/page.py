@@ -1,0 +1,171 @@
+"""The inbox's page: mail as a mail program shows it, push messages as a phone does, both live."""
+
+from collections.abc import Callable
+from datetime import datetime
+from importlib import resources
+
+import orjson
+from nicegui import ui
+from nicegui.elements.mixins.text_element import TextElement
+
+from fraudlab.services.inbox.store import Store, Stored
+
+LOOK_EVERY_S = 0.1
+MAILS_SHOWN, PUSHES_SHOWN = 100, 30
+EMOJI = {"rotating_light": "🚨", "warning": "⚠️", "tada": "🎉", "white_check_mark": "✅"}
+"""Of ntfy's tags that stand for an emoji, those that are likely here."""
+
+
+def add_page(store: Store) -> None:
+    """Adds the page at `/`."""
+    css = resources.files(__package__).joinpath("inbox.css").read_text(encoding="utf-8")
+
+    @ui.page("/", title="Inbox")
+    def inbox(person: str = "") -> None:
+        ui.add_css(css)
+        _Page(store, person).build()
+
+
+class _Page:
+    """One open page. It looks at the store ten times a second and sends the browser what has changed."""
+
+    def __init__(self, store: Store, person: str) -> None:
+        self._store = store
+        self._person = person
+        self._seen = -1
+        self._selected: int | None = None
+
+    def build(self) -> None:
+        with ui.element("header").classes("top"):
+            _text("h1", "Inbox")
+            ui.input("Filter by person", value=self._person, on_change=lambda event: self._filter(event.value)).props(
+                "outlined dense clearable debounce=200"
+            ).classes("filter")
+            self._status = _text("p", "").props("role=status")
+        with ui.element("div").classes("desk"):
+            with ui.element("section").props("aria-label=Mail").classes("list"):
+                _text("h2", "Mail")
+                self._mails = ui.element("ul")
+            with ui.element("section").props('aria-label="The open mail" id=reader tabindex=-1').classes("reader"):
+                self._reader = ui.element("div")
+            with ui.element("section").props("aria-label=Phone").classes("phone"), ui.element("div").classes("screen"):
+                _text("h2", "Phone")
+                self._pushes = ui.element("ol")
+        self._open(None)
+        self._look()
+        ui.timer(LOOK_EVERY_S, self._look)
+
+    def _filter(self, person: str | None) -> None:
+        self._person = person or ""
+        self._seen = -1
+        self._look()
+
+    def _look(self) -> None:
+        if self._seen == self._store.version:
+            return
+        self._seen = self._store.version
+        mails = self._store.latest("email", self._person, MAILS_SHOWN)
+        pushes = self._store.latest("push", self._person, PUSHES_SHOWN)
+        _update(self._mails, mails, self._mail, "No mail" + (" for this person." if self._person else " yet."))
+        _update(self._pushes, pushes, _push, "No notifications")
+        counts = self._store.counts()
+        again = f", {counts['redelivered']} delivered again" if counts["redelivered"] else ""
+        self._status.set_text(f"{counts['email']:,} mails, {counts['push']:,} push messages{again}")
+        if self._selected is None and mails:
+            self._open(mails[0])
+
+    def _mail(self, mail: Stored) -> None:
+        with ui.element("button").props("type=button").classes("mail").on("click", lambda: self._choose(mail.number)):
+            _text("span", mail.addressee or mail.recipient).classes("who")
+            _text("time", _clock(mail.received_ms))
+            _text("span", mail.title or "(no subject)").classes("what")
+            if mail.deliveries > 1:
+                _text("span", f"delivered {mail.deliveries} times, shown once").classes("again")
+
+    def _choose(self, number: int) -> None:
+        self._open(self._store.get(number))
+        ui.run_javascript(
+            "const it = document.getElementById('reader');"
+            "if (matchMedia('(max-width: 700px)').matches) { it.scrollIntoView(); it.focus(); }"
+        )
+
+    def _open(self, mail: Stored | None) -> None:
+        self._selected = mail.number if mail else None
+        self._reader.clear()
+        with self._reader:
+            if mail is None:
+                _text("p", "Mail that comes is shown here, while you watch.").classes("nothing")
+                return
+            _text("h2", mail.title or "(no subject)")
+            fields = (
+                ("From", mail.sender),
+                ("To", mail.addressee or mail.recipient),
+                ("At", _moment(mail.received_ms)),
+            )
+            with ui.element("dl"):
+                for name, value in fields:
+                    _text("dt", name)
+                    _text("dd", value)
+            with ui.tabs().props("dense align=left no-caps") as tabs:
+                for name in ("HTML", "Text", "Headers"):
+                    ui.tab(name)
+            with ui.tab_panels(tabs, value="HTML" if mail.html else "Text"):
+                with ui.tab_panel("HTML"):
+                    if mail.html:
+                        frame = ui.element("iframe").props('sandbox="" title="The mail as HTML"')
+                        frame.props["src"] = f"/api/messages/{mail.number}/html"
+                    else:
+                        _text("p", "This mail has no HTML.")
+                with ui.tab_panel("Text"):
+                    _text("pre", mail.text or "This mail has no text.")
+                with ui.tab_panel("Headers"):
+                    _text("pre", mail.headers)
+
+
+def _update(listing: ui.element, messages: list[Stored], show: Callable[[Stored], None], nothing: str) -> None:
+    """Brings a list, newest first, up to date. What is there already stays as it is, so that it keeps the keyboard's focus."""
+    there = {child.props.get("data-key"): child for child in list(listing.default_slot.children)}
+    wanted = [f"{one.number}-{one.deliveries}" for one in messages]
+    for key, child in there.items():
+        if key not in wanted:
+            listing.remove(child)
+    for place, (key, message) in enumerate(zip(wanted, messages, strict=True)):
+        if key not in there:
+            with listing, ui.element("li") as item:
+                item.props["data-key"] = key
+                show(message)
+            item.move(target_index=place)
+    if not messages:
+        with listing:
+            _text("li", nothing).classes("nothing")
+
+
+def _push(push: Stored) -> None:
+    answer = orjson.loads(push.headers)
+    tags = [EMOJI.get(tag, tag) for tag in answer.get("tags", [])]
+    urgent = answer.get("priority", 3) >= 4
+    with ui.element("article").classes("urgent" if urgent else ""):
+        with ui.element("p").classes("app"):
+            _text("span", f"ntfy · {push.recipient}")
+            _text("time", _clock(push.received_ms))
+        _text("h3", " ".join([*tags, push.title]).strip() or push.recipient)
+        _text("p", push.text).classes("body")
+        if push.deliveries > 1:
+            _text("p", f"delivered {push.deliveries} times, shown once").classes("again")
+
+
+def _text(tag: str, text: str) -> TextElement:
+    """An element with a text in it, which is never read as HTML."""
+    return TextElement(tag=tag, text=text)
+
+
+def _clock(received_ms: int) -> str:
+    return _local(received_ms).strftime("%H:%M:%S")
+
+
+def _moment(received_ms: int) -> str:
+    return _local(received_ms).strftime("%d %B %Y, %H:%M:%S.") + f"{received_ms % 1000:03}"
+
+
+def _local(received_ms: int) -> datetime:
+    return datetime.fromtimestamp(received_ms / 1000).astimezone()

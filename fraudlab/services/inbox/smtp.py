@@ -1,0 +1,71 @@
+"""The inbox's mail server: takes mail for anybody and puts it into the store."""
+
+import asyncio
+import email
+import logging
+from email.message import EmailMessage
+from email.policy import default
+from typing import Any
+
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from fraudlab.services.inbox.store import Store
+
+MAX_MAIL_BYTES = 2**20
+
+
+async def serve(store: Store, host: str, port: int) -> asyncio.Server:
+    """Starts the server. Raises OSError where the port is taken."""
+    logging.getLogger("mail.log").setLevel(logging.WARNING)
+    loop = asyncio.get_running_loop()
+    return await loop.create_server(
+        lambda: SMTP(
+            _Handler(store),
+            hostname="inbox.localhost",
+            ident="the lab's inbox",
+            data_size_limit=MAX_MAIL_BYTES,
+            enable_SMTPUTF8=True,
+            loop=loop,
+        ),
+        host,
+        port,
+    )
+
+
+class _Handler:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        """aiosmtpd calls this for each mail; its return value is the reply."""
+        content = envelope.content if isinstance(envelope.content, bytes) else (envelope.content or "").encode()
+        mail: Any = email.message_from_bytes(content, policy=default)
+        headers, _, _ = content.replace(b"\r\n", b"\n").partition(b"\n\n")
+        for recipient in envelope.rcpt_tos:
+            self._store.add(
+                "email",
+                _header(mail, "Message-ID") or f"none-{hash(content)}",
+                recipient,
+                addressee=_header(mail, "To"),
+                sender=_header(mail, "From") or str(envelope.mail_from or ""),
+                title=_header(mail, "Subject"),
+                text=_body(mail, "plain"),
+                html=_body(mail, "html"),
+                headers=headers.decode("utf-8", "replace"),
+            )
+        return "250 OK"
+
+
+def _header(mail: EmailMessage, name: str) -> str:
+    try:
+        return str(mail[name] or "").strip()
+    except (ValueError, LookupError, AttributeError, IndexError):  # the parser gives up on some headers that are broken
+        return ""
+
+
+def _body(mail: EmailMessage, kind: str) -> str:
+    try:
+        part = mail.get_body((kind,))
+        return str(part.get_content()) if part else ""
+    except (LookupError, ValueError, AttributeError) as error:
+        return f"This part cannot be shown: {error}"

@@ -1,0 +1,89 @@
+"""The notification service: claims a message per episode and channel for each activity, and sends what is claimed."""
+
+import logging
+import os
+import signal
+import sys
+
+from fraudlab.services.consumer import Received, consume, open_dead_letters
+from fraudlab.services.notifier.activity import parse
+from fraudlab.services.notifier.channel import Channel
+from fraudlab.services.notifier.ledger import Ledger
+from fraudlab.services.patience import patiently
+from fraudlab.settings import Settings
+
+log = logging.getLogger("fraudlab.notifier")
+
+SERVICE = "notifier"
+STOP_PATIENCE_S = 15
+
+
+class Notifier:
+    """Takes in activities and claims their notifications; the channels send them."""
+
+    def __init__(self, settings: Settings, channels: list[Channel]) -> None:
+        self._ledger = Ledger(settings)
+        self._channels = channels
+        self._received: list[Received] = []
+
+    def handle(self, received: Received) -> None:
+        """Takes in one activity. Raises MalformedRecordError for what is none."""
+        parse(received.content)
+        self._received.append(received)
+
+    def complete(self) -> None:
+        """Claims what was taken in. Returns when the database has it; one that is away is waited for."""
+        if self._received and self._claim():
+            for channel in self._channels:
+                channel.announce()
+        self._received.clear()
+
+    @patiently(log)
+    def _claim(self) -> int:
+        return self._ledger.claim(self._received)
+
+
+def main() -> int:
+    """Runs the service until it is told to end; gives 1 where it had to."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for noisy in ("kafka", "httpx", "apprise"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    settings = Settings()
+    names = settings.names
+    failures: list[bool] = []
+
+    def failed() -> None:
+        failures.append(True)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    dead_letters = open_dead_letters(settings.bootstrap_servers, names)
+    channels = []
+    for name, url, setting in (
+        ("email", settings.email_url, "FRAUDLAB_NOTIFY_EMAIL_URL"),
+        ("push", settings.push_url, "FRAUDLAB_NOTIFY_PUSH_URL"),
+    ):
+        try:
+            channels.append(Channel(name, settings, url, dead_letters, failed))
+        except ValueError as error:
+            sys.exit(f"{setting} cannot be used: {error}. See docs/services.md; then run `fraudlab up` again.")
+    notifier = Notifier(settings, channels)
+    try:
+        for channel in channels:
+            channel.start()
+        consume(
+            settings.bootstrap_servers,
+            names,
+            service=SERVICE,
+            topic=names.suspicious_activities,
+            handle=notifier.handle,
+            complete=notifier.complete,
+        )
+    finally:
+        for channel in channels:
+            channel.stop(STOP_PATIENCE_S)
+        dead_letters.close()
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,205 @@
+"""One channel's deliveries: takes what is due from the table, hands it to the server, and records what became of it."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+import orjson
+from jinja2 import TemplateError
+
+from fraudlab.pipeline.contracts import dead_letter
+from fraudlab.services.consumer import DeadLetters, MalformedRecordError
+from fraudlab.services.notifier.activity import parse
+from fraudlab.services.notifier.delivery import NotNowError, RefusedError, pause_s
+from fraudlab.services.notifier.ledger import Ledger, Notification
+from fraudlab.services.notifier.message import Message, compose
+from fraudlab.services.notifier.senders import Sender, sender_for
+from fraudlab.services.patience import patiently
+from fraudlab.settings import Settings
+
+log = logging.getLogger("fraudlab.notifier")
+
+WORKERS = 4
+IN_HAND = 64
+"""So many notifications are taken from the table at a time."""
+LOOK_AGAIN_S = 0.5
+"""How often the table is looked at for what is to be tried again; what is new is announced."""
+
+T = TypeVar("T")
+
+
+class Channel:
+    """Sends a channel's notifications with several threads, until it is stopped.
+
+    `failed` is called, from any thread, when one of them ended with an error: then the service must end as well.
+    """
+
+    def __init__(
+        self, name: str, settings: Settings, url: str, dead_letters: DeadLetters, failed: Callable[[], None]
+    ) -> None:
+        self.name = name
+        self._settings = settings
+        self._dead_letters = dead_letters
+        self._failed = failed
+        self._senders = [sender_for(url, settings.notify_timeout_s) for _ in range(WORKERS)]
+        self._queue: SimpleQueue[Notification | None] = SimpleQueue()
+        self._in_hand: set[int] = set()
+        self._lock = threading.Lock()
+        self._news = threading.Event()
+        self._stopping = threading.Event()
+        self._failures_in_a_row = 0
+        self._silent_until = 0.0
+        self._threads = [threading.Thread(target=self._guarded, args=(self._feed,), name=f"{name}-feed", daemon=True)]
+        self._threads += [
+            threading.Thread(target=self._guarded, args=(self._work, sender), name=f"{name}-{number}", daemon=True)
+            for number, sender in enumerate(self._senders, start=1)
+        ]
+
+    def start(self) -> None:
+        """Starts its threads."""
+        for thread in self._threads:
+            thread.start()
+
+    def announce(self) -> None:
+        """Says that there are new rows."""
+        self._news.set()
+
+    def stop(self, patience_s: float) -> None:
+        """Begins no further delivery; waits so long for those under way to be recorded."""
+        self._stopping.set()
+        self._news.set()
+        for _ in self._senders:
+            self._queue.put(None)
+        deadline = time.monotonic() + patience_s
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _guarded(self, work: Callable[..., None], *arguments: Any) -> None:
+        try:
+            work(*arguments)
+        except Exception:
+            log.exception("%s ends with an error that it cannot put right", threading.current_thread().name)
+            self._failed()
+
+    def _feed(self) -> None:
+        """Takes from the table what is due and hands it to the workers."""
+        ledger = Ledger(self._settings)
+        standing_by = True
+        while not self._stopping.is_set():
+            self._news.wait(LOOK_AGAIN_S)
+            self._news.clear()
+            while not self._stopping.is_set() and (room := self._room()):
+                # Before the table is read: what is done with meanwhile is then either still excluded or no longer pending.
+                with self._lock:
+                    but = set(self._in_hand)
+                due = _patient(ledger.due)(self.name, room, but)
+                if (due is None) is not standing_by:
+                    standing_by = due is None
+                    log.info("%s: %s", self.name, "another notifier is sending" if standing_by else "it is our turn")
+                if due is None:
+                    break
+                with self._lock:
+                    self._in_hand.update(one.claim.notification_id for one in due)
+                for one in due:
+                    self._queue.put(one)
+                if len(due) < room:
+                    break
+        ledger.close()
+
+    def _room(self) -> int:
+        """How many more may be taken in hand: while the server is away none, and then one to see whether it is back."""
+        with self._lock:
+            if time.monotonic() < self._silent_until:
+                return 0
+            most = 1 if self._failures_in_a_row else IN_HAND
+            room = most - len(self._in_hand)
+            return room if room > 0 and (most == 1 or room >= IN_HAND // 2) else 0
+
+    def _work(self, sender: Sender) -> None:
+        """Delivers what is handed over."""
+        ledger = Ledger(self._settings)
+        while (notification := self._queue.get()) is not None and not self._stopping.is_set():
+            try:
+                if time.monotonic() >= self._silent_until:
+                    self._deliver(notification, ledger, sender)
+            finally:
+                with self._lock:
+                    self._in_hand.discard(notification.claim.notification_id)
+                    few_left = len(self._in_hand) <= IN_HAND // 2
+                if few_left:
+                    self._news.set()
+        sender.close()
+        ledger.close()
+
+    def _deliver(self, one: Notification, ledger: Ledger, sender: Sender) -> None:
+        claim, attempts = one.claim, one.claim.attempts + 1
+        try:
+            sender.send(_message(one))
+        except RefusedError as error:
+            self._reached()
+            self._give_up(one, ledger, attempts, str(error))
+        except NotNowError as error:
+            if error.server_away:
+                self._away(str(error))
+            else:
+                self._reached()
+            left_s = self._settings.notify_deadline_s - claim.age_ms / 1000
+            if left_s <= 0:
+                self._give_up(one, ledger, attempts, f"not delivered in time, the last time because: {error}")
+                return
+            pause = min(left_s, pause_s(attempts, self._settings.notify_retry_max_s))
+            log.info("%s of user %s is tried again in %.1f s: %s", self.name, claim.user_id, pause, error)
+            _patient(ledger.later)(claim.notification_id, attempts, str(error), pause)
+        else:
+            _patient(ledger.sent)(claim.notification_id, attempts)
+            self._reached()
+
+    def _give_up(self, one: Notification, ledger: Ledger, attempts: int, reason: str) -> None:
+        """The letter comes first: after a crash in between it is written again, with the same id, and not forgotten."""
+        claim = one.claim
+        self._dead_letters.write(
+            dead_letter(
+                self._settings.names.suspicious_activities,
+                claim.partition,
+                claim.offset,
+                reason=f"{self.name} cannot be delivered: {reason}",
+                payload=orjson.dumps(one.record).decode(),
+                letter_id=f"notification-{claim.user_id}-{claim.episode}-{self.name}",
+                transaction_id=one.record["transaction_id"],
+            )
+        )
+        _patient(ledger.undeliverable)(claim.notification_id, attempts, reason)
+
+    def _away(self, reason: str) -> None:
+        with self._lock:
+            if time.monotonic() < self._silent_until:
+                return  # several found out at the same time
+            self._failures_in_a_row += 1
+            pause = pause_s(self._failures_in_a_row, self._settings.notify_retry_max_s)
+            self._silent_until = time.monotonic() + pause
+        log.warning("%s waits %.1f s for its server: %s", self.name, pause, reason)
+
+    def _reached(self) -> None:
+        with self._lock:
+            if self._failures_in_a_row:
+                log.info("%s: its server is back", self.name)
+            self._failures_in_a_row = 0
+
+
+def _message(one: Notification) -> Message:
+    """The message of a notification. Raises RefusedError where none can be made of it."""
+    claim = one.claim
+    try:
+        activity, created_at = parse(one.record), claim.created_at.replace(tzinfo=UTC)
+        return compose(claim.channel, activity, one.payments, claim.home_country, claim.message_id, created_at)
+    except (MalformedRecordError, TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        log.exception("no message can be made of notification %s", claim.notification_id)
+        raise RefusedError(f"no message can be made of it: {error!r}") from error
+
+
+def _patient(work: Callable[..., T]) -> Callable[..., T]:
+    return patiently(log)(work)

@@ -1,0 +1,202 @@
+"""The table `notifications`: who is to be told, who was, and what became of those who could not be."""
+
+import uuid
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple, TypeVar
+
+import mysql.connector
+import orjson
+
+from fraudlab.services.consumer import Received
+from fraudlab.services.notifier.activity import Activity, parse
+from fraudlab.services.notifier.message import Payment
+from fraudlab.settings import Settings
+from fraudlab.system import connect
+
+CHANNELS = ("email", "push")
+MAX_REASON = 500
+
+T = TypeVar("T")
+
+EPISODE = "SELECT COALESCE(MAX(change_id), 0) FROM flag_changes WHERE user_id = %s AND NOT suspicious_activities AND changed_at < %s"
+TOLD = "SELECT channel FROM notifications WHERE user_id = %s AND episode = %s"
+LAST_HOUR = (
+    "SELECT channel, COUNT(*) FROM notifications "
+    "WHERE user_id = %s AND status <> 'withheld' AND created_at > NOW(3) - INTERVAL 1 HOUR GROUP BY channel"
+)
+CLAIM = (
+    "INSERT INTO notifications (user_id, episode, channel, activity_id, activity, source_partition, source_offset, "
+    "message_id, status, reason) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON DUPLICATE KEY UPDATE status = status"
+)
+TURN = "SELECT COALESCE(IS_USED_LOCK(%s) = CONNECTION_ID(), 0) OR GET_LOCK(%s, 0) = 1"
+DUE = (
+    "SELECT n.activity, n.notification_id, n.user_id, n.episode, n.channel, n.source_partition, n.source_offset, n.message_id, "
+    "n.attempts, n.created_at, TIMESTAMPDIFF(MICROSECOND, n.created_at, NOW(3)) DIV 1000, p.home_country "
+    "FROM notifications AS n LEFT JOIN user_profile AS p ON p.user_id = n.user_id "
+    "WHERE n.channel = %s AND n.status = 'pending' AND n.next_attempt_at <= NOW(3){but} "
+    "ORDER BY n.next_attempt_at, n.notification_id LIMIT %s"
+)
+PAYMENTS = (
+    "SELECT transaction_id, transaction_time, amount, currency, country, merchant FROM transactions "
+    "WHERE transaction_id IN ({ids})"
+)
+SENT = "UPDATE notifications SET status = 'sent', sent_at = NOW(3), attempts = %s, reason = NULL WHERE notification_id = %s"
+LATER = (
+    "UPDATE notifications SET attempts = %s, reason = %s, next_attempt_at = NOW(3) + INTERVAL %s MICROSECOND "
+    "WHERE notification_id = %s"
+)
+UNDELIVERABLE = (
+    "UPDATE notifications SET status = 'undeliverable', attempts = %s, reason = %s WHERE notification_id = %s"
+)
+
+
+class Claim(NamedTuple):
+    """A row of the table. `partition` and `offset` are where the activity lies in its topic."""
+
+    notification_id: int
+    user_id: int
+    episode: int
+    channel: str
+    partition: int
+    offset: int
+    message_id: str
+    attempts: int
+    created_at: datetime
+    """UTC without a time zone, as MySQL gives it."""
+    age_ms: int
+    home_country: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """A message whose turn it is: its activity as it lies in the topic, the payments of its hour, and its row."""
+
+    record: dict[str, Any]
+    payments: list[Payment]
+    claim: Claim
+
+
+class Ledger:
+    """One connection to the table; for one thread. It is opened anew after every error, which the caller may try again."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._connection: Any = None
+
+    def claim(self, records: list[Received]) -> int:
+        """Makes sure that each of these activities' episodes has its rows; gives how many were made. All of them or none.
+
+        An activity belongs to the episode that began with the last reinstatement before it became known. A person who was
+        told as often as the limit allows within the last hour gets a row that is withheld.
+
+        Raises:
+            MalformedRecordError: A record is no activity: check before.
+            mysql.connector.Error: Nothing was claimed; to be tried again.
+        """
+        return self._transaction(lambda cursor: sum(self._claim(cursor, one, parse(one.content)) for one in records))
+
+    def _claim(self, cursor: Any, received: Received, activity: Activity) -> int:
+        cursor.execute(EPISODE, (activity.user_id, activity.known_at))
+        episode = cursor.fetchone()[0]
+        cursor.execute(TOLD, (activity.user_id, episode))
+        told = {channel for (channel,) in cursor.fetchall()}
+        to_tell = [channel for channel in CHANNELS if channel not in told]
+        if not to_tell:
+            return 0
+        cursor.execute(LAST_HOUR, (activity.user_id,))
+        lately = dict(cursor.fetchall())
+        limit = self._settings.notify_limit_per_hour
+        for channel in to_tell:
+            withheld = lately.get(channel, 0) >= limit
+            status, reason = ("withheld", f"told {limit} times within the hour") if withheld else ("pending", None)
+            cursor.execute(
+                CLAIM,
+                (
+                    activity.user_id,
+                    episode,
+                    channel,
+                    activity.activity_id,
+                    orjson.dumps(received.content).decode(),
+                    received.partition,
+                    received.offset,
+                    uuid.uuid4().hex,
+                    status,
+                    reason,
+                ),
+            )
+        return len(to_tell)
+
+    def due(self, channel: str, most: int, but: Collection[int]) -> list[Notification] | None:
+        """The pending rows of a channel whose time has come, at most so many, and none of those numbers.
+
+        None where another notifier of this learner sends for the channel. The turn is this connection's until it ends, so it
+        passes to another as soon as this process dies.
+        """
+        return self._transaction(lambda cursor: self._due(cursor, channel, most, but))
+
+    def _due(self, cursor: Any, channel: str, most: int, but: Collection[int]) -> list[Notification] | None:
+        name = f"{self._settings.names.group('notifier')}.{channel}"
+        cursor.execute(TURN, (name, name))
+        if not cursor.fetchone()[0]:
+            return None
+        without = f" AND n.notification_id NOT IN ({','.join(map(str, but))})" if but else ""
+        cursor.execute(DUE.format(but=without), (channel, most))
+        rows = [(orjson.loads(row[0]), row[1:]) for row in cursor.fetchall()]
+        payments = self._payments(cursor, {int(each) for record, _ in rows for each in record["transaction_ids"]})
+        return [
+            Notification(
+                record, [payments[each] for each in record["transaction_ids"] if each in payments], Claim(*row)
+            )
+            for record, row in rows
+        ]
+
+    def _payments(self, cursor: Any, ids: set[int]) -> dict[int, Payment]:
+        if not ids:
+            return {}
+        cursor.execute(PAYMENTS.format(ids=",".join(map(str, ids))))
+        rows: list[Any] = cursor.fetchall()
+        return {
+            number: Payment(time, amount, currency, country, merchant or "")
+            for number, time, amount, currency, country, merchant in rows
+            if None not in (time, amount, currency, country)
+        }
+
+    def sent(self, notification_id: int, attempts: int) -> None:
+        """Records that the server took it."""
+        self._transaction(lambda cursor: cursor.execute(SENT, (attempts, notification_id)))
+
+    def later(self, notification_id: int, attempts: int, reason: str, pause_s: float) -> None:
+        """Records a failure, and when to try again."""
+        values = (attempts, reason[:MAX_REASON], round(pause_s * 1_000_000), notification_id)
+        self._transaction(lambda cursor: cursor.execute(LATER, values))
+
+    def undeliverable(self, notification_id: int, attempts: int, reason: str) -> None:
+        """Records that it is given up."""
+        self._transaction(
+            lambda cursor: cursor.execute(UNDELIVERABLE, (attempts, reason[:MAX_REASON], notification_id))
+        )
+
+    def close(self) -> None:
+        """Ends the connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _transaction(self, work: Callable[[Any], T]) -> T:
+        try:
+            if self._connection is None:
+                self._connection = connect(self._settings, "notifier", database=self._settings.names.database)
+                with self._connection.cursor() as cursor:
+                    cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+            with self._connection.cursor() as cursor:
+                result = work(cursor)
+            self._connection.commit()
+        except BaseException:
+            try:
+                self.close()
+            except mysql.connector.Error:
+                self._connection = None
+            raise
+        return result

@@ -1,0 +1,247 @@
+"""Hands a message to a server: e-mail over SMTP, push over ntfy's API, and whatever else Apprise knows. One URL each."""
+
+import logging
+import re
+import smtplib
+import threading
+import time
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from typing import Any, Protocol
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+import httpx
+
+from fraudlab.services.notifier.clean import mailbox
+from fraudlab.services.notifier.delivery import NotNowError, RefusedError, of_http, of_smtp
+from fraudlab.services.notifier.message import Message, Recipient
+
+IDLE_S = 5.0
+"""A connection that was idle for longer is not trusted any more."""
+SENDER = "The Lab Bank <bank@lab-bank.example>"
+PLACEHOLDER = re.compile(r"\{(user_id|email|phone)\}")
+APPRISE_STATUS = re.compile(r"error=(\d{3})")
+
+
+class Sender(Protocol):
+    """One connection to a server; for one thread."""
+
+    def send(self, message: Message) -> None:
+        """Returns when the server has taken the message. Raises RefusedError or NotNowError."""
+
+    def close(self) -> None:
+        """Ends the connection."""
+
+
+def sender_for(url: str, timeout_s: float) -> Sender:
+    """The sender of a URL: `mailto://` and `mailtos://` (TLS), `ntfy://` and `ntfys://`, or anything that Apprise takes.
+
+    `{user_id}`, `{email}` and `{phone}` in it stand for the recipient's. `timeout_s` is how long a server may be silent.
+
+    Raises:
+        ValueError: It is no such URL.
+    """
+    scheme = url.partition("://")[0].lower()
+    if scheme in ("mailto", "mailtos"):
+        return MailSender(url, timeout_s)
+    if scheme in ("ntfy", "ntfys") and urlsplit(url).path.strip("/"):
+        return NtfySender(url, timeout_s)
+    return AppriseSender(url)
+
+
+def filled(template: str, recipient: Recipient, *, encode: bool = True) -> str:
+    """The placeholders filled in; `encode` for a URL. A phone number in one has digits and `+` only."""
+    values = {
+        "user_id": str(recipient.user_id),
+        "email": recipient.email,
+        "phone": re.sub(r"[^+\d]", "", recipient.phone_number),
+    }
+    return PLACEHOLDER.sub(lambda found: quote(values[found[1]], safe="") if encode else values[found[1]], template)
+
+
+class MailSender:
+    """SMTP, in the form of URL that Apprise has: `mailtos://user:password@host:587?from=…&to={email}&mode=starttls`.
+
+    Not through Apprise: it makes up a Message-ID of its own for each attempt and gives no reason when it fails. The connection
+    is kept between messages.
+    """
+
+    def __init__(self, url: str, timeout_s: float) -> None:
+        parts = urlsplit(url)
+        options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+        secure = parts.scheme.lower() == "mailtos"
+        self._mode = options.get("mode", "starttls" if secure else "insecure")
+        if self._mode not in ("insecure", "starttls", "ssl") or secure is (self._mode == "insecure"):
+            raise ValueError("mailtos:// takes mode=starttls or mode=ssl, mailto:// neither")
+        self._host = options.get("smtp") or parts.hostname or ""
+        if not self._host:
+            raise ValueError("no host in the URL")
+        self._port = parts.port or {"insecure": 25, "starttls": 587, "ssl": 465}[self._mode]
+        self._user, self._password = unquote(options.get("user") or parts.username or ""), unquote(parts.password or "")
+        self._from, self._to = options.get("from") or SENDER, options.get("to") or "{email}"
+        self._timeout_s = timeout_s
+        self._connection: smtplib.SMTP | None = None
+        self._used_at = 0.0
+
+    def send(self, message: Message) -> None:
+        """See Sender."""
+        mail = mail_of(message, self._from, filled(self._to, message.recipient, encode=False))
+        try:
+            connection = self._connected()
+            connection.send_message(mail)
+            self._used_at = time.monotonic()
+        except smtplib.SMTPRecipientsRefused as error:
+            self._reset()
+            code, text = next(iter(error.recipients.values()))
+            raise of_smtp(code, text, "the mail server refused the recipient") from error
+        except (smtplib.SMTPAuthenticationError, smtplib.SMTPConnectError, smtplib.SMTPHeloError) as error:
+            self.close()
+            reason = str(of_smtp(error.smtp_code, error.smtp_error, "the mail server refused us"))
+            raise NotNowError(reason, server_away=True) from error
+        except smtplib.SMTPResponseException as error:
+            self._reset()
+            raise of_smtp(error.smtp_code, error.smtp_error, "the mail server refused the message") from error
+        except smtplib.SMTPNotSupportedError as error:
+            self._reset()
+            raise RefusedError(f"the mail server cannot take it: {error}") from error
+        except (OSError, smtplib.SMTPException) as error:
+            self.close()
+            raise NotNowError(f"no mail server at {self._host}:{self._port}: {error}", server_away=True) from error
+
+    def close(self) -> None:
+        """See Sender."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _connected(self) -> smtplib.SMTP:
+        if self._connection is not None and not self._is_alive(self._connection):
+            self.close()
+        if self._connection is None:
+            kind = smtplib.SMTP_SSL if self._mode == "ssl" else smtplib.SMTP
+            connection = kind(self._host, self._port, timeout=self._timeout_s)
+            self._connection = connection
+            if self._mode == "starttls":
+                connection.starttls()
+            if self._user:
+                connection.login(self._user, self._password)
+        return self._connection
+
+    def _is_alive(self, connection: smtplib.SMTP) -> bool:
+        if time.monotonic() - self._used_at < IDLE_S:
+            return connection.sock is not None
+        try:
+            return connection.noop()[0] == 250
+        except (OSError, smtplib.SMTPException):
+            return False
+
+    def _reset(self) -> None:
+        """After a refusal the connection is good for the next message, or it is given up."""
+        try:
+            if self._connection is not None:
+                self._connection.rset()
+                self._used_at = time.monotonic()
+        except (OSError, smtplib.SMTPException):
+            self.close()
+
+
+def mail_of(message: Message, sender: str, to: str) -> EmailMessage:
+    """The e-mail as it goes over the wire: plain text and HTML.
+
+    Raises:
+        RefusedError: The recipient's address is none.
+    """
+    address = mailbox(to)
+    if address is None:
+        raise RefusedError(f"the person has no usable e-mail address: {to!r:.100}")
+    name, _, origin = sender.rpartition("<")
+    origin = origin.rstrip("> ")
+    mail = EmailMessage(policy=SMTP)
+    mail["Subject"] = message.subject
+    mail["From"] = Address(name.strip(), addr_spec=origin)
+    try:
+        mail["To"] = Address(message.recipient.name, addr_spec=address)
+    except (ValueError, IndexError) as error:
+        raise RefusedError(f"the person has no usable e-mail address: {to!r:.100}") from error
+    mail["Date"] = message.created_at
+    mail["Message-ID"] = f"<{message.message_id}@{origin.rpartition('@')[2]}>"
+    mail["Auto-Submitted"] = "auto-generated"
+    mail.set_content(message.text)
+    mail.add_alternative(message.html, subtype="html")
+    return mail
+
+
+class NtfySender:
+    """ntfy's publish API as JSON: `ntfys://token@ntfy.sh/topic-{user_id}`, or `user:password@` instead of a token.
+
+    Not through Apprise: it knows no `sequence_id`, with which ntfy 2.16 and later shows a message that comes twice once.
+    """
+
+    def __init__(self, url: str, timeout_s: float) -> None:
+        parts = urlsplit(url)
+        scheme = "https" if parts.scheme.lower() == "ntfys" else "http"
+        port = f":{parts.port}" if parts.port else ""
+        self._server = f"{scheme}://{parts.hostname}{port}/"
+        self._topic = unquote(parts.path.strip("/"))
+        if not parts.hostname or not re.fullmatch(r"[-\w]{1,64}", PLACEHOLDER.sub("1", self._topic)):
+            raise ValueError("ntfy:// is followed by a host and one topic of letters, digits, - and _")
+        user, password = unquote(parts.username or ""), parts.password
+        auth = httpx.BasicAuth(user, unquote(password)) if user and password else None
+        headers = {"Authorization": f"Bearer {user}"} if user and not password else {}
+        limits = httpx.Limits(keepalive_expiry=IDLE_S / 2)  # many servers hang up after 5 s
+        self._client = httpx.Client(timeout=timeout_s, auth=auth, headers=headers, limits=limits, trust_env=False)
+
+    def send(self, message: Message) -> None:
+        """See Sender."""
+        publication = {
+            "topic": filled(self._topic, message.recipient, encode=False),
+            "title": message.subject,
+            "message": message.text.strip(),
+            "priority": 4,
+            "tags": ["rotating_light"],
+            "sequence_id": message.message_id,
+        }
+        try:
+            answer = self._client.post(self._server, json=publication)
+        except httpx.HTTPError as error:
+            raise NotNowError(f"no ntfy server at {self._server}: {error!r}", server_away=True) from error
+        if not answer.is_success:
+            raise of_http(answer.status_code, answer.text, "ntfy refused the message")
+
+    def close(self) -> None:
+        """See Sender."""
+        self._client.close()
+
+
+class AppriseSender:
+    """Any other service, by its Apprise URL. Apprise says only whether it worked; the reason is taken from its log."""
+
+    _one_at_a_time = threading.Lock()
+
+    def __init__(self, url: str) -> None:
+        import apprise  # here, since it takes 20 MiB and the default needs none of it
+
+        self._apprise = apprise
+        self._url = url
+        if apprise.Apprise.instantiate(PLACEHOLDER.sub("1", url)) is None:
+            raise ValueError("neither mailto://, mailtos://, ntfy:// nor any URL that Apprise knows")
+
+    def send(self, message: Message) -> None:
+        """See Sender."""
+        capture: Any = self._apprise.LogCapture
+        with self._one_at_a_time, capture(level=logging.WARNING, fmt="%(message)s") as log:
+            service = self._apprise.Apprise.instantiate(filled(self._url, message.recipient))
+            if service is None:
+                raise RefusedError("with this person's data the URL is none that Apprise knows")
+            if service.notify(body=message.text.strip(), title=message.subject):
+                return
+            reason = log.getvalue()
+        status = APPRISE_STATUS.search(reason)
+        if status:
+            raise of_http(int(status[1]), reason, "the push service refused the message")
+        raise NotNowError(f"the push service did not take the message: {reason:.200}", server_away=True)
+
+    def close(self) -> None:
+        """See Sender."""
+        # It has none that lasts.

@@ -1,0 +1,149 @@
+"""Mail and push servers that are down, slow, silent, busy, refusing, or hang up halfway: everybody is told once all the same."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from fraudlab.settings import LOOPBACK, Settings
+from tests.support.servers import FAULTS, Server, servers
+from tests.support.telling import Telling, telling
+from tests.support.waiting import eventually
+
+CHANNELS = ("email", "push")
+PEOPLE = 6
+
+
+@pytest.fixture(scope="module")
+def told(settings: Settings) -> Iterator[Telling]:
+    with telling(settings) as told:
+        yield told
+
+
+@pytest.fixture
+def both() -> Iterator[dict[str, Server]]:
+    with servers() as both:
+        yield both
+
+
+def start(told: Telling, both: dict[str, Server], **settings: object) -> None:
+    """Starts the notifier with these servers and little patience."""
+    options: dict[str, object] = {
+        "notify_email_url": f"mailto://{LOOPBACK}:{both['email'].port}",
+        "notify_push_url": f"ntfy://{LOOPBACK}:{both['push'].port}/user-{{user_id}}",
+        "notify_timeout_s": 1.0,
+        "notify_retry_max_s": 2.0,
+    }
+    told.lab.start_notifier(**options | settings)
+
+
+def tell(told: Telling, count: int) -> list[int]:
+    """So many people are to be told."""
+    users = [told.lab.new_user_id() for _ in range(count)]
+    for user in users:
+        told.activity(user)
+    return users
+
+
+def states(told: Telling, users: list[int], channel: str) -> list[str]:
+    return [row["status"] for row in told.rows() if row["user_id"] in users and row["channel"] == channel]
+
+
+def ids(told: Telling, users: list[int], channel: str) -> list[str]:
+    return sorted(row["message_id"] for row in told.rows() if row["user_id"] in users and row["channel"] == channel)
+
+
+def taken(server: Server, told: Telling, users: list[int], channel: str) -> list[str]:
+    """The ids of these people's messages that a server took, as often as it took them."""
+    mine = set(ids(told, users, channel))
+    return sorted(one for one in server.ids if one in mine)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_a_fault_that_passes_delays_its_own_channel_only(
+    told: Telling, both: dict[str, Server], channel: str, fault: str
+) -> None:
+    (other,) = set(CHANNELS) - {channel}
+    both[channel].have(fault)
+    start(told, both)
+    users = tell(told, PEOPLE)
+    eventually(lambda: states(told, users, other) == ["sent"] * PEOPLE, f"{other} arrives meanwhile")
+    eventually(lambda: told.lag() == 0, "the topic is worked off meanwhile")
+    if fault != "slow":
+        eventually(lambda: any(row["attempts"] > 1 for row in told.rows() if row["user_id"] in users), "tried again")
+        assert set(states(told, users, channel)) == {"pending"}
+        reasons = {
+            row["reason"]
+            for row in told.rows()
+            if row["user_id"] in users and row["attempts"] and row["channel"] == channel
+        }
+        assert all(reasons)
+    both[channel].have(None)
+    eventually(lambda: states(told, users, channel) == ["sent"] * PEOPLE, f"{channel} arrives afterwards")
+    assert taken(both[other], told, users, other) == ids(told, users, other), "once each"
+    if fault == "drops":
+        # It took the message and hung up before saying so. Nobody can know; the same id lets the reader's program show it once.
+        assert sorted(set(taken(both[channel], told, users, channel))) == ids(told, users, channel)
+    else:
+        assert taken(both[channel], told, users, channel) == ids(told, users, channel), "once each"
+
+
+@pytest.mark.parametrize(("channel", "reason"), [("email", "550 no such user here"), ("push", "403 forbidden")])
+def test_what_is_refused_for_good_is_not_tried_again_and_ends_in_dead_letters(
+    told: Telling, both: dict[str, Server], channel: str, reason: str
+) -> None:
+    both[channel].have("refuses")
+    start(told, both)
+    (user,) = tell(told, 1)
+    eventually(lambda: states(told, [user], channel) == ["undeliverable"], "given up")
+    (row,) = [row for row in told.rows(user) if row["channel"] == channel]
+    assert row["attempts"] == 1
+    assert reason in row["reason"]
+    (letter,) = [one for one in told.lab.dead_letters() if one["dead_letter_id"] == f"notification-{user}-0-{channel}"]
+    assert reason in letter["reason"]
+    assert letter["topic"] == told.lab.names.suspicious_activities
+
+    both[channel].have(None)
+    (after,) = tell(told, 1)
+    eventually(lambda: states(told, [after], channel) == ["sent"], "the next one is told")
+    assert both[channel].ids == ids(told, [after], channel)
+
+
+def test_what_cannot_be_delivered_until_the_deadline_ends_in_dead_letters(
+    told: Telling, both: dict[str, Server]
+) -> None:
+    both["email"].have("down")
+    start(told, both, notify_deadline_s=3)
+    users = tell(told, 2)
+    eventually(lambda: states(told, users, "email") == ["undeliverable"] * 2, "given up")
+    for user in users:
+        (row,) = [row for row in told.rows(user) if row["channel"] == "email"]
+        assert row["attempts"] > 1
+        assert "not delivered in time" in row["reason"]
+        assert "Connection refused" in row["reason"]
+        assert any(one["dead_letter_id"] == f"notification-{user}-0-email" for one in told.lab.dead_letters())
+
+
+def test_a_long_outage_with_a_backlog_is_probed_not_stormed(told: Telling, both: dict[str, Server]) -> None:
+    both["email"].have("down")
+    start(told, both)
+    users = tell(told, 100)
+    eventually(lambda: states(told, users, "push") == ["sent"] * 100, "push arrives meanwhile")
+    eventually(lambda: sum(row["attempts"] for row in told.rows() if row["user_id"] in users) >= 104, "probed")
+    tried = [row["attempts"] for row in told.rows() if row["user_id"] in users and row["channel"] == "email"]
+    assert sum(tried) < 30, "most of them are not even tried while the server is away"
+    both["email"].have(None)
+    eventually(lambda: states(told, users, "email") == ["sent"] * 100, "all arrive")
+    assert sorted(both["email"].ids) == ids(told, users, "email")
+
+
+def test_a_notifier_that_starts_before_its_servers_waits_for_them(told: Telling, both: dict[str, Server]) -> None:
+    for server in both.values():
+        server.have("down")
+    users = tell(told, 1)
+    start(told, both)
+    eventually(lambda: told.rows(users[0]) and all(row["attempts"] for row in told.rows(users[0])), "tried in vain")
+    assert told.lab.notifier_runs
+    for server in both.values():
+        server.have(None)
+    eventually(lambda: all(row["status"] == "sent" for row in told.rows(users[0])), "told")

@@ -1,0 +1,91 @@
+"""A notifier without a pipeline: the test writes the activities, the notifier tells the people."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+import orjson
+from kafka.admin import KafkaAdminClient
+
+from fraudlab.settings import Settings
+from tests.support.kafka import Record
+from tests.support.lab import LearnerLab, learner_lab
+
+_learners = count(1)
+
+
+def iso(at: datetime) -> str:
+    """As the detector writes times."""
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Telling:
+    """A learner's people and their notifications."""
+
+    def __init__(self, lab: LearnerLab) -> None:
+        self.lab, self.settings = lab, lab.settings
+
+    def activity(self, user_id: int, at: datetime | None = None, **fields: object) -> Record:
+        """An activity of a user, as the detector writes it, that became known now or then."""
+        known = at or datetime.now(UTC)
+        record: dict[str, Any] = {
+            "activity_id": f"activity-{user_id}",
+            "user_id": user_id,
+            "user_first_name": "Ada",
+            "user_last_name": "Lovelace",
+            "user_email": f"user{user_id}@{self.lab.names.learner}.example.com",
+            "user_phone_number": "+49 30 1234567",
+            "window_start": iso(known - timedelta(hours=1)),
+            "window_end": iso(known),
+            "total_amount_eur": "1200.00",
+            "transaction_count": 2,
+            "countries": ["DE", "FR"],
+            "transaction_ids": [1, 2],
+            "transaction_id": 2,
+            "user_suspicious_activity": True,
+            "rule": "2-countries-in-3600-s",
+            "created_at": iso(known),
+            "detected_at": iso(known),
+        }
+        topic = self.lab.names.suspicious_activities
+        return self.lab.topics.publish(topic, str(user_id), orjson.dumps(record | fields))
+
+    def rows(self, user_id: int | None = None) -> list[dict[str, Any]]:
+        """The notifications of a user, or all."""
+        columns = ("user_id", "episode", "channel", "status", "reason", "attempts", "message_id", "sent_at")
+        where = "" if user_id is None else f"WHERE user_id = {user_id}"
+        found = self.lab.query(f"SELECT {', '.join(columns)} FROM notifications {where} ORDER BY notification_id")
+        return [dict(zip(columns, row, strict=True)) for row in found]
+
+    def statuses(self, user_id: int | None = None) -> dict[str, set[str]]:
+        """The states of the notifications by channel."""
+        by_channel: dict[str, set[str]] = {}
+        for row in self.rows(user_id):
+            by_channel.setdefault(row["channel"], set()).add(row["status"])
+        return by_channel
+
+    def all_sent(self, count: int) -> bool:
+        """Whether so many notifications are there, and all of them sent."""
+        rows = self.rows()
+        return len(rows) == count and all(row["status"] == "sent" for row in rows)
+
+    def lag(self) -> int:
+        """How many activities the notifier has not claimed."""
+        topic = self.lab.names.suspicious_activities
+        written = len(self.lab.topics.read(topic))
+        group = self.lab.names.group("notifier")
+        admin = KafkaAdminClient(bootstrap_servers=self.settings.bootstrap_servers)
+        try:
+            committed = admin.list_group_offsets(group).get(group, {})
+        finally:
+            admin.close()
+        return written - sum(max(0, int(one.offset)) for at, one in committed.items() if at.topic == topic)
+
+
+@contextmanager
+def telling(settings: Settings) -> Iterator[Telling]:
+    """People of a learner's own, with no job and no service yet. Nothing of it is left afterwards, but for what the inbox has."""
+    with learner_lab(settings, f"told{next(_learners)}") as lab:
+        yield Telling(lab)

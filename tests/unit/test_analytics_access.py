@@ -1,0 +1,66 @@
+"""Whom the dashboard answers."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from fraudlab.services.analytics.access import SameOrigin, is_loopback
+
+HERE = frozenset({"127.0.0.1", "localhost"})
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", True),
+        ("127.1.2.3", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),  # noqa: S104 - only compared
+        ("bank.example", False),
+    ],
+)
+def test_loopback_is_what_only_this_machine_reaches(host: str, expected: bool) -> None:
+    assert is_loopback(host) is expected
+
+
+def answers(names: frozenset[str] | None, kind: str, host: str, origin: str | None) -> bool:
+    """Whether a request of this kind is let through."""
+    reached, sent = [], []
+
+    async def inner(scope: Any, receive: Any, send: Any) -> None:
+        reached.append(scope)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        raise AssertionError("nothing is read")
+
+    headers = [(b"host", host.encode())] + ([(b"origin", origin.encode())] if origin else [])
+    scope = {"type": kind, "headers": headers}
+    asyncio.run(SameOrigin(inner, names)(scope, receive, send))
+    assert bool(reached) is not bool(sent), "it is either let through or refused"
+    return bool(reached)
+
+
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+@pytest.mark.parametrize(
+    ("names", "host", "origin", "expected"),
+    [
+        (HERE, "127.0.0.1:18080", None, True),
+        (HERE, "localhost:18080", "http://localhost:18080", True),
+        (HERE, "rebound.example:18080", None, False),
+        (HERE, "127.0.0.1:18080", "http://evil.example", False),
+        (HERE, "127.0.0.1:18080", "http://127.0.0.1:8888", False),
+        (HERE, "127.0.0.1:18080", "null", False),
+        (HERE, "", None, False),
+        (None, "bank.example", "https://bank.example", True),
+        (None, "bank.example", "https://evil.example", False),
+    ],
+)
+def test_only_pages_of_this_host_are_answered(
+    kind: str, names: frozenset[str] | None, host: str, origin: str | None, expected: bool
+) -> None:
+    assert answers(names, kind, host, origin) is expected

@@ -1,0 +1,44 @@
+"""Numbers, times and places on the dashboard, as people read them."""
+
+import pytest
+
+from fraudlab.pipeline import contracts
+from fraudlab.services.analytics import geography, words
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "text"),
+    [(0, "0 ms"), (999, "999 ms"), (1_000, "1.0 s"), (119_999, "120.0 s"), (180_000, "3 min"), (None, "—")],
+)
+def test_a_duration_has_the_unit_that_suits_it(milliseconds: int | None, text: str) -> None:
+    assert words.duration(milliseconds) == text
+
+
+def test_countries_are_listed_as_in_a_sentence() -> None:
+    assert words.countries(["DE"]) == "Germany"
+    assert words.countries(["DE", "FR", "XX"]) == "Germany, France and XX"
+    assert words.countries([]) == "—"
+
+
+def test_a_share_of_nothing_is_no_number() -> None:
+    assert (words.share(1, 2), words.share(0, 0)) == ("50 %", "—")
+
+
+def test_every_place_is_a_country_and_nearly_every_country_has_a_place() -> None:
+    assert geography.positions().keys() <= contracts.countries()
+    # Antarctica, Bouvet Island, Heard and McDonald Islands, South Georgia: nobody pays there.
+    assert contracts.countries() - geography.positions().keys() == {"AQ", "BV", "GS", "HM"}
+
+
+def test_the_picture_of_the_land_is_as_wide_and_high_as_the_map() -> None:
+    columns = int((geography.EAST - geography.WEST) / geography.STEP)
+    rows = int((geography.NORTH - geography.SOUTH) / geography.STEP)
+    assert f'viewBox="-0.5 -0.5 {columns} {rows}"' in geography.land()
+
+
+@pytest.mark.parametrize("country", ["DE", "US", "BR", "IN", "AU", "ZA", "CN", "EG"])
+def test_large_countries_lie_on_land(country: str) -> None:
+    longitude, latitude = geography.positions()[country]
+    column = int((longitude - geography.WEST) / geography.STEP)
+    row = int((geography.NORTH - latitude) / geography.STEP)
+    assert f"M{column} {row}h0" in geography.land()

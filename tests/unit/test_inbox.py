@@ -1,0 +1,224 @@
+"""The inbox: what is delivered twice is kept once, ntfy's API answers as ntfy does, and a mail cannot do harm."""
+
+import asyncio
+import smtplib
+import time
+from collections.abc import Iterator
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from fraudlab.services.inbox import api, ntfy, smtp
+from fraudlab.services.inbox.store import Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(tmp_path / "messages.sqlite")
+    yield store
+    store.close()
+
+
+def ask(store: Store, method: str, path: str, **options: Any) -> httpx.Response:
+    """One request to the inbox's web server."""
+    app = FastAPI()
+    app.include_router(api.router(store))
+    app.include_router(ntfy.router(store))
+
+    async def request() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://inbox") as client:
+            return await client.request(method, path, **options)
+
+    return asyncio.run(request())
+
+
+def mail(store: Store, *contents: bytes, to: tuple[str, ...] = ("ada@example.com",)) -> None:
+    """Mails to the inbox's mail server, over the wire."""
+
+    def send(port: int) -> None:
+        with smtplib.SMTP("127.0.0.1", port, timeout=10) as client:
+            for content in contents:
+                client.sendmail("bank@lab.example", to, content)
+
+    async def deliver() -> None:
+        server = await smtp.serve(store, "127.0.0.1", 0)
+        await asyncio.to_thread(send, server.sockets[0].getsockname()[1])
+        server.close()
+        await server.wait_closed()
+
+    asyncio.run(deliver())
+
+
+def letter(message_id: str = "<1@lab.example>") -> bytes:
+    letter = EmailMessage()
+    letter["Subject"], letter["From"], letter["To"] = "Grüße", "bank@lab.example", "Ada 😀 <ada@example.com>"
+    letter["Message-ID"] = message_id
+    letter.set_content("plain ä\n")
+    letter.add_alternative("<p>rich</p>", subtype="html")
+    return letter.as_bytes()
+
+
+def test_a_mail_is_kept_with_text_html_and_headers(store: Store) -> None:
+    mail(store, letter())
+    (kept,) = store.find()
+    assert (kept.kind, kept.recipient, kept.title, kept.text.strip(), kept.html.strip(), kept.addressee) == (
+        "email", "ada@example.com", "Grüße", "plain ä", "<p>rich</p>", "Ada 😀 <ada@example.com>",
+    )  # fmt: skip
+    assert "Message-ID: <1@lab.example>" in kept.headers
+    assert abs(kept.received_ms - time.time() * 1000) < 60_000
+
+
+def test_a_mail_that_comes_twice_is_shown_once_and_counted(store: Store) -> None:
+    mail(store, letter("<1@x>"), letter("<2@x>"), letter("<1@x>"))
+    assert [(one.message_id, one.deliveries) for one in store.find()] == [("<1@x>", 2), ("<2@x>", 1)]
+    assert store.counts() == {"email": 2, "push": 0, "redelivered": 1}
+
+
+def test_a_mail_to_two_is_two_messages(store: Store) -> None:
+    mail(store, letter(), to=("ada@example.com", "grace@example.com"))
+    assert [one.recipient for one in store.find()] == ["ada@example.com", "grace@example.com"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"no headers at all",
+        b"Subject: x\r\nContent-Type: text/plain; charset=nonsense\r\n\r\nbody \xff",
+        b"Subject: =?utf-8?b?%%%?=\r\nFrom: <<<>>>\r\nTo: \x00\r\nMessage-ID: [\r\n\r\nx",
+        b"Content-Type: multipart/alternative; boundary=x\r\n\r\n--x\r\nContent-Type: text/html\r\n\r\n<p",
+        b"Date: yesterday\r\n\r\n" + (b"x" * 900 + b"\r\n") * 500,
+    ],
+)
+def test_a_broken_mail_is_taken_as_well_as_can_be(store: Store, content: bytes) -> None:
+    mail(store, content)
+    assert len(store.find()) == 1
+
+
+def test_a_mail_that_is_too_large_is_refused_for_good(store: Store) -> None:
+    with pytest.raises(smtplib.SMTPException, match="552"):
+        mail(store, b"Subject: x\r\n\r\n" + b"x" * (smtp.MAX_MAIL_BYTES + 1))
+
+
+def test_ntfys_json_is_published(store: Store) -> None:
+    message = {
+        "topic": "user-1",
+        "title": "Ä",
+        "message": "stopped",
+        "priority": 4,
+        "tags": ["rotating_light"],
+        "sequence_id": "a1",
+    }
+    answer = ask(store, "POST", "/", json=message)
+    assert answer.status_code == 200
+    told = answer.json()
+    assert told["event"] == "message"
+    assert told["expires"] > told["time"]
+    assert {name: told[name] for name in message} == message
+    (kept,) = store.find()
+    assert (kept.kind, kept.recipient, kept.message_id, kept.title, kept.text) == (
+        "push",
+        "user-1",
+        "a1",
+        "Ä",
+        "stopped",
+    )
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_ntfys_plain_form_is_published(store: Store, method: str) -> None:
+    headers = [
+        ("Title", "Überfall".encode()),
+        ("X-Priority", "urgent"),
+        ("ta", "warning, tada"),
+        ("Click", "http://127.0.0.1/"),
+    ]
+    answer = ask(store, method, "/user-1?message=", content="gestoppt ✋".encode(), headers=headers).json()
+    assert (answer["title"], answer["message"], answer["priority"]) == ("Überfall", "gestoppt ✋", 5)
+    assert (answer["tags"], answer["click"]) == (["warning", "tada"], "http://127.0.0.1/")
+    assert "sequence_id" not in answer
+
+
+def test_a_push_with_the_same_sequence_id_is_shown_once(store: Store) -> None:
+    for topic, sequence in (("a", "1"), ("a", "1"), ("a", "2"), ("b", "1")):
+        ask(store, "POST", f"/{topic}", content="x", headers={"X-Sequence-ID": sequence})
+    ask(store, "POST", "/a", content="without one")
+    ask(store, "POST", "/a", content="without one")
+    assert [one.deliveries for one in store.find()] == [2, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "code"),
+    [
+        ("/no.dots", b"x", 400, 40009),
+        ("/" + "x" * 65, b"x", 400, 40009),
+        ("/", b"no json", 400, 40024),
+        ("/", b"[]", 400, 40024),
+        ("/", b'{"message": "no topic"}', 400, 40009),
+        ("/", b'{"topic": "a", "priority": 9}', 400, 40007),
+        ("/a?priority=many", b"x", 400, 40007),
+        ("/a", b"x" * 5000, 413, 41301),
+        ("/a", b"x" * 50_000, 413, 41301),
+    ],
+)
+def test_what_ntfy_refuses_is_refused_in_its_words(
+    store: Store, path: str, body: bytes, status: int, code: int
+) -> None:
+    answer = ask(store, "POST", path, content=body)
+    assert (answer.status_code, answer.json()["http"], answer.json()["code"]) == (status, status, code)
+    assert answer.json()["error"]
+    assert store.find() == []
+
+
+def test_the_api_finds_by_person_time_and_number(store: Store) -> None:
+    for number in range(4):
+        store.add("push", str(number), f"user-{number % 2}", title="t", text="x")
+    everything = ask(store, "GET", "/api/messages").json()
+    assert everything["counts"] == {"email": 0, "push": 4, "redelivered": 0}
+    assert [one["message_id"] for one in everything["messages"]] == ["0", "1", "2", "3"]
+    last = everything["messages"][-1]
+
+    def found(query: str) -> list[str]:
+        return [one["message_id"] for one in ask(store, "GET", f"/api/messages?{query}").json()["messages"]]
+
+    assert found("to=user-1") == ["1", "3"]
+    assert found("to=user") == []
+    assert found("kind=email") == []
+    assert found(f"since={last['received_ms'] + 1}") == []
+    assert found("since=0&limit=2") == ["0", "1"]
+    assert found(f"after={everything['messages'][1]['number']}") == ["2", "3"]
+    assert ask(store, "GET", "/api/messages?limit=1000000").status_code == 422
+
+
+def test_the_page_finds_by_a_part_of_a_name(store: Store) -> None:
+    store.add("email", "1", "ada@example.com", title="t", text="Hello Ada LOVELACE")
+    store.add("email", "2", "grace@example.com", title="t", text="Hello Grace")
+    assert [one.message_id for one in store.latest("email", " lovelace", 10)] == ["1"]
+    assert [one.message_id for one in store.latest("email", "GRACE@", 10)] == ["2"]
+    assert [one.message_id for one in store.latest("email", "%", 10)] == []
+    assert [one.message_id for one in store.latest("email", "", 1)] == ["2"]
+
+
+def test_a_mails_html_runs_nothing_and_fetches_nothing(store: Store) -> None:
+    kept = store.add("email", "1", "ada@example.com", title="t", text="", html="<script>alert(1)</script>")
+    answer = ask(store, "GET", f"/api/messages/{kept.number}/html")
+    policy = answer.headers["Content-Security-Policy"]
+    assert answer.text == "<script>alert(1)</script>"
+    assert "sandbox;" in policy
+    assert "default-src 'none'" in policy
+    assert "script-src" not in policy
+    assert "allow-scripts" not in policy
+    assert ask(store, "GET", "/api/messages/999/html").status_code == 404
+
+
+def test_what_was_taken_is_there_after_a_restart(tmp_path: Path) -> None:
+    first = Store(tmp_path / "messages.sqlite")
+    first.add("push", "1", "a", title="t", text="x")
+    second = Store(tmp_path / "messages.sqlite")  # the first was not closed, as after a kill
+    assert [one.message_id for one in second.find()] == ["1"]
+    first.close()
+    second.close()
