@@ -23,6 +23,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
+course_app = typer.Typer(help="For whoever maintains the labs: check, build and run them.", no_args_is_help=True)
+app.add_typer(course_app, name="course")
 console = Console(highlight=False, soft_wrap=True)
 
 
@@ -66,7 +68,8 @@ def up() -> None:
     with explained():
         system.up(settings, say)
     next_step(
-        f"`fraudlab status` shows what runs; Flink's web page is {settings.flink_url}; `fraudlab down` stops it all."
+        f"the dashboard is at {settings.dashboard_url}; Flink's web page is {settings.flink_url}; "
+        "`fraudlab status` shows what runs; `fraudlab down` stops it all."
     )
 
 
@@ -175,7 +178,8 @@ def logs(
 def doctor() -> None:
     """Check this machine: Python, Java, libraries, memory, disk, ports. Changes nothing."""
     with explained():
-        checks = stack_doctor.examine(Settings())
+        settings = Settings()
+        checks = stack_doctor.examine(settings, system.services(settings))
     failing = [check for check in checks if not check.ok]
     for check in checks:
         sign = "[green]ok  [/green]" if check.ok else "[red]FAIL[/red]"
@@ -218,3 +222,85 @@ def reset(yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False
     with explained():
         Stack(settings, say).reset()
     next_step("`fraudlab up` starts an empty stack.")
+
+
+@app.command()
+def lab(
+    number: Annotated[str, typer.Argument(help="which lab to open: 00, 01, …")] = "00",
+    browser: Annotated[bool, typer.Option(help="open a browser; without, only print the address")] = True,
+    serve: Annotated[bool, typer.Option(help="start JupyterLab; without, only what the labs need")] = True,
+) -> None:
+    """Start the stack, bring the labs into your own folder, and open JupyterLab."""
+    from fraudlab.course import classroom
+
+    with explained():
+        classroom.prepare(say)
+        if not serve:
+            next_step("`fraudlab lab` opens JupyterLab.")
+            return
+        address, command, environment = classroom.jupyter(number, browser=browser)
+        next_step(f"{address} (Ctrl-C twice ends JupyterLab; the stack goes on until `fraudlab down`).")
+        os.execve(command[0], command, environment)  # noqa: S606 - JupyterLab takes this process's place, and its Ctrl-C
+
+
+@app.command()
+def progress() -> None:
+    """Show how far you are in the labs."""
+    from fraudlab.course import classroom
+
+    with explained():
+        file, standing = classroom.progress()
+    table = Table("lab", "exercise", "solved", "tries", "hints")
+    for one in standing:
+        table.add_row(
+            one.lab, escape(f"{one.number} {one.title}"), "yes" if one.solved else "", str(one.tries), str(one.hints)
+        )
+    solved = sum(one.solved for one in standing)
+    table.caption = f"{solved} of {len(standing)} exercises solved; kept in {escape(str(file))}"
+    console.print(table)
+    ahead = next((one.lab for one in standing if not one.solved), None)
+    next_step(f"`fraudlab lab {ahead}` goes on." if ahead else "all is solved: make it yours.")
+
+
+@course_app.command("check")
+def course_check(
+    complete: Annotated[bool, typer.Option(help="also require all labs of the agendas")] = True,
+) -> None:
+    """Check the whole course strictly: exercises, hints, minutes, links, terms, outputs. Starts nothing."""
+    from fraudlab.course import review
+
+    with explained():
+        course = review.present()
+        findings = review.review(course, complete=complete)
+        for one, notebook in course.pairs():
+            console.print(
+                f"  Lab {one.number} {escape(one.title)}: {review.lab_minutes(notebook)} min, {len(one.exercises)} exercises"
+            )
+    for finding in findings:
+        console.print(f"[red]✘[/red] {escape(str(finding))}")
+    next_step("`pytest --nbval-lax solutions/` runs the labs." if not findings else "put right what is marked above.")
+    raise typer.Exit(1 if findings else 0)
+
+
+@course_app.command("build")
+def course_build() -> None:
+    """Write the folder labs/ anew from solutions/."""
+    from fraudlab.course import labs, notebooks
+
+    with explained():
+        changed = notebooks.build(labs.all_labs())
+    for name in changed:
+        say(f"labs/{name}")
+    console.print(f"{len(changed)} files changed.")
+    next_step("`fraudlab course check` checks the whole course.")
+
+
+@course_app.command("run")
+def course_run(number: Annotated[str, typer.Argument(help="which lab: 00, 01, …")]) -> None:
+    """Run a solution on the running stack, and store its outputs in it."""
+    from fraudlab.course import classroom
+
+    with explained():
+        seconds = classroom.run_solution(number)
+    console.print(f"Lab {number} took {seconds:.0f} s; its outputs are stored.")
+    next_step("`fraudlab course build`, then `fraudlab course check`.")

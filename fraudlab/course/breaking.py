@@ -1,0 +1,291 @@
+"""Breaking things on purpose: kills, a bank that goes on paying meanwhile, checkpoints and savepoints, and how long records take."""
+
+import http.client
+import json
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import orjson
+import pandas as pd
+from kafka import KafkaConsumer, TopicPartition
+from kafka.admin import NewTopic
+
+from fraudlab import system
+from fraudlab.course.world import ENDED, OUTAGES, Late, World, wait_until
+from fraudlab.stack.errors import StackError
+from fraudlab.stack.flink import get_json
+
+SHARED = ("mysql", "zookeeper", "kafka", "jobmanager", "taskmanager", "inbox")
+RESTARTING = ("jobmanager", "taskmanager")
+"""Who is killed with one of these sees every job start again."""
+
+RECOVERY_S = 120
+SETTLED_S = 0.5
+
+
+def others(world: World) -> list[str]:
+    """Who else works on this stack: learners, and the demo, by their jobs and services."""
+    mine = world.names.job("")
+    jobs = [str(job["name"]) for job in get_json(world.settings, "/jobs/overview")["jobs"] if job["state"] not in ENDED]
+    programs = [one.name for one in world.stack.status() if one.name not in SHARED]
+    foreign = [name for name in [*jobs, *programs] if not name.startswith(mine)]
+    return sorted({name.partition(".")[0] if "." in name else "the demo" for name in foreign})
+
+
+def kill(world: World, *programs: str) -> dict[str, int]:
+    """Ends programs of the stack at once, as a power cut would (SIGKILL); gives their process ids.
+
+    Returns:
+        Program to the process id that it had. The supervisor starts it again.
+    """
+    return {name: world.stack.kill(program_name(world, name)) for name in programs}
+
+
+def program_name(world: World, name: str) -> str:
+    """A program's name under the supervisor: those of the stack belong to all, services to the learner."""
+    return name if name in SHARED else world.names.group(name)
+
+
+def wait_until_back(world: World, killed: Mapping[str, int]) -> float:
+    """Waits until killed programs run again and serve, and all jobs of the learner run with all their parts; gives the seconds it took.
+
+    Raises:
+        Late: It takes longer than two minutes.
+    """
+    began, began_ms = time.monotonic(), time.time_ns() // 1_000_000
+    gone = {program_name(world, name): pid for name, pid in killed.items()}
+    since_ms = began_ms if gone.keys() & set(RESTARTING) else 0
+
+    def back() -> bool:
+        try:
+            serving = {one.name: one.pid for one in world.stack.status() if one.healthy}
+            if not all(serving.get(name) not in (None, pid) for name, pid in gone.items()):
+                return False
+            return not gone.keys() & set(SHARED) or _jobs_run(world, since_ms)
+        except OUTAGES:
+            return False
+
+    wait_until(back, f"{', '.join(killed)} and the jobs are back", RECOVERY_S)
+    return time.monotonic() - began
+
+
+def _jobs_run(world: World, since_ms: int) -> bool:
+    """Whether every part of every job of the learner runs, began after `since_ms`, and stays so for a moment.
+
+    For a second or two Flink does not know that a TaskManager has died, and calls its jobs running.
+    """
+    deadline = time.monotonic() + SETTLED_S
+    while True:
+        details = [get_json(world.settings, f"/jobs/{job.id}") for job in world.jobs()]
+        if not all(one["state"] == "RUNNING" and _parts(one) == {"RUNNING"} for one in details):
+            return False
+        if any(vertex["start-time"] < since_ms for one in details for vertex in one["vertices"]):
+            return False
+        if time.monotonic() > deadline:
+            return True
+        time.sleep(0.1)
+
+
+def _parts(details: Mapping[str, Any]) -> set[str]:
+    return {state for vertex in details["vertices"] for state, count in vertex["tasks"].items() if count}
+
+
+@contextmanager
+def paying_bank(world: World, *, rate: float, users: int, fraud_every_s: float, seed: int) -> Iterator[dict[str, Any]]:
+    """A bank that goes on paying in a process of its own until the block ends; its counts are in the dictionary afterwards."""
+    report: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "report.json"
+        options = ("--fraud-every", str(fraud_every_s))
+        before = _payments(world)
+        process = system.start_generator(
+            world.settings, rate=rate, users=users, seed=seed, report=file, options=options
+        )
+        try:
+            wait_until(lambda: process.poll() is not None or _payments(world) > before, "the bank pays")
+            _require_running(process)
+            yield report
+            _require_running(process)
+            process.terminate()
+            process.wait(timeout=RECOVERY_S)
+            report.update(json.loads(file.read_text(encoding="utf-8")))
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _payments(world: World) -> int:
+    return int(world.value("SELECT COUNT(*) AS n FROM transactions"))
+
+
+def _require_running(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is not None:
+        raise StackError(
+            f"The bank ended by itself, with status {process.returncode}.",
+            "Its message stands above; run the cell again.",
+        )
+
+
+# Checkpoints and savepoints
+
+
+def checkpoints(world: World) -> pd.DataFrame:
+    """A row for each job: how many checkpoints it has completed, how large and slow the last one was, and what it was restored from."""
+    rows = []
+    for job in world.jobs():
+        said = get_json(world.settings, f"/jobs/{job.id}/checkpoints")
+        last, restored = said["latest"]["completed"] or {}, said["latest"]["restored"] or {}
+        rows.append(
+            (
+                job.name,
+                said["counts"]["completed"],
+                last.get("end_to_end_duration"),
+                last.get("state_size"),
+                restored.get("id"),
+                "" if not restored else "savepoint" if restored["is_savepoint"] else "checkpoint",
+            )
+        )
+    columns = ["job", "completed", "took (ms)", "size (bytes)", "restored from", "kind"]
+    return pd.DataFrame(rows, columns=columns).astype(
+        {"took (ms)": "Int64", "size (bytes)": "Int64", "restored from": "Int64"}
+    )
+
+
+def stop_with_savepoint(world: World, name: str) -> str:
+    """Stops a job of the learner after a savepoint; gives the savepoint's folder.
+
+    Raises:
+        StackError: No such job runs, or Flink could not take the savepoint.
+    """
+    found = [job for job in world.jobs() if job.name == name]
+    if not found:
+        raise StackError(f"No job {name!r} of yours runs.", "`lab.jobs()` shows those that do.")
+    job = found[-1]
+    trigger = _post(world, f"/jobs/{job.id}/stop", {"drain": False})["request-id"]
+
+    def outcome() -> dict[str, Any] | None:
+        said = get_json(world.settings, f"/jobs/{job.id}/savepoints/{trigger}")
+        return dict(said["operation"]) if said["status"]["id"] == "COMPLETED" else None
+
+    operation = wait_until(outcome, f"the savepoint of {name!r}")
+    if "location" not in operation:
+        cause = str(operation["failure-cause"]["stack-trace"]).splitlines()[0]
+        raise StackError(f"Flink could not take the savepoint: {cause}", "Is the job running? `lab.jobs()`")
+    wait_until(lambda: job.id not in {one.id for one in world.jobs()}, f"{name!r} ends")
+    return str(operation["location"])
+
+
+def parallelism(world: World, name: str) -> list[int]:
+    """The parallelism of each job of this name: of its widest part."""
+    return [
+        max(vertex["parallelism"] for vertex in get_json(world.settings, f"/jobs/{job.id}")["vertices"])
+        for job in world.jobs()
+        if job.name == name
+    ]
+
+
+def same_place(one: str, other: str) -> bool:
+    """Whether two addresses name the same folder."""
+    return unquote(urlsplit(one).path).rstrip("/") == unquote(urlsplit(other).path).rstrip("/")
+
+
+def _post(world: World, path: str, body: Mapping[str, Any]) -> Any:
+    connection = http.client.HTTPConnection(world.settings.host, world.settings.flink_rest_port, timeout=10)
+    with closing(connection):
+        connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+        return json.loads(connection.getresponse().read())
+
+
+# How long records take
+
+
+def create_topic(world: World, name: str, partitions: int = 1) -> str:
+    """Makes an empty topic of the learner's own; gives its full name. One that is there is emptied."""
+    full = world.names.group(name)
+    with closing(world._admin()) as admin:
+        if full in admin.list_topics():
+            admin.delete_topics([full])
+            wait_until(lambda: full not in admin.list_topics(), f"the old topic {name!r} is gone")
+        admin.create_topics([NewTopic(full, partitions, 1)])
+        wait_until(lambda: full in admin.list_topics(), f"the topic {name!r} is there")
+    return full
+
+
+class Reader:
+    """Reads a topic from now on, and notes how long after the bank's commit each payment came.
+
+    Args:
+        isolation: `read_uncommitted` (everything) or `read_committed` (what no open transaction holds back).
+    """
+
+    def __init__(self, world: World, topic: str, isolation: str) -> None:
+        self._consumer = KafkaConsumer(
+            bootstrap_servers=world.settings.bootstrap_servers,
+            enable_auto_commit=False,
+            isolation_level=isolation,
+            fetch_max_wait_ms=20,
+        )
+        full = world.names.group(topic)
+        partitions = [
+            TopicPartition(full, number) for number in sorted(self._consumer.partitions_for_topic(full) or ())
+        ]
+        self._consumer.assign(partitions)
+        for at in partitions:
+            self._consumer.seek(at, self._consumer.end_offsets([at])[at])
+        self.delays_ms: list[int] = []
+
+    def look(self) -> None:
+        """Takes what is there."""
+        for records in self._consumer.poll(timeout_ms=10).values():
+            now_ms = time.time_ns() // 1_000_000
+            self.delays_ms += [now_ms - created for created in map(_created_ms, records) if created]
+
+    def close(self) -> None:
+        """Ends it."""
+        self._consumer.close()
+
+
+def race(world: World, readers: Mapping[str, tuple[str, str]], seconds: float) -> pd.DataFrame:
+    """How long payments take to each reader, from their commit in MySQL: a row each with the median and the slowest, in ms.
+
+    Args:
+        world: The learner's world. Somebody must be paying.
+        readers: Name to (topic, isolation).
+        seconds: How long to look, counted from the first payment that any reader sees.
+    """
+    running = {name: Reader(world, topic, isolation) for name, (topic, isolation) in readers.items()}
+    try:
+        give_up, deadline = time.monotonic() + 60, 0.0
+        while not deadline or time.monotonic() < deadline:
+            for reader in running.values():
+                reader.look()
+            if not deadline and any(reader.delays_ms for reader in running.values()):
+                deadline = time.monotonic() + seconds
+            if not deadline and time.monotonic() > give_up:
+                raise Late("Not within 60 s: a payment in any of the topics.")
+        rows = [
+            (name, len(one.delays_ms), round(statistics.median(one.delays_ms)), max(one.delays_ms))
+            for name, one in running.items()
+            if one.delays_ms
+        ]
+        return pd.DataFrame(rows, columns=["reader", "payments", "median (ms)", "slowest (ms)"])
+    finally:
+        for reader in running.values():
+            reader.close()
+
+
+def _created_ms(record: Any) -> int | None:
+    """When the bank stored the payment of an envelope; None of a record that is none."""
+    try:
+        moment = datetime.fromisoformat(orjson.loads(record.value)["after"]["created_at"])
+    except (orjson.JSONDecodeError, TypeError, KeyError, ValueError):
+        return None
+    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)

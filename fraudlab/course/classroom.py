@@ -1,0 +1,139 @@
+"""What the commands of the course do: prepare the stack and the learner's folder, open JupyterLab, run a solution."""
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from fraudlab import system
+from fraudlab.course import notebooks, workplace
+from fraudlab.course.labs import all_labs, lab_of
+from fraudlab.course.progress import Progress, Record
+from fraudlab.course.world import learner_settings
+from fraudlab.settings import Settings
+from fraudlab.stack import ports
+from fraudlab.stack.errors import StackError
+from fraudlab.stack.supervisor import Stack
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a learner stands in one exercise."""
+
+    lab: str
+    number: str
+    title: str
+    solved: bool
+    tries: int
+    hints: int
+
+
+def prepare(say: Callable[[str], None]) -> Settings:
+    """Starts the stack without the demo's jobs, makes the learner's database and topics, and lays out their notebooks."""
+    settings = learner_settings()
+    stack = Stack(settings, say)
+    stack.install()
+    stack.start()
+    system.prepare(settings)
+    say(f"database {settings.names.database} and topics {settings.names.group('*')} are there")
+    for sentence in workplace.lay_out(settings.work):
+        say(sentence)
+    say(f"your notebooks are in {settings.work}")
+    return settings
+
+
+def jupyter(number: str, *, browser: bool) -> tuple[str, list[str], dict[str, str]]:
+    """JupyterLab on a lab: its address, its command, and its environment, from which notebooks learn where the stack is.
+
+    Raises StackError where it cannot be had.
+    """
+    settings, lab = learner_settings(), lab_of(number)
+    program = Path(sys.executable).with_name("jupyter-lab")
+    if not program.exists():
+        raise StackError("JupyterLab is not installed here.", "`make lab` installs it.")
+    if settings.host not in LOOPBACK:
+        raise StackError(
+            f"FRAUDLAB_HOST is {settings.host}: JupyterLab asks for no token here, so it must not be reached from elsewhere.",
+            "Leave FRAUDLAB_HOST as it is, or start JupyterLab yourself, with a token.",
+        )
+    if not ports.is_free(settings.host, settings.jupyter_port):
+        raise StackError(
+            f"Port {settings.jupyter_port}, which JupyterLab needs, is held by {ports.holder(settings.jupyter_port)}.",
+            "If that is your JupyterLab, use it. Otherwise choose another port: export FRAUDLAB_JUPYTER_PORT=<port>.",
+        )
+    path = f"/lab/tree/{quote(lab.file)}"
+    command = [
+        str(program),
+        f"--ServerApp.ip={settings.host}",
+        f"--ServerApp.port={settings.jupyter_port}",
+        "--ServerApp.port_retries=0",
+        f"--ServerApp.root_dir={settings.work}",
+        f"--LabApp.default_url={path}",
+        "--IdentityProvider.token=",
+        f"--LabApp.user_settings_dir={_user_settings(settings.work)}",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--ServerApp.log_level=WARN",
+    ]
+    if os.geteuid() == 0:
+        command.append("--allow-root")
+    if not browser:
+        command.append("--no-browser")
+    environment = {**os.environ, **_kernel_environment(settings)}
+    return f"http://{settings.host}:{settings.jupyter_port}{path}", command, environment
+
+
+def _user_settings(work: Path) -> Path:
+    """JupyterLab's settings for this folder: without a question about news, which would need the network."""
+    folder = work / ".jupyter"
+    notification = folder / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    if not notification.exists():
+        notification.parent.mkdir(parents=True, exist_ok=True)
+        notification.write_text('{"fetchNews": "false", "checkForUpdates": false}\n', encoding="utf-8")
+    return folder
+
+
+def progress() -> tuple[Path, list[Standing]]:
+    """The file that holds a learner's progress, and how they stand in each exercise."""
+    settings = learner_settings()
+    kept = Progress(settings.work, settings.learner)
+    records = kept.records()
+    standing = []
+    for lab in all_labs():
+        for exercise in lab.exercises:
+            record = records.get(exercise.number, Record())
+            standing.append(
+                Standing(lab.number, exercise.number, exercise.title, record.solved, record.tries, record.hints)
+            )
+    return kept.path, standing
+
+
+def run_solution(number: str) -> float:
+    """Runs a solution in a learner's world of its own on the running stack, and stores its outputs; gives the seconds."""
+    lab = lab_of(number)
+    with tempfile.TemporaryDirectory() as work:
+        settings = learner_settings().model_copy(update={"work": Path(work)})
+        system.prepare(settings)
+        began = time.monotonic()
+        usual = Settings.model_construct()
+        pages = ("flink_url", "inbox_url", "dashboard_url")
+        notebooks.run(
+            notebooks.SOLUTIONS / lab.file,
+            _kernel_environment(settings),
+            {getattr(settings, page): getattr(usual, page) for page in pages},
+        )
+        return time.monotonic() - began
+
+
+def _kernel_environment(settings: Settings) -> dict[str, str]:
+    """The environment in which a notebook finds the same stack and the same learner."""
+    values = settings.model_dump() | {
+        "home": settings.home.expanduser().resolve(),
+        "work": settings.work.expanduser().resolve(),
+    }
+    return {f"FRAUDLAB_{name.upper()}": str(value) for name, value in values.items()}

@@ -1,0 +1,197 @@
+"""What an exercise is: its task, hints and check, and the answers that its check must tell apart. Pure: no MySQL, Kafka or Flink."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fraudlab.course.world import World
+
+PLACEHOLDER = "your code here"
+"""Stands in a generated lab where the solution was cut out of SQL or of a function."""
+
+HINTS = 3
+
+
+class Kind(Enum):
+    """What a check can say."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    NOT_YET = "not yet"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a check says, in sentences for the learner.
+
+    `found` and `expected` belong to a wrong answer; `advice` is what to do next, for instance a command.
+    """
+
+    kind: Kind
+    sentence: str
+    found: str = ""
+    expected: str = ""
+    advice: str = ""
+
+
+def right(sentence: str) -> Verdict:
+    """The answer is right; the sentence says what has been shown by it. It must be the same in every run."""
+    return Verdict(Kind.RIGHT, sentence)
+
+
+def wrong(sentence: str, *, found: object, expected: str) -> Verdict:
+    """The answer is wrong: a sentence written for this mistake, what was found, what was expected (without giving it away)."""
+    return Verdict(Kind.WRONG, sentence, str(found), expected)
+
+
+def not_yet(sentence: str) -> Verdict:
+    """Nothing is wrong so far, but something is still on its way; the check looks again until its patience ends."""
+    return Verdict(Kind.NOT_YET, sentence)
+
+
+class NotSolvedYet(Exception):  # noqa: N818 - learners read this name
+    """An exercise is still to be done. Shown in a notebook without a traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"{type(self).__name__}: {self}"]
+
+
+class AnswerFailed(Exception):  # noqa: N818 - as above
+    """The learner's own function or query failed when a check tried it; the text is a sentence that says how."""
+
+
+def call(function: Callable[..., Any], *arguments: object) -> Any:
+    """Calls a learner's function from a check. Whatever it raises becomes a sentence, not a traceback through the check.
+
+    Raises:
+        AnswerFailed: The function failed.
+        TypeError: It is no function.
+    """
+    if not callable(function):
+        raise TypeError("not a function")
+    try:
+        return function(*arguments)
+    except NotSolvedYet:
+        raise
+    except Exception as error:
+        name = getattr(function, "__name__", "the function")
+        raise AnswerFailed(
+            f"Called with {_brief(arguments)}, {name} raised {type(error).__name__}: {error}."
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """An answer that the check must tell apart.
+
+    Attributes:
+        answers: What the learner hands to `lab.check` after the exercise's number.
+        observed: What `observe` would give; None has the stack tests observe it.
+        says: The sentence that this answer must get: all of the verdict's `sentence`. Empty for a right answer.
+    """
+
+    answers: tuple[Any, ...]
+    observed: Any = None
+    says: str = ""
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One exercise of a lab.
+
+    Attributes:
+        number: Lab and place in it, `01.2`.
+        title: As in the notebook's heading.
+        task: What is to be done, one sentence. It is the message while the exercise is unsolved.
+        hints: Three, from a nudge to nearly there.
+        shape: What an answer looks like, for an answer that the judge cannot even read: "a whole number".
+        observe: `(world, *answers)` → what the judge needs to know of MySQL, Kafka and Flink.
+        judge: `(observed, *answers)` → the verdict. Pure.
+        right: Right answers, written differently. At least one besides the notebook's own.
+        wrong: Plausible wrong answers, at least three, each with the sentence that it must get.
+        patience_s: How long the check waits for what is on its way.
+    """
+
+    number: str
+    title: str
+    task: str
+    hints: tuple[str, str, str]
+    shape: str
+    observe: Callable[..., Any]
+    judge: Callable[..., Verdict]
+    right: Sequence[Example]
+    wrong: Sequence[Example]
+    patience_s: float = 20.0
+
+    @property
+    def unsolved(self) -> str:
+        """The message while nothing has been done."""
+        return (
+            f"Exercise {self.number} is still to do: {self.task} Edit the cell above, run it, then run this one again."
+        )
+
+    def verdict(self, observed: Any, answers: tuple[Any, ...]) -> Verdict:
+        """What the check says. Raises NotSolvedYet for an answer that is still the placeholder."""
+        self.require_solved(answers)
+        try:
+            return self.judge(observed, *answers)
+        except AnswerFailed as failure:
+            return self.failed(failure)
+        except (TypeError, ValueError, AttributeError, KeyError, IndexError):
+            found = ", ".join(_brief(answer) for answer in answers) or "nothing"
+            return wrong("The check cannot read this answer.", found=found, expected=self.shape)
+
+    def failed(self, failure: AnswerFailed) -> Verdict:
+        """The verdict on an answer that could not even be tried."""
+        return wrong(str(failure), found="an error", expected=self.shape)
+
+    def require_solved(self, answers: tuple[Any, ...]) -> None:
+        """Raises NotSolvedYet where there is no answer, or one that is `...`, holds it as a value, or holds the placeholder's words."""
+        if not answers or any(_is_blank(answer) for answer in answers):
+            raise NotSolvedYet(self.unsolved)
+
+
+def _is_blank(answer: Any) -> bool:
+    if isinstance(answer, str):
+        return PLACEHOLDER in answer
+    return answer is ... or (isinstance(answer, Mapping) and any(value is ... for value in answer.values()))
+
+
+def nothing_to_observe(_world: "World", *_answers: object) -> None:
+    """For an exercise whose judge needs to know nothing but the answer."""
+
+
+def leaves_nothing(_world: "World") -> None:
+    """For a lab after which the learner's world is as before."""
+
+
+@dataclass(frozen=True)
+class Lab:
+    """One lab: its exercises, and what it leaves behind for those after it.
+
+    Attributes:
+        number: `01`.
+        name: The rest of the notebook's file name, `data-generator`.
+        title: As in the notebook's title.
+        exercises: In the order of the notebook.
+        outcome: `(world)` → brings a world in which this lab begins to the state in which the next one begins.
+    """
+
+    number: str
+    name: str
+    title: str
+    exercises: Sequence[Exercise]
+    outcome: Callable[["World"], None] = field(default=leaves_nothing)
+
+    @property
+    def file(self) -> str:
+        """The notebook's file name."""
+        return f"{self.number}-{self.name}.ipynb"
+
+
+def _brief(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}…"

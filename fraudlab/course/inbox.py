@@ -1,0 +1,84 @@
+"""The inbox as a notebook uses it: a mail server and a push server to send to, and what has arrived for this learner's people."""
+
+import smtplib
+from typing import Any
+
+import httpx
+import pandas as pd
+
+from fraudlab.course.world import World, wait_until
+from fraudlab.settings import LOOPBACK
+
+TIMEOUT_S = 10
+PAGE = 5_000
+
+
+def address(world: World, name: str) -> str:
+    """An e-mail address of this learner's world that nobody else's has."""
+    return f"{name}@{world.settings.learner}.example.com"
+
+
+def push_topic(world: World, user_id: int) -> str:
+    """Where a person's push messages go."""
+    return f"{world.settings.learner}-user-{user_id}"
+
+
+def serve(world: World) -> None:
+    """Starts the inbox where it does not run, and waits until it takes mail and shows its page."""
+    world.start_service("inbox")
+
+    def takes_mail() -> bool:
+        try:
+            with mail_server(world):
+                messages(world)
+                return True
+        except (OSError, smtplib.SMTPException, httpx.HTTPError):
+            return False
+
+    wait_until(takes_mail, "the inbox takes mail")
+
+
+def mail_server(world: World) -> smtplib.SMTP:
+    """A connection to the inbox's mail server."""
+    return smtplib.SMTP(LOOPBACK, world.settings.inbox_smtp_port, timeout=TIMEOUT_S)
+
+
+def messages(world: World, person: str = "") -> list[dict[str, Any]]:
+    """What has arrived for this learner's people, oldest first, since the learner's database was made.
+
+    The inbox is one for all learners. Theirs are the addresses of `address`, the topics of `push_topic`, and what their notifier sent.
+
+    Args:
+        world: The learner's world.
+        person: Only what goes to this address or topic.
+    """
+    since = world.value(
+        "SELECT CAST(UNIX_TIMESTAMP(create_time) * 1000 AS SIGNED) AS since FROM information_schema.tables"
+        " WHERE table_schema = DATABASE() AND table_name = 'user_profile'"
+    )
+    sent = {row["message_id"] for row in world.rows("SELECT message_id FROM notifications")}
+    mine = f"@{world.settings.learner}.example.com", push_topic(world, 0).removesuffix("0")
+    found: list[dict[str, Any]] = []
+    with httpx.Client(base_url=world.settings.inbox_url, timeout=TIMEOUT_S, trust_env=False) as client:
+        while True:
+            after = found[-1]["number"] if found else 0
+            query: dict[str, str | int] = {"to": person, "since": int(since), "after": after, "limit": PAGE}
+            answer = client.get("/api/messages", params=query)
+            answer.raise_for_status()
+            page = answer.json()["messages"]
+            found += page
+            if len(page) < PAGE:
+                break
+    return [
+        one
+        for one in found
+        if one["recipient"].endswith(mine[0])
+        or one["recipient"].startswith(mine[1])
+        or one["message_id"].strip("<>").partition("@")[0] in sent
+    ]
+
+
+def table(world: World, person: str = "", last: int = 10) -> pd.DataFrame:
+    """The newest messages: kind, recipient, title, and how often each was delivered (a message that came twice is shown once)."""
+    rows = [(one["kind"], one["recipient"], one["title"], one["deliveries"]) for one in messages(world, person)[-last:]]
+    return pd.DataFrame(rows, columns=["kind", "to", "title", "deliveries"])

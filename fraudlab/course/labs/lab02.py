@@ -1,0 +1,677 @@
+"""Lab 02, CDC ingestion: from MySQL's binlog to two topics, and what a crash repeats."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from fraudlab.course.exercise import (
+    AnswerFailed,
+    Example,
+    Exercise,
+    Lab,
+    Verdict,
+    call,
+    not_yet,
+    nothing_to_observe,
+    right,
+    wrong,
+)
+from fraudlab.course.world import World, wait_until
+
+JOB = "cdc-ingestion"
+TABLES = {"user_profile": "user_id", "transactions": "transaction_id"}
+"""The captured tables, and what tells their rows apart."""
+
+
+# 02.1
+
+TOPICS = {"user_profile": "anna.user_profile", "transactions": "anna.transactions"}
+
+
+def _message(table: str, op: str, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> str:
+    import orjson
+
+    source = {"table": table, "db": "anna_payment", "pos": 4711}
+    return orjson.dumps({"before": before, "after": after, "source": source, "op": op}).decode()
+
+
+_PAYMENT = {"transaction_id": 900, "user_id": 7, "amount": "12.00", "currency": "EUR"}
+_PROFILE = {"user_id": 8, "email": "old@example.com"}
+MESSAGES = {
+    "an inserted payment": _message("transactions", "c", None, _PAYMENT),
+    "a profile of the snapshot": _message("user_profile", "r", None, _PROFILE),
+    "a changed profile": _message("user_profile", "u", _PROFILE, _PROFILE | {"email": "new@example.com"}),
+    "a deleted profile": _message("user_profile", "d", _PROFILE, None),
+}
+_ROUTES = {
+    "an inserted payment": ("anna.transactions", "7"),
+    "a profile of the snapshot": ("anna.user_profile", "8"),
+    "a changed profile": ("anna.user_profile", "8"),
+    "a deleted profile": ("anna.user_profile", "8"),
+}
+
+
+NO_ROW_AFTER = "A deleted row has no row after it: `after` is null there, and the row is in `before`."
+
+
+def judge_routing(_observed: None, router: Callable[..., Any]) -> Verdict:
+    """Each envelope must give one row: the topic of its table, the user's id as text, the envelope as it is."""
+    from pyflink.common import Row
+
+    routed = call(router, TOPICS)
+
+    def flat_map(message: str) -> list[Any]:
+        return list(routed.flat_map(message) or ())
+
+    for name, message in MESSAGES.items():
+        try:
+            rows = call(flat_map, message)
+        except AnswerFailed as failure:
+            if "deleted" not in name:
+                raise
+            return wrong(
+                NO_ROW_AFTER, found=str(failure.__cause__), expected="the row before, where there is none after"
+            )
+        if len(rows) != 1:
+            return wrong(
+                "A flat_map gives its rows with `yield`, and here each envelope must give exactly one.",
+                found=f"{len(rows)} rows for {name}",
+                expected="one row for each envelope",
+            )
+        verdict = _judge_route(name, message, rows[0], isinstance(rows[0], Row))
+        if verdict:
+            return verdict
+    return right(
+        "Inserted, changed or deleted: each envelope finds its topic, and everything about one user has one key."
+    )
+
+
+def _judge_route(name: str, message: str, row: Any, is_row: bool) -> Verdict | None:
+    topic, key, value = row
+    wanted_topic, wanted_key = _ROUTES[name]
+    if topic in TABLES:
+        return wrong(
+            "That is the table's name. Its topic may have another name: `self._topics` knows it.",
+            found=f"{topic!r} for {name}",
+            expected="the topic that `self._topics` has for this table",
+        )
+    if topic != wanted_topic:
+        return wrong(
+            "The envelope goes to the wrong topic.",
+            found=f"{topic!r} for {name}",
+            expected="the topic of its own table",
+        )
+    expected = "the `user_id` of the row, as text"
+    if key == 7 or key == 8:
+        return wrong("The key is the right number, but a key is text here.", found=repr(key), expected=expected)
+    if key == "900":
+        return wrong(
+            "That is the payment. With this key one user's payments go to different partitions, and lose their order.",
+            found=f"{key!r} for {name}",
+            expected=expected,
+        )
+    if key != wanted_key:
+        return wrong("The key is not the user.", found=f"{key!r} for {name}", expected=expected)
+    if value != message:
+        return wrong(
+            "The envelope must be passed on as it came. Whoever reads the topic needs the row before, the kind and the source, too.",
+            found=f"{str(value)[:60]} …",
+            expected="the text that `flat_map` was given",
+        )
+    if not is_row:
+        return wrong(
+            "The values are right, but Flink's table needs them as a `Row`: a tuple is refused when the job runs.",
+            found=f"a {type(row).__name__}",
+            expected="Row(topic, key, envelope)",
+        )
+    return None
+
+
+def _router(flat_map: Callable[[dict[str, str], Any, str], Iterable[Any] | None]) -> Callable[..., Any]:
+    """A class like the notebook's, around a function of (topics, envelope, text)."""
+    import orjson
+
+    class RouteByTable:
+        def __init__(self, topics: dict[str, str]) -> None:
+            self._topics = topics
+
+        def flat_map(self, value: str) -> Iterable[Any] | None:
+            return flat_map(self._topics, orjson.loads(value), value)
+
+    return RouteByTable
+
+
+def _pipelines_own(topics: dict[str, str]) -> Any:
+    from fraudlab.pipeline.cdc import RouteByTable  # here, since PyFlink takes seconds to import
+
+    return RouteByTable(topics)
+
+
+def _row(*values: object) -> Any:
+    from pyflink.common import Row
+
+    return Row(*values)
+
+
+def _either(envelope: Any) -> Any:
+    return envelope["after"] or envelope["before"]
+
+
+ROUTING = Exercise(
+    number="02.1",
+    title="Where does an envelope go?",
+    task="write the part of `flat_map` that gives each envelope its topic and its key.",
+    hints=(
+        "The table's name is in `envelope[\"source\"]`. The user's id is in the row: but which row does a deletion have?",
+        '`envelope["after"] or envelope["before"]` is a row in every case. Its `user_id`, as text, is the key.',
+        "`yield Row(self._topics[…], str(row[…]), value)`: the topic of the table, the user, and the envelope as it came.",
+    ),
+    shape="the class `RouteByTable`, whose `flat_map` yields rows of topic, key and envelope",
+    observe=nothing_to_observe,
+    judge=judge_routing,
+    right=[
+        Example((_pipelines_own,)),
+        Example((_router(lambda t, e, v: [_row(t[e["source"]["table"]], f"{_either(e)['user_id']}", v)]),)),
+        Example(
+            (
+                _router(
+                    lambda t, e, v: (
+                        _row(t[e["source"]["table"]], str(row["user_id"]), v)
+                        for row in [e["before"] if e["op"] == "d" else e["after"]]
+                    )
+                ),
+            )
+        ),
+    ],
+    wrong=[
+        Example(
+            (_router(lambda t, e, v: [_row(t[e["source"]["table"]], str(e["after"]["user_id"]), v)]),),
+            says=NO_ROW_AFTER,
+        ),
+        Example(
+            (_router(lambda t, e, v: [_row(e["source"]["table"], str(_either(e)["user_id"]), v)]),),
+            says="That is the table's name. Its topic may have another name: `self._topics` knows it.",
+        ),
+        Example(
+            (_router(lambda t, e, v: [_row(t[e["source"]["table"]], _either(e)["user_id"], v)]),),
+            says="The key is the right number, but a key is text here.",
+        ),
+        Example(
+            (_router(lambda t, e, v: [_row(t[e["source"]["table"]], str(_either(e).get("transaction_id", 8)), v)]),),
+            says="That is the payment. With this key one user's payments go to different partitions, and lose their order.",
+        ),
+        Example(
+            (_router(lambda t, e, v: [_row(t[e["source"]["table"]], str(_either(e)["user_id"]), str(_either(e)))]),),
+            says="The envelope must be passed on as it came. Whoever reads the topic needs the row before, the kind and the source, too.",
+        ),
+        Example(
+            (_router(lambda t, e, v: [_row(t["transactions"], str(_either(e)["user_id"]), v)]),),
+            says="The envelope goes to the wrong topic.",
+        ),
+        Example(
+            (_router(lambda t, e, v: [(t[e["source"]["table"]], str(_either(e)["user_id"]), v)]),),
+            says="The values are right, but Flink's table needs them as a `Row`: a tuple is refused when the job runs.",
+        ),
+        Example(
+            (_router(lambda t, e, v: None),),
+            says="A flat_map gives its rows with `yield`, and here each envelope must give exactly one.",
+        ),
+        Example(
+            (_router(lambda t, e, v: [_row(t[e["source"]["table"]], e["source"]["table"], v)]),),
+            says="The key is not the user.",
+        ),
+    ],
+)
+
+
+# 02.2
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """What lies in the topic of a table.
+
+    Attributes:
+        rows: How many rows the table has in MySQL.
+        arrived: How many different rows the topic has of it, by their ids.
+        strangers: Tables other than its own that the topic has changes of.
+        bad_keys: Records whose key is not the row's user.
+        no_envelopes: Records that are no envelope.
+    """
+
+    rows: int
+    arrived: int
+    strangers: tuple[str, ...] = ()
+    bad_keys: int = 0
+    no_envelopes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ingestion:
+    """The job's runs that have not ended, and its topics: table to what lies in its topic."""
+
+    runs: int
+    topics: Mapping[str, Topic]
+
+
+def observe_ingestion(world: World, *_answers: object) -> Ingestion:
+    """Counts jobs in Flink, rows in MySQL and records in Kafka."""
+    runs = sum(job.name == JOB for job in world.jobs())
+    return Ingestion(runs, {table: _topic(world, table) for table in TABLES})
+
+
+def _topic(world: World, table: str) -> Topic:
+    ids, strangers, bad_keys, no_envelopes = set(), set(), 0, 0
+    for record in world.records(table):
+        envelope = record.json
+        if not isinstance(envelope, dict) or "op" not in envelope:
+            no_envelopes += 1
+            continue
+        row = envelope["after"] or envelope["before"]
+        name = envelope["source"]["table"]
+        if name == table:
+            ids.add(row[TABLES[table]])
+        else:
+            strangers.add(name)
+        bad_keys += record.key != str(row["user_id"])
+    rows = int(world.value(f"SELECT COUNT(*) AS n FROM {table}"))  # noqa: S608
+    return Topic(rows, len(ids), tuple(sorted(strangers)), bad_keys, no_envelopes)
+
+
+def judge_ingestion(observed: Ingestion, _submit: object) -> Verdict:
+    """One job runs, and each topic holds every row of its table, as envelopes, keyed by user."""
+    if observed.runs == 0:
+        return not_yet(f"No job of yours is named `{JOB}`: run the cell that calls `submit`.")
+    if observed.runs > 1:
+        return wrong(
+            "The job was submitted more than once, and each of them reads the binlog.",
+            found=f"{observed.runs} jobs named `{JOB}`",
+            expected=f'one: `lab.cancel("{JOB}")` ends them, then submit it again',
+        )
+    for table, topic in observed.topics.items():
+        if topic.no_envelopes:
+            return wrong(
+                "These are no envelopes: a record has lost its `op`.",
+                found=f"{topic.no_envelopes} such records in `{table}`",
+                expected="the envelope of each change, as the connector gave it",
+            )
+        if topic.strangers:
+            return wrong(
+                "The tables and their topics are mixed up.",
+                found=f"changes of {' and '.join(topic.strangers)} in the topic `{table}`",
+                expected="in each topic the changes of one table",
+            )
+        if topic.bad_keys:
+            return wrong(
+                "A record's key is not its user, so the user's records lie in different partitions.",
+                found=f"{topic.bad_keys} such records in `{table}`",
+                expected="the user's id as the key",
+            )
+    counts = {
+        table: f"{min(t.arrived, t.rows):,} of {t.rows:,} rows of `{table}`" for table, t in observed.topics.items()
+    }
+    empty = [table for table, topic in observed.topics.items() if not topic.arrived and topic.rows]
+    if len(empty) == 1:
+        return not_yet(
+            f"The topic has {counts[empty[0]]}. If it stays at that, the source was not told to read this table."
+        )
+    if any(topic.arrived < topic.rows for topic in observed.topics.values()):
+        return not_yet(f"The topics have {' and '.join(counts.values())} so far.")
+    return right("The job runs: every row that was in the bank is in Kafka, and every change from now on will be.")
+
+
+SUBMIT = observe_ingestion
+"""Stands for the learner's function in the examples: what it did is observed, it is not looked at itself."""
+
+_FULL = {"user_profile": Topic(300, 300), "transactions": Topic(3000, 3000)}
+
+
+def _ingestion(runs: int = 1, **topics: Topic) -> Ingestion:
+    return Ingestion(runs, _FULL | topics)
+
+
+INGESTION = Exercise(
+    number="02.2",
+    title="Start the job",
+    task="write the part of `submit` that leads from the binlog to records with a topic and a key.",
+    hints=(
+        "Three things are needed: a source of both tables, a stream from that source, and `RouteByTable` on the stream.",
+        "`mysql_cdc_source(endpoint, list(TABLES), server_ids(names))` is the source. The first look above shows how a stream comes from it.",
+        "`changes.flat_map(RouteByTable(topics), RECORD)` gives `records`; `topics` is a dictionary: table to `getattr(names, table)`.",
+    ),
+    shape="the function `submit`",
+    observe=observe_ingestion,
+    judge=judge_ingestion,
+    right=[
+        Example((SUBMIT,), _ingestion()),
+        Example((SUBMIT,), _ingestion(transactions=Topic(2999, 3000))),  # a payment was deleted since
+    ],
+    wrong=[
+        Example(
+            (SUBMIT,),
+            _ingestion(user_profile=Topic(300, 0)),
+            "The topic has 0 of 300 rows of `user_profile`. If it stays at that, the source was not told to read this table.",
+        ),
+        Example((SUBMIT,), _ingestion(2), "The job was submitted more than once, and each of them reads the binlog."),
+        Example(
+            (SUBMIT,),
+            _ingestion(user_profile=Topic(300, 300, strangers=("transactions",))),
+            "The tables and their topics are mixed up.",
+        ),
+        Example(
+            (SUBMIT,),
+            _ingestion(transactions=Topic(3000, 3000, bad_keys=2990)),
+            "A record's key is not its user, so the user's records lie in different partitions.",
+        ),
+        Example(
+            (SUBMIT,),
+            _ingestion(user_profile=Topic(300, 0, no_envelopes=300)),
+            "These are no envelopes: a record has lost its `op`.",
+        ),
+        Example(
+            (SUBMIT,),
+            _ingestion(transactions=Topic(3000, 1200)),
+            "The topics have 300 of 300 rows of `user_profile` and 1,200 of 3,000 rows of `transactions` so far.",
+        ),
+        Example(
+            (SUBMIT,), _ingestion(0), "No job of yours is named `cdc-ingestion`: run the cell that calls `submit`."
+        ),
+    ],
+    patience_s=45,
+)
+
+
+# 02.3
+
+STATEMENTS = {
+    "ada": "One changed row is one envelope: `u`, with the row before and after.",
+    "ben": "The address is what it was. MySQL writes nothing into its binlog when no row changes, so there is nothing to capture.",
+    "cem": "The number is the row's key. For whoever keeps rows by key, the old one is gone and a new one is there: two envelopes.",
+    "dan": "Each statement was committed by itself, so each is in the binlog, however quickly the next one came.",
+}
+"""Who the statements of the exercise are about, and why the envelopes are what they are."""
+
+
+def observe_changes(world: World, _answer: object) -> dict[str, str]:
+    """The kinds of envelopes of each person since their account was opened, in order; none where there is no such account."""
+    envelopes = [record.json for record in world.records("user_profile")]
+    # A changed key is two envelopes from one place in the binlog, first the old row's end.
+    people = sorted(
+        (
+            one["source"]["file"],
+            one["source"]["pos"],
+            one["source"]["row"],
+            one["op"] != "d",
+            one["op"],
+            (one["after"] or one["before"])["first_name"],
+        )
+        for one in envelopes
+        if one["source"]["file"]
+    )
+    changes: dict[str, str] = {}
+    for *_, op, first_name in dict.fromkeys(people):
+        name = str(first_name).lower()
+        # An account with a number in the place of another one is opened as well, but the one before it was closed first.
+        fresh = op == "c" and not changes.get(name, "").endswith("d")
+        if name in STATEMENTS:
+            changes[name] = "" if fresh else changes.get(name, "") + op
+    return changes
+
+
+def judge_changes(observed: Mapping[str, str], answer: Mapping[str, Any]) -> Verdict:
+    """The prediction must be what lies in the topic."""
+    if missing := [name for name in STATEMENTS if name not in answer]:
+        return wrong("Somebody is missing.", found=", ".join(answer), expected=f"also {missing[0]!r}")
+    if not set(STATEMENTS) <= set(observed) or len(observed["dan"]) < 3:
+        return not_yet(
+            "The envelopes of the statements are still on their way: run the cell with the statements first."
+        )
+    for name, why in STATEMENTS.items():
+        predicted = "".join(letter for letter in "".join(answer[name]).lower() if letter.isalpha())
+        if set(predicted) - set("crud"):
+            return wrong(
+                "An envelope's kind is one of four letters.",
+                found=f"{answer[name]!r} for {name}",
+                expected='"c", "r", "u", "d" or ""',
+            )
+        if predicted != observed[name]:
+            return wrong(
+                why,
+                found=f"{answer[name]!r} for {name}",
+                expected="the kinds of envelopes that the statements give, in order",
+            )
+    return right(
+        "The binlog holds what changed, no less and no more: neither what was asked for, nor only where it ended."
+    )
+
+
+_CAPTURED = {"ada": "u", "ben": "", "cem": "dc", "dan": "uud"}
+
+CHANGES = Exercise(
+    number="02.3",
+    title="How many envelopes?",
+    task="predict which envelopes the statements for Ada, Ben, Cem and Dan give.",
+    hints=(
+        "The binlog holds what changed in the tables, not what somebody asked for. For which of the four does nothing change?",
+        "One of the four changes the primary key. What does a reader need who keeps each row under its key?",
+        "Ben's row stays as it was: `\"\"`. Cem's is gone under one key and there under another: first `d`, then `c`.",
+    ),
+    shape='a dictionary: name to the letters of `op`, for instance "ud", and "" for none',
+    observe=observe_changes,
+    judge=judge_changes,
+    right=[
+        Example((_CAPTURED,), _CAPTURED),
+        Example(({"dan": ["u", "u", "d"], "cem": "d, c", "ben": [], "ada": "U"},), _CAPTURED),
+    ],
+    wrong=[
+        Example((_CAPTURED | {"ben": "u"},), _CAPTURED, STATEMENTS["ben"]),
+        Example((_CAPTURED | {"cem": "u"},), _CAPTURED, STATEMENTS["cem"]),
+        Example((_CAPTURED | {"cem": "cd"},), _CAPTURED, STATEMENTS["cem"]),
+        Example((_CAPTURED | {"dan": "d"},), _CAPTURED, STATEMENTS["dan"]),
+        Example((_CAPTURED | {"dan": "ud"},), _CAPTURED, STATEMENTS["dan"]),
+        Example((_CAPTURED | {"ada": "dc"},), _CAPTURED, STATEMENTS["ada"]),
+        Example((_CAPTURED | {"ben": "none"},), _CAPTURED, "An envelope's kind is one of four letters."),
+        Example(({"ada": "u"},), _CAPTURED, "Somebody is missing."),
+        Example(
+            (_CAPTURED,),
+            {"ada": "u"},
+            "The envelopes of the statements are still on their way: run the cell with the statements first.",
+        ),
+        Example((4,), _CAPTURED, "The check cannot read this answer."),
+    ],
+)
+
+
+# 02.4
+
+Envelope = Mapping[str, Any]
+
+
+def _paid(transaction_id: int, amount: str, op: str = "c") -> Envelope:
+    row = {"transaction_id": transaction_id, "user_id": 7, "amount": amount, "currency": "EUR"}
+    return {"op": op, "before": None, "after": row, "source": {"table": "transactions", "pos": 1000 + transaction_id}}
+
+
+_CASES: tuple[tuple[str, list[Envelope], Decimal, str], ...] = (
+    (
+        "three payments, none twice",
+        [_paid(1, "10.00"), _paid(2, "20.50"), _paid(3, "5.25")],
+        Decimal("35.75"),
+        "The sum is wrong even where nothing comes twice.",
+    ),
+    (
+        "a payment that comes twice in a row",
+        [_paid(1, "10.00"), _paid(1, "10.00"), _paid(2, "20.00")],
+        Decimal("30.00"),
+        "A payment that was delivered twice is still one payment.",
+    ),
+    (
+        "two payments of the same amount",
+        [_paid(1, "10.00"), _paid(2, "10.00"), _paid(3, "4.00")],
+        Decimal("24.00"),
+        "Two payments may have the same amount. What makes them two is their id.",
+    ),
+    (
+        "three payments, and all three again after a crash",
+        [
+            _paid(1, "10.00"),
+            _paid(2, "20.00"),
+            _paid(3, "30.00"),
+            _paid(1, "10.00"),
+            _paid(2, "20.00"),
+            _paid(3, "30.00"),
+        ],
+        Decimal("60.00"),
+        "After a crash a whole stretch comes again: a repeated payment is seldom right behind the first.",
+    ),
+    (
+        "a payment of the snapshot, and the same one from the binlog",
+        [_paid(1, "10.00", op="r"), _paid(1, "10.00")],
+        Decimal("10.00"),
+        "The same payment may come as `r` and as `c`, when it was made during the snapshot.",
+    ),
+    ("no payment at all", [], Decimal("0.00"), "Without a payment the sum is 0."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """The topic's envelopes of the user who has some twice, and what MySQL says that this user paid."""
+
+    envelopes: Sequence[Envelope]
+    truth: Decimal
+
+
+def observe_repeated(world: World, _answer: object) -> Repeated:
+    """The user of whom the topic has the most repetitions."""
+    envelopes = [record.json for record in world.records("transactions") if record.value]
+    ids = Counter(one["after"]["transaction_id"] for one in envelopes if one["after"])
+    repeated = Counter(
+        one["after"]["user_id"] for one in envelopes if one["after"] and ids[one["after"]["transaction_id"]] > 1
+    )
+    if not repeated:
+        return Repeated((), Decimal(0))
+    ((user, _),) = repeated.most_common(1)
+    total = world.value("SELECT SUM(amount) AS total FROM transactions WHERE user_id = %s", user)
+    return Repeated([one for one in envelopes if one["after"] and one["after"]["user_id"] == user], Decimal(total))
+
+
+def judge_total(observed: Repeated, total: Callable[[Sequence[Envelope]], Any]) -> Verdict:
+    """The function must count each payment once, in the made-up cases and for the topic's own user."""
+    cases = (
+        *_CASES,
+        ("the user of the crash", observed.envelopes, observed.truth, "For your topic the sum is not what MySQL says."),
+    )
+    for name, envelopes, truth, sentence in cases:
+        found = call(total, list(envelopes))
+        if found is None:
+            return wrong("The function gives nothing back: it lacks a `return`.", found=None, expected="a sum")
+        if isinstance(found, float):
+            return wrong(
+                "A float is not money: it cannot hold a tenth exactly, and cents get lost in long sums.",
+                found=f"{found!r} for {name}",
+                expected="a Decimal",
+            )
+        if Decimal(found) != truth:
+            return wrong(sentence, found=f"{found} for {name}", expected="the sum of all payments, each counted once")
+    if not observed.envelopes:
+        return not_yet("Your topic has no payment twice yet: run the cells of the crash first.")
+    return right("The topic has payments twice, and the sum is what MySQL says: at least once, made to count once.")
+
+
+def _right_by_dictionary(envelopes: Sequence[Envelope]) -> Decimal:
+    payments = {one["after"]["transaction_id"]: Decimal(one["after"]["amount"]) for one in envelopes if one["after"]}
+    return sum(payments.values(), Decimal(0))
+
+
+def _right_by_seen(envelopes: Sequence[Envelope]) -> Any:
+    seen, total = set(), Decimal(0)
+    for one in envelopes:
+        row = one["after"]
+        if row["transaction_id"] not in seen:
+            seen.add(row["transaction_id"])
+            total += Decimal(row["amount"])
+    return total
+
+
+def _wrong_all(envelopes: Sequence[Envelope]) -> Any:
+    return sum(Decimal(one["after"]["amount"]) for one in envelopes)
+
+
+def _wrong_float(envelopes: Sequence[Envelope]) -> Any:
+    return sum({one["after"]["transaction_id"]: float(one["after"]["amount"]) for one in envelopes}.values())
+
+
+def _wrong_by_amount(envelopes: Sequence[Envelope]) -> Any:
+    return sum({Decimal(one["after"]["amount"]) for one in envelopes})
+
+
+def _wrong_neighbours(envelopes: Sequence[Envelope]) -> Any:
+    total, last = Decimal(0), None
+    for one in envelopes:
+        if one["after"]["transaction_id"] != last:
+            total += Decimal(one["after"]["amount"])
+        last = one["after"]["transaction_id"]
+    return total
+
+
+def _wrong_by_kind(envelopes: Sequence[Envelope]) -> Any:
+    return sum(
+        {(one["op"], one["after"]["transaction_id"]): Decimal(one["after"]["amount"]) for one in envelopes}.values()
+    )
+
+
+_TWICE = Repeated([_paid(1, "12.50"), _paid(2, "12.50"), _paid(1, "12.50"), _paid(2, "12.50")], Decimal("25.00"))
+
+ONCE = Exercise(
+    number="02.4",
+    title="Count each payment once",
+    task="write the function that adds up a user's payments, each counted once, however often it was delivered.",
+    hints=(
+        "What of a payment is the same each time it is delivered, and different from every other payment?",
+        "Keep the `transaction_id`s that you have seen, or a dictionary with the amount under each id.",
+        '`{row["transaction_id"]: Decimal(row["amount"]) for …}` has each payment once. Its values are to be added up.',
+    ),
+    shape="a function of a list of envelopes that gives a Decimal",
+    observe=observe_repeated,
+    judge=judge_total,
+    right=[Example((_right_by_dictionary,), _TWICE), Example((_right_by_seen,), _TWICE)],
+    wrong=[
+        Example((_wrong_all,), _TWICE, _CASES[1][3]),
+        Example((_wrong_by_amount,), _TWICE, _CASES[2][3]),
+        Example((_wrong_neighbours,), _TWICE, _CASES[3][3]),
+        Example((_wrong_by_kind,), _TWICE, _CASES[4][3]),
+        Example(
+            (_wrong_float,),
+            _TWICE,
+            "A float is not money: it cannot hold a tenth exactly, and cents get lost in long sums.",
+        ),
+        Example((len,), _TWICE, _CASES[0][3]),
+        Example((lambda envelopes: None,), _TWICE, "The function gives nothing back: it lacks a `return`."),
+        Example(
+            (_right_by_dictionary,),
+            Repeated((), Decimal(0)),
+            "Your topic has no payment twice yet: run the cells of the crash first.",
+        ),
+    ],
+)
+
+
+def outcome(world: World) -> None:
+    """The ingestion runs, and everything that is in the bank is in the two topics."""
+    world.start_pipeline(JOB)
+    rows = {table: int(world.value(f"SELECT COUNT(*) AS n FROM {table}")) for table in TABLES}  # noqa: S608
+    wait_until(
+        lambda: all(world.count(table) >= count for table, count in rows.items()), "the snapshot is in the topics"
+    )
+
+
+LAB = Lab(
+    number="02",
+    name="cdc-ingestion",
+    title="CDC ingestion",
+    exercises=(ROUTING, INGESTION, CHANGES, ONCE),
+    outcome=outcome,
+)

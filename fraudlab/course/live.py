@@ -1,0 +1,158 @@
+"""A streaming query on the running Flink cluster, whose answer a notebook watches as it changes."""
+
+import queue
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from string import Template
+from typing import Any
+from uuid import uuid4
+
+import pandas as pd
+
+from fraudlab import system
+from fraudlab.course.world import Late, World
+
+SERVER_IDS = range(1_000_000_000, 2_000_000_000)
+"""Replica ids of streaming queries: far from those of the pipeline's CDC jobs."""
+
+_TABLES = {
+    "user_profile": """
+      user_id INT, first_name STRING, last_name STRING, email STRING, phone_number STRING, home_country STRING,
+      suspicious_activities TINYINT, PRIMARY KEY (user_id) NOT ENFORCED""",
+    "transactions": """
+      transaction_id BIGINT, user_id INT, amount DECIMAL(12, 2), currency STRING, type STRING, country STRING,
+      merchant STRING, transaction_time TIMESTAMP_LTZ(3), created_at TIMESTAMP_LTZ(3),
+      PRIMARY KEY (transaction_id) NOT ENFORCED""",
+}
+
+_CHANGES = {"+I": 1, "+U": 1, "-U": -1, "-D": -1}
+
+
+class LiveQuery:
+    """A query that does not end: each change of the tables that it reads may change its answer.
+
+    A thread of its own fetches the changes. What goes wrong there is raised by the next look at the answer.
+    """
+
+    def __init__(self, world: World, name: str, result: Any) -> None:
+        self._world, self.name = world, name
+        self.columns = [str(column) for column in result.get_table_schema().get_field_names()]
+        self._result = result
+        self._arrived: queue.SimpleQueue[tuple[str, tuple[Any, ...]] | BaseException] = queue.SimpleQueue()
+        self._changes: list[tuple[str, tuple[Any, ...]]] = []
+        self._answer: Counter[tuple[Any, ...]] = Counter()
+        self._stopped = False
+        self.ended = False
+        """Whether the job has ended by itself, and all of its answer is here."""
+        threading.Thread(target=self._fetch, daemon=True).start()
+
+    def changes(self, last: int | None = None) -> pd.DataFrame:
+        """The changes so far, in order, in a column `change`: +I added, -U the row before and +U after an update, -D gone."""
+        self._take()
+        shown = self._changes if last is None else self._changes[-last:]
+        return pd.DataFrame([(kind, *row) for kind, row in shown], columns=["change", *self.columns])
+
+    def answer(self) -> pd.DataFrame:
+        """The answer as of now, as a table."""
+        return pd.DataFrame(self.rows(), columns=self.columns)
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """The answer as of now, as sorted tuples."""
+        self._take()
+        return sorted((row for row, times in self._answer.items() for _ in range(times)), key=repr)
+
+    def wait(self, holds: Callable[[pd.DataFrame], object], deadline_s: float = 30) -> pd.DataFrame:
+        """Waits until something holds for the answer, and gives it. Raises Late when it does not come in time."""
+        deadline = time.monotonic() + deadline_s
+        while not holds(answer := self.answer()):
+            if time.monotonic() > deadline:
+                raise Late(f"Not within {deadline_s:.0f} s; so far the answer has {len(answer)} rows.")
+            time.sleep(0.1)
+        return answer
+
+    def stop(self) -> None:
+        """Ends the query's job."""
+        self._stopped = True
+        self._world.cancel(self.name)
+
+    def __repr__(self) -> str:
+        state = "stopped" if self._stopped else "running"
+        return f"streaming query {self.name!r} ({state}), columns {', '.join(self.columns)}"
+
+    def _fetch(self) -> None:
+        try:
+            with self._result.collect() as rows:
+                for row in rows:
+                    self._arrived.put((str(row.get_row_kind()), tuple(row)))
+            self.ended = not self._stopped
+        except BaseException as error:
+            self._arrived.put(error)
+
+    def _take(self) -> None:
+        while not self._arrived.empty():
+            arrived = self._arrived.get()
+            if isinstance(arrived, BaseException):
+                if self._stopped:
+                    return
+                raise arrived
+            self._changes.append(arrived)
+            kind, row = arrived
+            self._answer[row] += _CHANGES[kind]
+
+
+def stream(world: World, query: str, name: str, definitions: Sequence[str] = ()) -> LiveQuery:
+    """Starts a streaming query over the bank's tables `transactions` and `user_profile`, read from MySQL's binlog.
+
+    Args:
+        world: The learner's world.
+        query: A Flink SQL query.
+        name: The job's name in Flink's web page, without the learner's prefix. A job of this name is replaced.
+        definitions: `CREATE TABLE` and `CREATE VIEW` statements in the place of the bank's tables; `filled` completes them.
+    """
+    world.cancel(name)
+    # The source goes on from snapshot to binlog after a checkpoint, and answers are handed out at each.
+    environment, tables = world.cluster(execution__checkpointing__interval="500 ms").table_environment()
+    environment.set_parallelism(1)
+    configuration = tables.get_config()
+    configuration.set("pipeline.name", world.names.job(name))
+    configuration.set("table.local-time-zone", "UTC")
+    for definition in definitions:
+        tables.execute_sql(filled(world, definition, name))
+    endpoint = system.cdc_endpoint(world.settings)
+    for table, columns in _TABLES.items() if not definitions else ():
+        server_id = SERVER_IDS.start + uuid4().int % len(SERVER_IDS)
+        options = {
+            "connector": "mysql-cdc",
+            "hostname": endpoint.host,
+            "port": str(endpoint.port),
+            "username": endpoint.user,
+            "password": endpoint.password,
+            "database-name": endpoint.database,
+            "table-name": table,
+            "server-id": str(server_id),
+            "server-time-zone": "UTC",
+            "debezium.poll.interval.ms": "5",
+        }
+        settings = ", ".join(f"'{key}' = '{value}'" for key, value in options.items())
+        tables.execute_sql(f"CREATE TEMPORARY TABLE {table} ({columns}) WITH ({settings})")
+    return LiveQuery(world, name, tables.execute_sql(query))
+
+
+def filled(world: World, statement: str, job: str) -> str:
+    """A statement of the pipeline's .sql files with the learner's names and the addresses in the place of `${…}`."""
+    from fraudlab.pipeline.flink import kafka_values
+
+    values = kafka_values(world.settings.bootstrap_servers, world.names, job)
+    return Template(statement).substitute(values | {"transaction_ttl": f"{world.settings.profile_patience_s}s"})
+
+
+def reason(error: Exception) -> str:
+    """What Flink's planner has against a query, without the trace of its inner life."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    named = [
+        line.split(": ", 1)[1] for line in lines if line.startswith(("Caused by:", "org.apache.")) and ": " in line
+    ]
+    text = named[-1] if named else (lines or [type(error).__name__])[0]
+    return text if len(text) <= 240 else f"{text[:239]}…"

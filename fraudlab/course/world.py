@@ -1,0 +1,408 @@
+"""A learner's world: their database, topics, consumer groups, jobs and services, and nobody else's."""
+
+import http.client
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import mysql.connector
+import orjson
+from kafka import KafkaConsumer, TopicPartition
+from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError, NonEmptyGroupError
+from kafka.partitioner.default import murmur2
+
+from fraudlab import system
+from fraudlab.pipeline import database
+from fraudlab.pipeline.transaction import eur_cents
+from fraudlab.settings import Settings
+from fraudlab.stack.flink import get_json
+from fraudlab.stack.supervisor import Stack, StackError
+
+if TYPE_CHECKING:
+    from fraudlab.pipeline.flink import FlinkCluster
+
+DEFAULT_LEARNER = "lab"
+"""Whoever gives no name works under this one, so that labs and `make demo` share no table, topic or job."""
+
+OUTAGES = (mysql.connector.Error, KafkaError, OSError, http.client.HTTPException, StackError)
+"""What an access raises when a part of the stack is away (and, some of them, for other reasons)."""
+
+ENDED = ("FAILED", "CANCELED", "FINISHED")
+REFUSED = "45000"
+FIRST_OWN_USER = 1_000_000
+"""Ids of accounts that a learner opens; the generator's are below."""
+
+T = TypeVar("T")
+
+
+def learner_settings() -> Settings:
+    """The settings of whoever works through the labs here."""
+    settings = Settings()
+    return settings if settings.learner else settings.model_copy(update={"learner": DEFAULT_LEARNER})
+
+
+class Late(Exception):  # noqa: N818 - learners read this name
+    """What was waited for did not come in time. Shown in a notebook without a traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"{type(self).__name__}: {self}"]
+
+
+def wait_until(probe: Callable[[], T | None], what: str, deadline_s: float = 60.0) -> T:
+    """The first true value that `probe` gives. Raises Late, naming `what`, when none comes in time."""
+    deadline = time.monotonic() + deadline_s
+    while not (value := probe()):
+        if time.monotonic() > deadline:
+            raise Late(f"Not within {deadline_s:.0f} s: {what}.")
+        time.sleep(0.1)
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job in Flink. `name` is without the learner's prefix."""
+
+    id: str
+    name: str
+    state: str
+    started: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record as it lies in Kafka; key and value as text, None where there is none."""
+
+    partition: int
+    offset: int
+    key: str | None
+    value: str | None
+
+    @property
+    def json(self) -> Any:
+        """The value read as JSON; None of a tombstone."""
+        return None if self.value is None else orjson.loads(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentResult:
+    """What the bank answered: the payment's id, or why it was refused."""
+
+    transaction_id: int | None
+    refused: str = ""
+
+    def __repr__(self) -> str:
+        return f"refused: {self.refused}" if self.refused else f"payment {self.transaction_id} is stored"
+
+
+class World:
+    """MySQL, Kafka and Flink as one learner sees them. Every name in it carries the learner's prefix."""
+
+    def __init__(self, settings: Settings) -> None:
+        if not settings.learner:
+            raise ValueError("a learner's world needs a learner's name: the default names belong to the demo")
+        self.settings, self.names, self.stack = settings, settings.names, Stack(settings)
+
+    # MySQL
+
+    def rows(self, query: str, *values: object) -> list[dict[str, Any]]:
+        """The rows of a query, column name to value."""
+        with closing(self._connect("learner")) as connection, closing(connection.cursor(dictionary=True)) as cursor:
+            cursor.execute(query, values)
+            return list(cursor.fetchall())
+
+    def value(self, query: str, *values: object) -> Any:
+        """The one value of a query that gives one row of one column."""
+        ((value,),) = (row.values() for row in self.rows(query, *values))
+        return value
+
+    def execute(self, statement: str, *values: object) -> int:
+        """Runs and commits a statement; gives how many rows it changed."""
+        with closing(self._connect("learner")) as connection, closing(connection.cursor()) as cursor:
+            cursor.execute(statement, values)
+            return int(cursor.rowcount)
+
+    def open_account(self, **fields: object) -> int:
+        """Opens an account and gives its id; `fields` are columns of `user_profile` other than the defaults here."""
+        user_id = max(FIRST_OWN_USER, int(self.value("SELECT COALESCE(MAX(user_id), 0) + 1 AS next FROM user_profile")))
+        row: dict[str, object] = {
+            "user_id": user_id,
+            "first_name": "Ada",
+            "last_name": "Lovelace",
+            "email": f"ada.{user_id}@example.com",
+            "phone_number": "+49 30 1234567",
+            "home_country": "DE",
+        }
+        self._insert("user_profile", row | fields)
+        return int(str((row | fields)["user_id"]))
+
+    def pay(
+        self,
+        user_id: int,
+        amount: str,
+        currency: str,
+        country: str,
+        *,
+        minutes_ago: float = 0,
+        merchant: str = "Books and more",
+        kind: str = "online",
+        at: datetime | None = None,
+    ) -> PaymentResult:
+        """Makes a payment as the bank does. It happened `minutes_ago`, or `at` a moment; the bank hears of it now."""
+        row: dict[str, object] = {
+            "user_id": user_id,
+            "amount": amount,
+            "currency": currency,
+            "type": kind,
+            "country": country,
+            "merchant": merchant,
+            "transaction_time": (at or datetime.now(UTC) - timedelta(minutes=minutes_ago))
+            .astimezone(UTC)
+            .replace(tzinfo=None),
+        }
+        try:
+            return PaymentResult(self._insert("transactions", row))
+        except mysql.connector.Error as error:
+            if error.sqlstate != REFUSED:
+                raise
+            return PaymentResult(None, str(error.msg))
+
+    def generate(
+        self,
+        *,
+        payments: int,
+        users: int,
+        seed: int,
+        rate: float = 0,
+        hours: float | None = None,
+        frauds: int | None = None,
+        **options: Any,
+    ) -> dict[str, object]:
+        """Lets the synthetic bank pay; gives its counts.
+
+        Args:
+            payments: How many.
+            users: How many customers the bank has. They are added where they are missing.
+            seed: The same seed and options give the same payments.
+            rate: Payments a second, at the present; 0 for as fast as possible: then a history that ends an hour ago.
+            hours: How long that history is; without it 200 payments a second.
+            frauds: About how many frauds begin in that time; without it one in 300 payments.
+            options: Further fields of `data_generator.StreamOptions`.
+        """
+        from data_generator import Connection, RunConfig, StreamOptions, run
+
+        event_rate = Fraction(payments) / Fraction(str(hours * 3600)) if hours else Fraction(str(rate or 200))
+        if frauds:
+            options["fraud_every_s"] = payments / event_rate / frauds
+        config = RunConfig(
+            seed=seed,
+            users=users,
+            transactions=payments,
+            rate=Fraction(str(rate)),
+            stream=StreamOptions(event_rate=event_rate, **options),
+        )
+        return run(config, Connection.from_environment(system.generator_environment(self.settings))).as_dict()
+
+    def _insert(self, table: str, row: Mapping[str, object]) -> int:
+        places = ", ".join(["%s"] * len(row))
+        with closing(self._connect("learner")) as connection, closing(connection.cursor()) as cursor:
+            cursor.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({places})", tuple(row.values()))  # noqa: S608
+            return int(cursor.lastrowid or 0)
+
+    def _connect(self, role: str) -> Any:
+        return system.connect(self.settings, role, database=self.names.database, autocommit=True, connection_timeout=3)
+
+    # Kafka
+
+    def topic(self, name: str) -> str:
+        """A topic's name with the learner's prefix; `name` is without it."""
+        known = {getattr(self.names, one): one for one in ("user_profile", "transactions", "transaction_mid")}
+        known |= {getattr(self.names, one): one for one in ("suspicious_activities", "dead_letters")}
+        full = name if name in known else self.names.group(name)
+        if full not in known and full not in self.other_topics():
+            raise StackError(f"There is no topic {name!r}.", f"Topics: {', '.join(known.values())}.")
+        return full
+
+    def other_topics(self) -> list[str]:
+        """Topics with the learner's prefix that are not the pipeline's own."""
+        with closing(self._admin()) as admin:
+            mine = [str(topic) for topic in admin.list_topics() if str(topic).startswith(f"{self.settings.learner}.")]
+        return [topic for topic in mine if topic not in self.names.topics]
+
+    def count(self, topic: str) -> int:
+        """How many records were ever written to a topic."""
+        with closing(self._consumer()) as consumer:
+            return sum(consumer.end_offsets(self._partitions(consumer, self.topic(topic))).values())
+
+    def records(self, topic: str, last: int | None = None) -> list[Record]:
+        """The records of a topic, by partition and offset; with `last` only so many of the newest of each partition."""
+        with closing(self._consumer()) as consumer:
+            partitions = self._partitions(consumer, self.topic(topic))
+            consumer.assign(partitions)
+            begins, ends = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
+            for partition in partitions:
+                first = begins[partition] if last is None else max(begins[partition], ends[partition] - last)
+                consumer.seek(partition, first)
+            found = []
+            while any(consumer.position(partition) < ends[partition] for partition in partitions):
+                for batch in consumer.poll(timeout_ms=200).values():
+                    found += [Record(one.partition, one.offset, _text(one.key), _text(one.value)) for one in batch]
+        return sorted(found, key=lambda record: (record.partition, record.offset))
+
+    def _partitions(self, consumer: KafkaConsumer, topic: str) -> list[TopicPartition]:
+        return [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
+
+    def _consumer(self) -> KafkaConsumer:
+        return KafkaConsumer(
+            bootstrap_servers=self.settings.bootstrap_servers, enable_auto_commit=False, auto_offset_reset="earliest"
+        )
+
+    def _admin(self) -> KafkaAdminClient:
+        return KafkaAdminClient(bootstrap_servers=self.settings.bootstrap_servers)
+
+    # Flink
+
+    def cluster(self, **options: str) -> "FlinkCluster":
+        """The running cluster, for submitting jobs; options of Flink with `__` for `.` and `_` for `-`."""
+        return system.flink_cluster(self.settings, {_option(name): value for name, value in options.items()})
+
+    def jobs(self) -> list[Job]:
+        """The learner's jobs that have not ended, in the order in which they began."""
+        prefix = self.names.job("")
+        known = sorted(get_json(self.settings, "/jobs/overview")["jobs"], key=lambda job: int(job["start-time"]))
+        return [
+            Job(
+                str(job["jid"]),
+                str(job["name"]).removeprefix(prefix),
+                str(job["state"]),
+                datetime.fromtimestamp(int(job["start-time"]) / 1000, UTC),
+            )
+            for job in known
+            if str(job["name"]).startswith(prefix) and job["state"] not in ENDED
+        ]
+
+    def slots(self) -> tuple[int, int]:
+        """Free task slots, and all."""
+        overview = get_json(self.settings, "/overview")
+        return int(overview["slots-available"]), int(overview["slots-total"])
+
+    def wait_for_job(self, name: str, deadline_s: float = 60) -> Job:
+        """Waits until a job of the learner runs, and gives it."""
+        return wait_until(
+            lambda: next((job for job in self.jobs() if job.name == name and job.state == "RUNNING"), None),
+            f"job {name!r} runs",
+            deadline_s,
+        )
+
+    def cancel(self, name: str | None = None) -> list[str]:
+        """Ends the learner's jobs of this name, or all; returns their names when their slots are free."""
+        ending = [job for job in self.jobs() if name is None or job.name == name]
+        for job in ending:
+            connection = http.client.HTTPConnection(self.settings.host, self.settings.flink_rest_port, timeout=10)
+            with closing(connection):
+                connection.request("PATCH", f"/jobs/{job.id}?mode=cancel")
+                connection.getresponse().read()
+        ids = {job.id for job in ending}
+        wait_until(lambda: not ids & {job.id for job in self.jobs()}, "the cancelled jobs end")
+        return [job.name for job in ending]
+
+    def checkpoint(self, name: str, deadline_s: float = 60) -> str:
+        """Orders a checkpoint of a job, waits until it is complete, and gives the place where it lies."""
+        job = self.wait_for_job(name, deadline_s)
+        path = f"/jobs/{job.id}/checkpoints"
+        before = int(get_json(self.settings, path)["counts"]["completed"])
+        connection = http.client.HTTPConnection(self.settings.host, self.settings.flink_rest_port, timeout=10)
+        with closing(connection):
+            connection.request("POST", path, body="{}", headers={"Content-Type": "application/json"})
+            connection.getresponse().read()
+
+        def place() -> str | None:
+            found = get_json(self.settings, path)
+            latest = found["latest"]["completed"]
+            return str(latest["external_path"]) if latest and int(found["counts"]["completed"]) > before else None
+
+        return wait_until(place, f"a checkpoint of {name!r} is complete", deadline_s)
+
+    # All of it
+
+    def problem(self) -> tuple[str, str] | None:
+        """What of the stack does not serve, and what to do; None where all of it serves."""
+        ill = [one for one in self.stack.status() if one.name in self.stack.services and not one.healthy]
+        if not ill:
+            return None
+        what = "; ".join(f"{one.name} {one.problem}" for one in ill)
+        return (
+            f"{what[0].upper()}{what[1:]}.",
+            "Run `lab.up()` here, or `make lab` in a terminal: it starts what does not run.",
+        )
+
+    def start_pipeline(self, *jobs: str) -> None:
+        """Starts jobs of the pipeline (`cdc-ingestion`, `transaction-join`, `fraud-detector`), and waits until they run."""
+        system.submit_jobs(self.settings, lambda line: None, only=jobs)
+
+    def start_service(self, name: str) -> None:
+        """Starts a service of the pipeline, `flagger` for instance, under the stack's supervisor."""
+        (program,) = [one for one in system.services(self.settings) if one.name in (name, self.names.group(name))]
+        self.stack.add_program(program)
+
+    def stop_service(self, name: str) -> None:
+        """Stops a service of the learner's; harmless where it does not run."""
+        self.stack.remove_program(self.names.group(name))
+
+    def reset(self) -> None:
+        """Brings the world to its beginning: an empty database, empty topics, no offsets, no job, no service."""
+        for program in system.services(self.settings):
+            if program.name.startswith(self.names.group("")):  # others are shared
+                self.stack.remove_program(program.name)
+        self.cancel()
+        with (
+            closing(system.connect(self.settings, "root", autocommit=True)) as connection,
+            closing(connection.cursor()) as cursor,
+        ):
+            cursor.execute(f"DROP DATABASE IF EXISTS {self.names.database}")
+            for role in database.ROLES:
+                cursor.execute(f"DROP USER IF EXISTS '{self.names.account(role)}'@'127.0.0.1'")
+        self._delete_topics_and_groups()
+        system.prepare(self.settings)
+
+    def _delete_topics_and_groups(self) -> None:
+        prefix = f"{self.settings.learner}."
+        with closing(self._admin()) as admin:
+            groups = [str(group["group_id"]) for group in admin.list_groups()]
+            groups = [group for group in groups if group.startswith(prefix)]
+            if groups:
+                busy = [
+                    group for group, said in admin.delete_groups(groups).items() if said == NonEmptyGroupError.__name__
+                ]
+                if busy:
+                    raise StackError(
+                        f"Consumers of {', '.join(sorted(busy))} still run, so their offsets cannot be forgotten.",
+                        "Close them (`consumer.close()`, or restart the kernel of the notebook that made them), then try again.",
+                    )
+            topics = [topic for topic in admin.list_topics() if topic.startswith(prefix)]
+            if topics:
+                admin.delete_topics(topics)
+                wait_until(lambda: not set(topics) & set(admin.list_topics()), "the old topics are gone")
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("utf-8", "replace")
+
+
+def partition_of(key: str, partitions: int) -> int:
+    """The partition in which a record with this key lies, as Kafka's own clients choose it."""
+    return int(murmur2(key.encode()) & 0x7FFFFFFF) % partitions
+
+
+def _option(name: str) -> str:
+    return name.replace("__", ".").replace("_", "-")
+
+
+def in_eur(amount: Decimal, currency: str) -> Decimal:
+    """An amount's worth in EUR, to the cent, as the pipeline reckons it. Raises ValueError where it cannot."""
+    return Decimal(eur_cents(f"{amount:.2f}", currency)) / 100

@@ -1,0 +1,254 @@
+"""The pieces of the course that need no stack: cards, progress, the learner's folder, cutting, comparing with the pipeline."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from fraudlab.course import cards, glossary, pictures, review, workplace
+from fraudlab.course.exercise import not_yet, right, wrong
+from fraudlab.course.notebooks import MarkError, cut
+from fraudlab.course.progress import Progress
+from fraudlab.course.sources import SourceError, differences
+
+
+def test_the_course_of_this_repository_passes_its_own_check() -> None:
+    course = review.present()
+    complete = len(course.definitions) == 8
+    assert [str(finding) for finding in review.review(course, complete=complete)] == []
+
+
+# Cards
+
+
+def test_a_card_escapes_what_is_not_ours() -> None:
+    card = cards.of_verdict("01.1", wrong("Not <b>this</b>.", found="<script>", expected="a `<number>`"))
+    assert "<script>" not in card._repr_html_()
+    assert "&lt;script&gt;" in card._repr_html_()
+    assert "<code>&lt;number&gt;</code>" in card._repr_html_()
+
+
+def test_a_card_says_the_same_as_text() -> None:
+    card = cards.of_verdict("01.1", wrong("Those are users.", found=3, expected="payments"), "A hint.")
+    assert str(card).splitlines() == [
+        "✘ Not right yet · Exercise 01.1",
+        "Those are users.",
+        "Found: 3",
+        "Expected: payments",
+        "A hint.",
+    ]
+
+
+def test_the_four_answers_of_a_check_can_be_told_apart() -> None:
+    heads = [
+        cards.of_verdict("01.1", right("Yes.")).head,
+        cards.of_verdict("01.1", wrong("No.", found=1, expected="2")).head,
+        cards.of_verdict("01.1", not_yet("3 of 4.")).head,
+        cards.down("Kafka does not run.", "`make lab` starts it.").head,
+    ]
+    assert len(set(heads)) == 4
+
+
+# Progress
+
+
+def test_the_solution_opens_after_three_tries(tmp_path: Path) -> None:
+    progress = Progress(tmp_path / "work", "ada")
+    assert [progress.tried("01.1", solved=False).solution_is_open for _ in range(3)] == [False, False, True]
+
+
+def test_the_solution_opens_with_success_and_success_stays(tmp_path: Path) -> None:
+    progress = Progress(tmp_path, "ada")
+    assert progress.tried("01.1", solved=True).solution_is_open
+    assert progress.tried("01.1", solved=False).solved
+
+
+def test_hints_come_one_by_one_and_end_with_the_last(tmp_path: Path) -> None:
+    progress = Progress(tmp_path, "ada")
+    assert [progress.hinted("01.1", 3).hints for _ in range(5)] == [1, 2, 3, 3, 3]
+
+
+def test_two_learners_keep_their_progress_apart(tmp_path: Path) -> None:
+    Progress(tmp_path, "ada").tried("01.1", solved=True)
+    assert not Progress(tmp_path, "bob").of("01.1").solved
+
+
+def test_progress_can_be_read_by_people_and_survives_being_spoiled(tmp_path: Path) -> None:
+    progress = Progress(tmp_path, "ada")
+    progress.tried("01.1", solved=True)
+    assert json.loads(progress.path.read_text()) == {"01.1": {"tries": 1, "hints": 0, "solved": True}}
+    progress.path.write_text("{")
+    assert progress.records() == {}
+    progress.tried("01.2", solved=False)
+    assert set(progress.records()) == {"01.2"}
+
+
+# The learner's folder
+
+
+@pytest.fixture
+def course(tmp_path: Path) -> Path:
+    folder = tmp_path / "labs"
+    (folder / "pictures").mkdir(parents=True)
+    (folder / "01-a.ipynb").write_text("first")
+    (folder / "pictures" / "a.svg").write_text("<svg/>")
+    return folder
+
+
+def test_what_a_learner_changed_is_never_overwritten_and_the_new_version_lies_beside_it(
+    tmp_path: Path, course: Path
+) -> None:
+    work = tmp_path / "work"
+    assert workplace.lay_out(work, course) == []
+    (work / "01-a.ipynb").write_text("mine")
+    (course / "01-a.ipynb").write_text("second")
+    (said,) = workplace.lay_out(work, course)
+    assert "beside it: 01-a.new.ipynb" in said
+    assert (work / "01-a.ipynb").read_text() == "mine"
+    assert (work / "01-a.new.ipynb").read_text() == "second"
+    (work / "01-a.new.ipynb").unlink()
+    assert workplace.lay_out(work, course) == []
+    assert not (work / "01-a.new.ipynb").exists(), "told once is enough"
+
+
+def test_what_a_learner_did_not_change_follows_the_course(tmp_path: Path, course: Path) -> None:
+    work = tmp_path / "work"
+    workplace.lay_out(work, course)
+    (course / "01-a.ipynb").write_text("second")
+    assert len(workplace.lay_out(work, course)) == 1
+    assert (work / "01-a.ipynb").read_text() == "second"
+    assert (work / "pictures" / "a.svg").exists()
+
+
+def test_a_file_that_a_learner_removed_comes_back(tmp_path: Path, course: Path) -> None:
+    work = tmp_path / "work"
+    workplace.lay_out(work, course)
+    (work / "01-a.ipynb").unlink()
+    workplace.lay_out(work, course)
+    assert (work / "01-a.ipynb").read_text() == "first"
+
+
+# Cutting
+
+
+def test_a_solution_at_the_beginning_of_a_line_leaves_the_line_before_it() -> None:
+    solution = "answer = ...\n### BEGIN SOLUTION\nanswer = 6\n### END SOLUTION\nanswer"
+    assert cut(solution, "01.1") == "answer = ...\n# your code here\nanswer"
+
+
+def test_a_solution_in_a_function_leaves_a_call_that_says_so() -> None:
+    solution = "def six():\n    ### BEGIN SOLUTION\n    return 6\n    ### END SOLUTION"
+    assert cut(solution, "01.1") == 'def six():\n    lab.todo("01.1")  # your code here'
+
+
+def test_a_solution_in_sql_leaves_a_comment() -> None:
+    solution = 'query = """\nSELECT 1\n-- ### BEGIN SOLUTION\nFROM t\n-- ### END SOLUTION\n"""'
+    assert cut(solution, "01.1") == 'query = """\nSELECT 1\n-- your code here\n"""'
+
+
+@pytest.mark.parametrize(
+    "marks", [["BEGIN"], ["END"], ["BEGIN", "BEGIN", "END"], ["END", "BEGIN"]], ids=lambda marks: "-".join(marks)
+)
+def test_marks_that_do_not_pair_up_are_an_error(marks: list[str]) -> None:
+    with pytest.raises(MarkError):
+        cut("\n".join(f"### {mark} SOLUTION" for mark in marks), "01.1")
+
+
+# Comparing with the pipeline
+
+MODULE = '''
+class Detector:
+    """Finds."""
+
+    def find(self, value: int) -> int:
+        """Gives more."""
+        return value + 1  # one more
+
+
+def judge(value: int) -> bool:
+    return value > 3
+'''
+SQL = "CREATE TABLE a (x INT)\n//\n-- Why.\nINSERT INTO b\nSELECT x -- the only one\nFROM a\n//\n"
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    (tmp_path / "module.py").write_text(MODULE)
+    (tmp_path / "some.sql").write_text(SQL)
+    return tmp_path
+
+
+def test_comments_docstrings_and_layout_do_not_count(repository: Path) -> None:
+    cell = dedent('''
+        # From module.py: Detector.find
+        # From module.py: judge
+        # From some.sql: INSERT INTO b
+        class Detector:
+            def find(self, value: int) -> int:
+                # Gives one more than it got.
+                return (value +
+                        1)
+
+        def judge(value: int) -> bool:
+            """Whether it is too much."""
+            return value > 3
+
+        statement = """
+            INSERT INTO b   SELECT x
+            FROM a"""
+    ''')
+    assert list(differences(cell, repository)) == []
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "# From module.py: judge\ndef judge(value: int) -> bool:\n    return value >= 3",
+        "# From module.py: judge\ndef other(value: int) -> bool:\n    return value > 3",
+        "# From module.py: Detector.find\nclass Detector:\n    def find(self, value: int) -> int:\n        return value + 2",
+        "# From some.sql: INSERT INTO b\ns = 'INSERT INTO b SELECT y FROM a'",
+    ],
+)
+def test_what_differs_is_told(repository: Path, cell: str) -> None:
+    (difference,) = differences(cell, repository)
+    assert "is not as in" in difference
+
+
+@pytest.mark.parametrize("cell", ["# From none.py: x", "# From module.py: none", "# From some.sql: DELETE"])
+def test_a_source_that_leads_nowhere_is_an_error(repository: Path, cell: str) -> None:
+    with pytest.raises(SourceError):
+        list(differences(cell, repository))
+
+
+# Glossary and pictures
+
+
+def test_every_entry_of_the_glossary_is_understood() -> None:
+    lines = [line for line in glossary.PATH.read_text(encoding="utf-8").splitlines() if line.startswith("**")]
+    assert len(glossary.terms()) == len(lines)
+
+
+@pytest.mark.parametrize("word", ["binlog", "Binlogs", " slot ", "CDC"])
+def test_a_term_is_found_by_any_of_its_names(word: str) -> None:
+    assert glossary.find(word) is not None
+
+
+def test_a_picture_of_no_payments_says_so() -> None:
+    assert repr(pictures.window("User 1", [])) == "User 1: no payment."
+
+
+def test_a_picture_shows_the_hour_with_the_most_countries_and_says_it_in_words() -> None:
+    noon = datetime(2026, 1, 31, 12, tzinfo=UTC)
+    dots = [
+        pictures.Dot(noon - timedelta(minutes=65), "US", Decimal(5000)),  # an hour before the next: outside
+        pictures.Dot(noon - timedelta(minutes=5), "<b>", Decimal("600.00")),
+        pictures.Dot(noon, "DE", Decimal("600.50")),
+        pictures.Dot(noon + timedelta(hours=3), "DE", Decimal(9000)),
+    ]
+    picture = pictures.window("User <1>", dots)
+    assert repr(picture) == "User <1>: the hour until 12:00:00 holds 2 of 4 payments, 1,200.50 EUR in <b> and DE."
+    assert "<b>" not in picture.svg
+    assert 'aria-label="User &lt;1&gt;: the hour' in picture.svg

@@ -1,0 +1,69 @@
+"""What a learner sees when nothing runs: which parts, and the command that mends it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fraudlab.course import lab
+from fraudlab.course.world import DEFAULT_LEARNER, World, learner_settings
+from fraudlab.settings import Settings
+from fraudlab.stack import ports
+
+PORTS = range(20_000, 30_000)
+
+
+@pytest.fixture
+def nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    free = (port for port in PORTS if ports.is_free("127.0.0.1", port))
+    for name in Settings.model_fields:
+        if name.endswith("_port"):
+            monkeypatch.setenv(f"FRAUDLAB_{name.upper()}", str(next(free)))
+    monkeypatch.setenv("FRAUDLAB_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("FRAUDLAB_WORK", str(tmp_path / "work"))
+    for cached in (lab.world, lab._progress):
+        cached.cache_clear()
+    yield
+    for cached in (lab.world, lab._progress):
+        cached.cache_clear()
+
+
+@pytest.mark.usefixtures("nothing_runs")
+def test_a_check_says_which_parts_are_down_and_what_mends_them() -> None:
+    card = lab.check("01.1", 26)
+    assert card.head == "Something does not run"
+    for part in ("Mysql", "kafka", "jobmanager", "taskmanager"):
+        assert f"{part} does not run" in str(card)
+    assert "`lab.up()`" in str(card)
+
+
+@pytest.mark.usefixtures("nothing_runs")
+def test_an_answer_that_was_never_given_is_told_so_even_when_nothing_runs() -> None:
+    with pytest.raises(lab.NotSolvedYet, match=r"Exercise 01\.1 is still to do"):
+        lab.check("01.1", ...)
+
+
+@pytest.mark.usefixtures("nothing_runs")
+@pytest.mark.parametrize("call", [lambda: lab.start("00"), lambda: lab.catch_up("00"), lab.reset])
+def test_nothing_else_ends_in_a_traceback(call: object) -> None:
+    assert callable(call)
+    assert "does not run" in str(call())
+
+
+@pytest.mark.usefixtures("nothing_runs")
+def test_hints_and_solutions_need_no_stack() -> None:
+    assert "hint 1 of 3" in str(lab.hint("01.1"))
+    assert "hint 2 of 3" in str(lab.hint("01.1"))
+    assert "still closed" in str(lab.solution("01.1"))
+
+
+def test_whoever_gives_no_name_has_one_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRAUDLAB_LEARNER", "")
+    assert learner_settings().names.database == f"{DEFAULT_LEARNER}_payment"
+    monkeypatch.setenv("FRAUDLAB_LEARNER", "anna")
+    assert learner_settings().names.transactions == "anna.transactions"
+
+
+def test_the_demo_s_own_names_are_nobody_s_world() -> None:
+    with pytest.raises(ValueError, match="belong to the demo"):
+        World(Settings(learner=""))
