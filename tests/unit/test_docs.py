@@ -1,14 +1,18 @@
 """The documentation names only what exists: commands, options, make targets, settings, files."""
 
+import importlib.util
 import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import typer
 from data_generator.cli import app as data_generator
+from typer.core import TyperGroup
 
 from fraudlab.cli import app
 from fraudlab.settings import Settings
@@ -20,12 +24,32 @@ PAGES = sorted(
     for path in REPOSITORY.glob(pattern)
     if ".fraudlab" not in path.parts
 )
+SWITCHES = {"FRAUDLAB_TEST_KEEP"}
+"""Variables that are no settings of the system: the tests read them."""
 COMMANDS = typer.main.get_group(app).commands
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def text(page: Path) -> str:
     return page.read_text(encoding="utf-8")
+
+
+def without_code(page: Path) -> str:
+    """The prose of a page: no fences, nothing between backticks."""
+    return re.sub(r"`[^`\n]*`", "", FENCE.sub("", text(page)))
+
+
+def docs_tables() -> ModuleType:
+    """The module docs/tables.py, which is in no package."""
+    specification = importlib.util.spec_from_file_location("docs_tables", REPOSITORY / "docs" / "tables.py")
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+tables = docs_tables()
 
 
 def code(page: Path) -> Iterator[str]:
@@ -72,10 +96,14 @@ def test_every_fraudlab_command_and_option_exists(page: Path) -> None:
         if name == "--help":
             continue
         assert name in COMMANDS, f"there is no command `fraudlab {name}`"
-        known = options(COMMANDS[name])
+        command = COMMANDS[name]
+        if isinstance(command, TyperGroup) and len(words) > 1:
+            assert words[1] in command.commands, f"there is no command `fraudlab {name} {words[1]}`"
+            command = command.commands[words[1]]
+        known = options(command)
         if name == "generate":  # passes its options on
             known |= options(typer.main.get_command(data_generator))
-        unknown = {word for word in words if word.startswith("-")} - known
+        unknown = {word.partition("=")[0] for word in words if word.startswith("-")} - known
         assert not unknown, f"`fraudlab {name}` has no {unknown}"
 
 
@@ -94,16 +122,24 @@ def test_every_make_target_is_documented() -> None:
 
 def test_every_variable_is_a_setting(page: Path) -> None:
     fields = {f"FRAUDLAB_{name.upper()}" for name in Settings.model_fields}
-    assert set(re.findall(r"\bFRAUDLAB_[A-Z_]+\b", text(page))) <= fields
+    assert set(re.findall(r"\bFRAUDLAB_[A-Z_]+\b", text(page))) <= fields | SWITCHES
 
 
-def test_every_default_in_a_table_is_the_settings_own(page: Path) -> None:
-    for variable, default in re.findall(r"^\| `FRAUDLAB_([A-Z_]+)` \| ([^|]+?) \|", text(page), re.MULTILINE):
-        assert default == str(Settings.model_fields[variable.lower()].default)
+def test_every_switch_of_the_tests_is_one() -> None:
+    code = "".join(path.read_text(encoding="utf-8") for path in (REPOSITORY / "tests" / "support").glob("*.py"))
+    assert {name for name in SWITCHES if f'"{name}"' in code} == SWITCHES
+
+
+def test_every_setting_says_what_it_is() -> None:
+    assert not [name for name, field in Settings.model_fields.items() if not field.description]
+
+
+def test_every_setting_is_in_the_table_and_every_table_is_up_to_date() -> None:
+    assert not [path.name for path, _ in tables.differing()], "run `python docs/tables.py`"
 
 
 def test_every_link_resolves(page: Path) -> None:
-    links = re.findall(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)", FENCE.sub("", text(page)))
+    links = re.findall(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)", without_code(page))
     for link in links:
         if re.match(r"[a-z]+:", link):
             continue
@@ -120,17 +156,28 @@ def anchors(page: Path) -> set[str]:
 
 
 def test_every_file_that_is_named_exists(page: Path) -> None:
-    folders = ("fraudlab", "docs", "tests", "bench", "data-generator", "requirements", ".ci")
+    folders = ("fraudlab", "docs", "deploy", "tests", "bench", "data-generator", "requirements", ".ci")
     for span in re.findall(r"`([\w.-]+(?:/[\w.-]+)+/?)`", text(page)):
         if span.partition("/")[0] in folders:
             assert (REPOSITORY / span).exists(), f"there is no {span}"
 
 
 def test_every_picture_has_a_text_in_its_place(page: Path) -> None:
-    for alternative, source in re.findall(r"!\[([^\]]*)\]\(([^)]*)\)", text(page)):
+    for alternative, source in re.findall(r"!\[([^\]]*)\]\(([^)]*)\)", without_code(page)):
         assert len(alternative) > 10, f"{source} has no alt text"
+        picture = page.parent / source
+        assert picture.is_file(), f"{source} is not there"
+        if picture.suffix == ".svg":
+            title = ElementTree.parse(picture).getroot().find("{http://www.w3.org/2000/svg}title")  # noqa: S314 - our own
+            assert title is not None, f"{source} has no title"
+            assert title.text
     assert "<img" not in text(page), "a picture in HTML is not checked: write ![what it shows](file)"
     for fence in FENCE.finditer(text(page)):
         if fence[1] == "mermaid" or "──▶" in fence[2]:
             caption = text(page)[fence.end() :].lstrip()
             assert re.match(r"\*[^*]{40,}\*", caption), "a diagram is followed by what it shows, in italics"
+
+
+def test_every_page_is_reached_from_the_first(page: Path) -> None:
+    if page.parent.name == "docs" and page.name != "index.md":
+        assert f"({page.name})" in text(page.with_name("index.md"))

@@ -1,0 +1,75 @@
+"""Submits the three jobs to a Flink cluster that others run. In deploy/submit.yaml, as a Kubernetes Job.
+
+It makes no database, account or topic: those must be there (docs/scaling-out.md). Jobs that run already are left alone.
+"""
+
+import json
+import sys
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from fraudlab.pipeline import cdc, detector, join
+from fraudlab.pipeline.flink import FlinkCluster, MySqlEndpoint
+from fraudlab.settings import Settings
+
+ENDED = ("FAILED", "CANCELED", "FINISHED")
+
+
+class Addresses(BaseSettings):
+    """Where everything is; from environment variables DEPLOY_<NAME>. The rule and its like are the project's own settings."""
+
+    model_config = SettingsConfigDict(env_prefix="DEPLOY_", frozen=True)
+
+    flink_url: str = Field(description="Flink's REST API, http://host:port")
+    flink_home: Path = Field(Path("/opt/flink"), description="folder with lib and conf")
+    kafka_servers: str = Field(description="host:port, several with commas")
+    mysql_host: str
+    mysql_port: int = 3306
+    mysql_user: str = "cdc"
+    mysql_password: SecretStr
+    mysql_database: str = "payment"
+
+
+def present(flink_url: str) -> set[str]:
+    """The names of the jobs that have not ended."""
+    with urllib.request.urlopen(f"{flink_url}/jobs/overview", timeout=30) as answer:  # noqa: S310 - our own cluster's address
+        jobs = json.load(answer)["jobs"]
+    return {str(job["name"]) for job in jobs if job["state"] not in ENDED}
+
+
+def main() -> int:
+    """Submits what is missing; gives the exit status."""
+    where, settings = Addresses(), Settings()
+    names = settings.names
+    cluster = FlinkCluster(where.flink_url, where.flink_home)
+    endpoint = MySqlEndpoint(
+        where.mysql_host,
+        where.mysql_port,
+        where.mysql_user,
+        where.mysql_password.get_secret_value(),
+        where.mysql_database,
+    )
+    servers, parallelism = where.kafka_servers, settings.parallelism
+    submissions: dict[str, Callable[[], object]] = {
+        cdc.JOB: lambda: cdc.submit(cluster, endpoint, servers, names),
+        join.JOB: lambda: join.submit(
+            cluster, servers, names, transaction_ttl_s=settings.profile_patience_s, parallelism=parallelism
+        ),
+        detector.JOB: lambda: detector.submit(cluster, servers, names, settings.rule, parallelism=parallelism),
+    }
+    there = present(where.flink_url)
+    for job, submit in submissions.items():
+        if names.job(job) in there:
+            print(f"{names.job(job)} is there already", flush=True)
+        else:
+            submit()
+            print(f"{names.job(job)} submitted", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,144 @@
+"""Writes the tables of the documents that follow from the code: settings, and the labs' minutes.
+
+    python docs/tables.py           # writes them anew
+    python docs/tables.py --check   # changes nothing; ends with status 1 where a table is not as it must be
+
+Each table stands between `<!-- begin NAME -->` and `<!-- end NAME -->`.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from fraudlab.course import review
+from fraudlab.settings import REPOSITORY, Settings
+
+DOCS = REPOSITORY / "docs"
+UNKNOWN = "?"
+OPENING_MIN, BREAK_MIN, LUNCH_MIN, CLOSING_MIN = 10, 15, 60, 10
+PAUSES: dict[str, dict[int, tuple[str, int]]] = {
+    "half a day": {2: ("break", BREAK_MIN)},
+    "a full day": {1: ("break", BREAK_MIN), 3: ("lunch", LUNCH_MIN), 5: ("break", BREAK_MIN)},
+}
+"""After which lab of an agenda there is a pause, and for how many minutes."""
+
+Labs = Mapping[int, tuple[str, int | None]]
+"""The number of a lab to its title and minutes; None where its notebook is not there yet."""
+
+
+def default(name: str) -> str:
+    """The default of a setting as the table shows it: folders relative to the repository, `empty` for an empty text."""
+    value = Settings.model_fields[name].default
+    if isinstance(value, Path):
+        return str(value.relative_to(REPOSITORY))
+    return str(value) or "empty"
+
+
+def settings_table() -> str:
+    """Every setting: its variable, default and meaning."""
+    rows = [
+        (f"`FRAUDLAB_{name.upper()}`", default(name), str(field.description))
+        for name, field in Settings.model_fields.items()
+    ]
+    return _table(("variable", "default", "what"), rows)
+
+
+def labs() -> Labs:
+    """The labs that the course defines."""
+    course = review.present()
+    minutes = {lab.number: review.lab_minutes(notebook) for lab, notebook in course.pairs()}
+    return {int(lab.number): (lab.title, minutes.get(lab.number)) for lab in course.definitions}
+
+
+def minutes_table(known: Labs) -> str:
+    """The minutes of each lab, and of all in each agenda."""
+    numbers = max((numbers for numbers, _ in review.AGENDAS.values()), key=len)
+    rows = [_lab_row(known, number) for number in numbers]
+    for name, (wanted, allowed) in review.AGENDAS.items():
+        total = _sum([known.get(number, (UNKNOWN, None))[1] for number in wanted])
+        rows.append((f"{wanted[0]:02} to {wanted[-1]:02}", f"{name}, {allowed[0]} to {allowed[-1]} allowed", total))
+    return _table(("lab", "title", "minutes"), rows)
+
+
+def agenda_table(known: Labs, name: str) -> str:
+    """One agenda on the clock: when each lab and pause begins, counted from the start."""
+    wanted, _ = review.AGENDAS[name]
+    steps: list[tuple[str, int | None]] = [("welcome, who is here, does every machine work", OPENING_MIN)]
+    for number in wanted:
+        title, minutes = known.get(number, (UNKNOWN, None))
+        steps.append((f"Lab {number:02} · {title}", minutes))
+        if number in PAUSES[name]:
+            steps.append(PAUSES[name][number])
+    steps.append(("what was learnt, questions", CLOSING_MIN))
+    rows, begin = [], 0
+    passed: list[int | None] = []
+    for what, minutes in steps:
+        begins = _sum(passed)
+        if begins != UNKNOWN:
+            begin = int(begins)
+            begins = f"{begin // 60}:{begin % 60:02}"
+        rows.append((begins, what, UNKNOWN if minutes is None else str(minutes)))
+        passed.append(minutes)
+    rows.append(("", "in all", _sum(passed)))
+    return _table(("from", "what", "minutes"), rows)
+
+
+def _lab_row(known: Labs, number: int) -> tuple[str, str, str]:
+    title, minutes = known.get(number, (UNKNOWN, None))
+    return f"{number:02}", title, UNKNOWN if minutes is None else str(minutes)
+
+
+def _sum(minutes: Sequence[int | None]) -> str:
+    return UNKNOWN if None in minutes else str(sum(one for one in minutes if one is not None))
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+
+
+TABLES: dict[str, dict[str, Callable[[], str]]] = {
+    "settings.md": {"settings": settings_table},
+    "instructor-guide.md": {
+        "minutes": lambda: minutes_table(labs()),
+        "half a day": lambda: agenda_table(labs(), "half a day"),
+        "a full day": lambda: agenda_table(labs(), "a full day"),
+    },
+}
+
+
+def filled(page: str, text: str) -> str:
+    """A page with its tables as they must be. Raises ValueError where it has no place for one of them."""
+    for name, table in TABLES[page].items():
+        begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
+        if text.count(begin) != 1 or text.count(end) != 1:
+            raise ValueError(f"docs/{page} needs {begin} and {end}, once each")
+        content = f"{begin}\n\n{table()}\n\n{end}"
+        before, after = text.partition(begin)[0], text.partition(end)[2]
+        text = f"{before}{content}{after}"
+    return text
+
+
+def differing() -> Iterator[tuple[Path, str]]:
+    """The pages whose tables are not as they must be, each with its right text."""
+    for page in TABLES:
+        path = DOCS / page
+        present = path.read_text(encoding="utf-8")
+        right = filled(page, present)
+        if right != present:
+            yield path, right
+
+
+def main() -> int:
+    pages = list(differing())
+    for path, right in pages:
+        if "--check" in sys.argv:
+            print(f"{path.relative_to(REPOSITORY)}: a table is not up to date. Next: python docs/tables.py")
+        else:
+            path.write_text(right, encoding="utf-8")
+            print(f"{path.relative_to(REPOSITORY)} written")
+    return 1 if pages and "--check" in sys.argv else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
