@@ -4,7 +4,7 @@ export FRAUDLAB_HOME := $(abspath $(or $(FRAUDLAB_HOME),.fraudlab))
 BIN := $(FRAUDLAB_HOME)/venv/bin
 BOOTSTRAP = $(if $(PYTHON),,$(error No Python was found: install Python 3.11, or say where it is: make PYTHON=<path>))$(PYTHON) bootstrap.py
 .DEFAULT_GOAL := help
-.PHONY: help demo up test bench check setup stop clean lock
+.PHONY: help demo lab up test bench check docs setup stop clean lock
 
 help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -12,21 +12,31 @@ help: ## print the targets
 demo: ## set up what is missing, start everything and see fraud being caught
 	@started=$$(date +%s) && $(BOOTSTRAP) && FRAUDLAB_STARTED_S=$$started $(BIN)/fraudlab demo
 
+lab: ## set up what is missing and open the labs in JupyterLab
+	@$(BOOTSTRAP) --dev
+	@$(BIN)/fraudlab lab
+
 up: ## set up what is missing and start MySQL, Kafka and Flink
 	@$(BOOTSTRAP)
 	@$(BIN)/fraudlab up
 
 test: check ## set up what is missing, check the code and run all tests
+	@$(BOOTSTRAP) --dev --browser
 	@$(BIN)/pytest
+	@$(BIN)/pytest --nbval-lax solutions
 
 bench: ## print the performance table
 	@$(BOOTSTRAP)
 	@$(BIN)/python bench/run.py
 
-check: ## ruff and mypy
-	@$(BOOTSTRAP) --dev
+check: docs ## ruff, mypy and the documents
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+
+docs: ## make a site of the documents; a broken link is an error
+	@$(BOOTSTRAP) --dev
+	@$(BIN)/python docs/tables.py --check
+	@$(BIN)/sphinx-build -q -E -W --keep-going -d $(FRAUDLAB_HOME)/site/.doctrees docs $(FRAUDLAB_HOME)/site
 
 setup: ## set up what is missing, start nothing
 	@$(BOOTSTRAP)
@@ -36,7 +46,7 @@ stop: ## stop everything; data stays
 	@if [ -x $(BIN)/fraudlab ]; then $(BIN)/fraudlab down; else echo "Nothing is set up, so nothing runs. Next: make demo"; fi
 
 # by name: FRAUDLAB_HOME may be a folder that holds other things
-MADE = venv jars lib logs run mysql kafka zookeeper flink supervisor secrets.json secrets.lock setup-times.json .lock test demo-report.json generator-report.json bench.json
+MADE = venv jars lib logs run mysql kafka zookeeper flink supervisor inbox dashboard secrets.json secrets.lock setup-times.json .lock test site demo-report.json generator-report.json bench.json
 clean: stop ## stop everything and remove all that was made at run time
 	@rm -rf $(addprefix "$(FRAUDLAB_HOME)"/,$(MADE))
 	@rmdir "$(FRAUDLAB_HOME)" 2>/dev/null || true

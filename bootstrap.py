@@ -1,6 +1,6 @@
 """Makes the Python environment and fetches the jars at the same time. Run by `make`, with the standard library only.
 
-Usage: python3.11 bootstrap.py [--dev]. Interrupted, it is just run again; with nothing to do it ends at once.
+Usage: python3.11 bootstrap.py [--dev] [--browser]. Interrupted, it is just run again; with nothing to do it ends at once.
 """
 
 import argparse
@@ -23,7 +23,9 @@ PYTHON_VERSION = (3, 11)
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dev", action="store_true", help="with what tests and linting need")
-    dev: bool = parser.parse_args().dev
+    parser.add_argument("--browser", action="store_true", help="with the browser that the tests of the pages drive")
+    arguments = parser.parse_args()
+    dev: bool = arguments.dev
     if sys.version_info[:2] != PYTHON_VERSION:
         return refuse(
             f"This is Python {sys.version.split()[0]} ({sys.executable}); PyFlink 1.20 needs Python 3.11.",
@@ -42,13 +44,15 @@ def main() -> int:
     times = SetupTimes(home)
     times.clear()
     environment_is_ready = is_ready(venv, dev)
-    if environment_is_ready and artifacts.are_complete(home):
+    browser_is_there = not arguments.browser or system_packages.has_chromium()
+    if environment_is_ready and artifacts.are_complete(home) and browser_is_there:
         return 0
     say(f"Setting up under {home} (only the first time).")
 
     try:
         needs = [] if has_venv() else ["venv"]
         needs += [] if artifacts.are_complete(home) else system_packages.missing(home)
+        needs += [] if browser_is_there else ["chromium"]
         if "venv" in needs:  # then nothing can go on without apt-get, so it installs everything in one go
             with times.step("system_packages"):
                 system_packages.install(needs, say)

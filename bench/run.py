@@ -19,9 +19,9 @@ from rich.progress import track
 from rich.table import Table
 
 from fraudlab.pipeline import detector
-from fraudlab.pipeline.contracts import EUR_RATE_SCALE, Names, eur_rates
+from fraudlab.pipeline.contracts import Names
 from fraudlab.pipeline.flink import FlinkCluster, kafka_values
-from fraudlab.pipeline.statements import fill
+from fraudlab.pipeline.statements import eur_rate_cases, fill
 from fraudlab.pipeline.transaction import iso
 from fraudlab.settings import Settings
 from fraudlab.stack.flink import get_json
@@ -149,13 +149,9 @@ def run_over_window(settings: Settings, cluster: FlinkCluster, topic: str) -> fl
     environment, tables = cluster.table_environment()
     environment.set_parallelism(settings.parallelism)
     tables.get_config().set("table.local-time-zone", "UTC")
-    rates = " ".join(
-        f"WHEN '{currency}' THEN CAST({rate // EUR_RATE_SCALE}.{rate % EUR_RATE_SCALE:08} AS DECIMAL(10, 8))"
-        for currency, rate in eur_rates().items()
-    )
     values = kafka_values(settings.bootstrap_servers, NAMES, "over-window") | {
         "transaction_mid": topic,
-        "rates": rates,
+        "rates": eur_rate_cases(),
         "min_countries": settings.min_countries,
         "threshold_eur": settings.threshold_eur,
     }

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import webbrowser
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from fraudlab import system
 from fraudlab.settings import Settings
 from fraudlab.stack.setup_times import SetupTimes
 from fraudlab.stack.supervisor import Stack
+from fraudlab.verification.score import percentile
 from fraudlab.verification.verify import Verification, verify
 
 LATEST = 8
@@ -81,7 +83,7 @@ class View:
         """One line, for where there is no terminal."""
         latency = ""
         if self.latencies_ms:
-            latency = f", commit to alert p50 {percentile(self.latencies_ms, 50)} ms, p99 {percentile(self.latencies_ms, 99)} ms"
+            latency = f", commit to alert p50 {percentile_ms(self.latencies_ms, 50)} ms, p99 {percentile_ms(self.latencies_ms, 99)} ms"
         return (
             f"{self.payments} payments ({self.payments_per_s:.0f}/s), {self.activities} activities, {self.flagged} accounts stopped, "
             f"{self.refused} payments refused{latency}"
@@ -91,7 +93,7 @@ class View:
         numbers = Table.grid(padding=(0, 3))
         for _ in range(6):
             numbers.add_column(justify="right")
-        p50, p99 = percentile(self.latencies_ms, 50), percentile(self.latencies_ms, 99)
+        p50, p99 = percentile_ms(self.latencies_ms, 50), percentile_ms(self.latencies_ms, 99)
         numbers.add_row(
             "payments/s", "payments", "activities", "accounts stopped", "payments refused", "commit to alert p50 / p99"
         )
@@ -105,7 +107,9 @@ class View:
         )
         sentences = Text("\n".join(self.sentences) or "Waiting for the first fraud …")
         addresses = Text(
-            f"Flink's web page: {self.settings.flink_url}   Ctrl-C ends the demo with a summary.", style="dim"
+            f"The dashboard: {self.settings.dashboard_url}   Flink's web page: {self.settings.flink_url}   "
+            "Ctrl-C ends the demo with a summary.",
+            style="dim",
         )
         return Panel(Group(numbers, Text(), sentences, Text(), addresses), title="Fraud detection, live")
 
@@ -127,11 +131,14 @@ def run(
     began = time.monotonic()
     system.up(settings, lambda line: console.print(f"  {line}", highlight=False, markup=False))
     setup_s = SetupTimes(settings.home).read() | {"start": round(time.monotonic() - began, 1)}
+    console.print(f"  the dashboard is at {settings.dashboard_url}", highlight=False)
+    if console.is_terminal and _has_screen():
+        webbrowser.open(settings.dashboard_url)
 
     watcher = Watcher(settings)
     report = settings.home / "generator-report.json"
     report.unlink(missing_ok=True)
-    generator = start_generator(settings, rate=rate, users=users, seed=seed, report=report)
+    generator = system.start_generator(settings, rate=rate, users=users, seed=seed, report=report)
     try:
         with _interruptible() as interrupted:
             _watch(watcher, console, generator, seconds, interrupted)
@@ -145,8 +152,8 @@ def run(
     outcome = Outcome(
         counts=watcher.counts(),
         latency_ms={
-            "p50": percentile(watcher.view.latencies_ms, 50),
-            "p99": percentile(watcher.view.latencies_ms, 99),
+            "p50": percentile_ms(watcher.view.latencies_ms, 50),
+            "p99": percentile_ms(watcher.view.latencies_ms, 99),
             "max": max(watcher.view.latencies_ms, default=None),
         },
         resident_mib=resident_mib,
@@ -163,17 +170,9 @@ def run(
     return outcome
 
 
-def start_generator(
-    settings: Settings, *, rate: float, users: int, seed: int | None, report: Path, options: tuple[str, ...] = ()
-) -> subprocess.Popen[bytes]:
-    """Starts the synthetic bank as a process of its own, which writes its counts to `report` when it ends."""
-    seed = seed if seed is not None else int(time.time())
-    arguments = ["--rate", str(rate), "--users", str(users), "--seed", str(seed), "--report", str(report), "--quiet"]
-    return subprocess.Popen(
-        [sys.executable, "-m", "data_generator", *arguments, "--late", "0.02", "--fraud-every", "1", *options],
-        env=os.environ | system.generator_environment(settings),
-        start_new_session=True,
-    )
+def _has_screen() -> bool:
+    """Whether a browser would open in a window; without one, some open in the terminal."""
+    return sys.platform == "darwin" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
 def _watch(
@@ -351,12 +350,9 @@ def in_words(duration: timedelta) -> str:
     return f"{seconds // 60} minutes"
 
 
-def percentile(values: list[int], percent: int) -> int | None:
-    """The nearest-rank percentile; None of nothing."""
-    if not values:
-        return None
-    rank = -(-len(values) * percent // 100)
-    return sorted(values)[max(rank, 1) - 1]
+def percentile_ms(latencies_ms: list[int], percent: int) -> int | None:
+    """As `fraudlab.verification.score.percentile`, of values in any order; None of none."""
+    return percentile(sorted(latencies_ms), percent) if latencies_ms else None
 
 
 def render(outcome: Outcome, console: Console, path: Path) -> None:

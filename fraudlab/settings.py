@@ -10,6 +10,8 @@ from fraudlab.pipeline.contracts import Names
 from fraudlab.pipeline.rule import Rule
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+LOOPBACK = "127.0.0.1"
+"""Where the inbox is, whatever `host` says: it has no log-in."""
 
 
 class Settings(BaseSettings):
@@ -18,27 +20,46 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="FRAUDLAB_", frozen=True, env_ignore_empty=True)
 
     home: Path = Field(REPOSITORY / ".fraudlab", description="folder of everything made at run time")
+    work: Path = Field(REPOSITORY / "my-labs", description="folder of a learner's own notebooks and progress")
     learner: str = Field(
         "", pattern=r"^([a-z][a-z0-9]{0,15})?$", description="prefix of database, topics, groups, jobs"
     )
 
     host: str = Field("127.0.0.1", description="address that every service binds to")
-    mysql_port: int = Field(13306, ge=1, le=65535)
-    kafka_port: int = Field(19092, ge=1, le=65535)
-    kafka_controller_port: int = Field(19093, ge=1, le=65535)
+    mysql_port: int = Field(13306, ge=1, le=65535, description="MySQL")
+    kafka_port: int = Field(19092, ge=1, le=65535, description="the Kafka broker")
+    kafka_controller_port: int = Field(19093, ge=1, le=65535, description="Kafka's controller")
     zookeeper_port: int = Field(12181, ge=1, le=65535, description="Flink's high availability")
     flink_rest_port: int = Field(18081, ge=1, le=65535, description="Flink's web page")
-    flink_rpc_port: int = Field(16123, ge=1, le=65535)
+    flink_rpc_port: int = Field(16123, ge=1, le=65535, description="Flink's JobManager, for TaskManagers")
+    jupyter_port: int = Field(18888, ge=1, le=65535, description="JupyterLab, on the loopback interface only")
+
+    dashboard_host: str = Field(
+        LOOPBACK, description="address of the dashboard; where it is not loopback, it asks for a password"
+    )
+    dashboard_port: int = Field(18080, ge=1, le=65535, description="the dashboard's page")
+
+    inbox_smtp_port: int = Field(11025, ge=1, le=65535, description="the inbox's mail server")
+    inbox_http_port: int = Field(18025, ge=1, le=65535, description="the inbox's page and push server")
+
+    notify_email_url: str = Field("", description="where e-mail goes, mailto:// or mailtos://; empty: the inbox")
+    notify_push_url: str = Field("", description="where push messages go, ntfy:// or any of Apprise; empty: the inbox")
+    notify_limit_per_hour: int = Field(5, ge=1, description="messages to one person by one channel within an hour")
+    notify_timeout_s: float = Field(10, gt=0, description="how long a mail or push server may be silent")
+    notify_retry_max_s: float = Field(60, gt=0, description="longest pause before a message is tried again")
+    notify_deadline_s: int = Field(86_400, ge=1, description="how long a message is tried before it is undeliverable")
 
     partitions: int = Field(4, ge=2, description="partitions of every topic")
     parallelism: int = Field(1, ge=1, description="parallelism of the join and the detector")
-    task_slots: int = Field(6, ge=3, description="task slots of the local TaskManager")
-    checkpoint_interval_s: int = Field(10, ge=1)
+    task_slots: int = Field(12, ge=3, description="task slots of the local TaskManager")
+    checkpoint_interval_s: int = Field(10, ge=1, description="seconds from one checkpoint to the next")
 
     window_s: int = Field(3600, ge=1, description="length of the window that ends with each payment")
-    min_countries: int = Field(2, ge=1)
-    threshold_eur: Decimal = Field(Decimal("1000.00"), gt=0, decimal_places=2)
-    allowed_lateness_s: int = Field(1800, ge=0)
+    min_countries: int = Field(2, ge=1, description="countries within the window, at least")
+    threshold_eur: Decimal = Field(
+        Decimal("1000.00"), gt=0, decimal_places=2, description="sum within the window, at least"
+    )
+    allowed_lateness_s: int = Field(1800, ge=0, description="how far a payment may lie behind the user's newest")
     max_age_s: int = Field(30 * 86_400, ge=1, description="how long after it happened the bank may store a payment")
     profile_patience_s: int = Field(600, ge=1, description="how long a payment waits for a profile that comes after it")
 
@@ -51,6 +72,27 @@ class Settings(BaseSettings):
     def flink_url(self) -> str:
         """Flink's web page and REST API."""
         return f"http://{self.host}:{self.flink_rest_port}"
+
+    @property
+    def dashboard_url(self) -> str:
+        """The dashboard's page, as this machine reaches it."""
+        return f"http://{LOOPBACK if self.dashboard_host == '0.0.0.0' else self.dashboard_host}:{self.dashboard_port}"  # noqa: S104
+
+    @property
+    def inbox_url(self) -> str:
+        """The inbox's page, JSON API and push server."""
+        return f"http://{LOOPBACK}:{self.inbox_http_port}"
+
+    @property
+    def email_url(self) -> str:
+        """Where e-mail goes, `{email}` and `{user_id}` still to be filled in."""
+        return self.notify_email_url or f"mailto://{LOOPBACK}:{self.inbox_smtp_port}?to={{email}}"
+
+    @property
+    def push_url(self) -> str:
+        """Where push messages go, `{phone}` and `{user_id}` still to be filled in."""
+        topic = f"{self.learner}-user-{{user_id}}" if self.learner else "user-{user_id}"
+        return self.notify_push_url or f"ntfy://{LOOPBACK}:{self.inbox_http_port}/{topic}"
 
     @property
     def names(self) -> Names:

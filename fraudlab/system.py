@@ -1,10 +1,12 @@
 """The whole system: the local stack, and on it the database, the topics, the jobs and the services, started in order of dependency."""
 
 import os
+import subprocess
 import sys
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import mysql.connector
 
@@ -12,6 +14,9 @@ from fraudlab.pipeline import database, topics
 from fraudlab.settings import Settings
 from fraudlab.stack.flink import get_json
 from fraudlab.stack.supervisor import Program, Stack, StackError
+
+if TYPE_CHECKING:
+    from fraudlab.pipeline.flink import FlinkCluster, MySqlEndpoint
 
 Progress = Callable[[str], None]
 JOBS_DEADLINE_S = 90
@@ -43,6 +48,19 @@ def generator_environment(settings: Settings) -> dict[str, str]:
     }
 
 
+def start_generator(
+    settings: Settings, *, rate: float, users: int, seed: int | None, report: Path, options: tuple[str, ...] = ()
+) -> subprocess.Popen[bytes]:
+    """Starts the synthetic bank as a process of its own, which writes its counts to `report` when it ends."""
+    seed = seed if seed is not None else int(time.time())
+    arguments = ["--rate", str(rate), "--users", str(users), "--seed", str(seed), "--report", str(report), "--quiet"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "data_generator", *arguments, "--late", "0.02", "--fraud-every", "1", *options],
+        env=os.environ | generator_environment(settings),
+        start_new_session=True,
+    )
+
+
 def prepare(settings: Settings) -> None:
     """Creates the database, its accounts and the topics, where they are missing."""
     secrets = Stack(settings).secrets
@@ -60,36 +78,77 @@ def jobs(settings: Settings) -> dict[str, str]:
 
 
 def services(settings: Settings) -> list[Program]:
-    """The consumers, as programs for the supervisor."""
-    environment = {f"FRAUDLAB_{name.upper()}": str(value) for name, value in settings.model_dump().items()}
+    """The inbox and the consumers, as programs for the supervisor."""
     return [
+        Program(
+            name="inbox",  # one for all learners, so it knows of none: another one's `up` must not replace it
+            command=[sys.executable, "-m", "fraudlab.services.inbox"],
+            environment=_environment(settings, ("home", "inbox_smtp_port", "inbox_http_port")),
+            ports={
+                settings.inbox_smtp_port: "FRAUDLAB_INBOX_SMTP_PORT",
+                settings.inbox_http_port: "FRAUDLAB_INBOX_HTTP_PORT",
+            },
+        ),
         Program(
             name=settings.names.group("flagger"),
             command=[sys.executable, "-m", "fraudlab.services.flagger"],
-            environment=environment | {"PYTHONUNBUFFERED": "1"},
-        )
+            environment=_environment(settings),
+        ),
+        Program(
+            name=settings.names.group("notifier"),
+            command=[sys.executable, "-m", "fraudlab.services.notifier"],
+            environment=_environment(settings),
+            stop_wait_s=20,  # lets it record what is being sent
+        ),
+        Program(
+            name=settings.names.group("analytics"),
+            command=[sys.executable, "-m", "fraudlab.services.analytics"],
+            environment=_environment(settings),
+            ports={settings.dashboard_port: "FRAUDLAB_DASHBOARD_PORT"},
+        ),
     ]
 
 
-def submit_jobs(settings: Settings, progress: Progress) -> None:
-    """Submits the jobs that are not there, and waits until all run. Jobs that Flink recovers by itself are left to it."""
-    from fraudlab.pipeline import cdc, detector, join
-    from fraudlab.pipeline.flink import FlinkCluster, MySqlEndpoint
+def _environment(settings: Settings, only: tuple[str, ...] = ()) -> dict[str, str]:
+    """The environment in which `Settings()` gives these settings, or some of them."""
+    values = settings.model_dump(include=set(only) or None)
+    return {f"FRAUDLAB_{name.upper()}": str(value) for name, value in values.items()} | {"PYTHONUNBUFFERED": "1"}
 
-    stack, names = Stack(settings), settings.names
-    cluster = FlinkCluster(settings.flink_url, stack.layout.flink)
+
+def flink_cluster(settings: Settings, options: Mapping[str, str] | None = None) -> "FlinkCluster":
+    """The running Flink cluster, for submitting jobs from this process; `options` is Flink configuration of these jobs."""
+    from fraudlab.pipeline.flink import FlinkCluster
+
+    stack = Stack(settings)
     os.environ.update(stack.client_environment())
-    present = {name for name, state in jobs(settings).items() if state not in ("FAILED", "CANCELED", "FINISHED")}
-    endpoint = MySqlEndpoint(
+    return FlinkCluster(settings.flink_url, stack.layout.flink, options or {})
+
+
+def cdc_endpoint(settings: Settings) -> "MySqlEndpoint":
+    """Where and as whom a job reads the binlog."""
+    from fraudlab.pipeline.flink import MySqlEndpoint
+
+    return MySqlEndpoint(
         settings.host,
         settings.mysql_port,
-        names.account("cdc"),
-        stack.secrets.secret(secret_name(settings, "cdc")),
-        names.database,
+        settings.names.account("cdc"),
+        Stack(settings).secrets.secret(secret_name(settings, "cdc")),
+        settings.names.database,
     )
-    servers = settings.bootstrap_servers
+
+
+def submit_jobs(settings: Settings, progress: Progress, only: Collection[str] | None = None) -> None:
+    """Submits the jobs that are not there, and waits until all run. Jobs that Flink recovers by itself are left to it.
+
+    `only` names some of the jobs, as `cdc.JOB` and its like do; without it all are meant.
+    """
+    from fraudlab.pipeline import cdc, detector, join
+
+    names, servers = settings.names, settings.bootstrap_servers
+    cluster = flink_cluster(settings)
+    present = {name for name, state in jobs(settings).items() if state not in ("FAILED", "CANCELED", "FINISHED")}
     submissions: dict[str, Callable[[], object]] = {
-        cdc.JOB: lambda: cdc.submit(cluster, endpoint, servers, names),
+        cdc.JOB: lambda: cdc.submit(cluster, cdc_endpoint(settings), servers, names),
         join.JOB: lambda: join.submit(
             cluster,
             servers,
@@ -99,11 +158,14 @@ def submit_jobs(settings: Settings, progress: Progress) -> None:
         ),
         detector.JOB: lambda: detector.submit(cluster, servers, names, settings.rule, parallelism=settings.parallelism),
     }
-    for job, submit in submissions.items():
+    wanted = [job for job in submissions if only is None or job in only]
+    for job in wanted:
         if names.job(job) not in present:
-            submit()
+            submissions[job]()
             progress(f"job {names.job(job)} submitted")
-    wait_for_jobs(settings, [names.job(job) for job in submissions])
+    wait_for_jobs(settings, [names.job(job) for job in wanted])
+    if cdc.JOB in wanted:
+        wait_for_binlog_reader(settings)
 
 
 def wait_for_jobs(settings: Settings, names: list[str], deadline_s: float = JOBS_DEADLINE_S) -> None:
@@ -116,6 +178,27 @@ def wait_for_jobs(settings: Settings, names: list[str], deadline_s: float = JOBS
             return
         time.sleep(0.2)
     raise StackError(f"Not all jobs run: {states}.", f"Look at {settings.flink_url} and `fraudlab logs taskmanager`.")
+
+
+def wait_for_binlog_reader(settings: Settings, deadline_s: float = JOBS_DEADLINE_S) -> None:
+    """Waits until the CDC job reads the binlog, seconds after it runs: from then on a payment is seen as it is committed.
+
+    Raises StackError when it does not in time.
+    """
+    deadline = time.monotonic() + deadline_s
+    with connect(settings, "root") as connection, connection.cursor() as cursor:
+        while time.monotonic() < deadline:
+            cursor.execute(
+                "SELECT COUNT(*) FROM information_schema.processlist WHERE user = %s AND command LIKE 'Binlog Dump%'",
+                (settings.names.account("cdc"),),
+            )
+            if cursor.fetchone()[0]:
+                return
+            time.sleep(0.1)
+    raise StackError(
+        f"The job {settings.names.job('cdc-ingestion')} runs, but does not read MySQL's binlog after {deadline_s:.0f} s.",
+        f"Look at {settings.flink_url} and `fraudlab logs taskmanager`.",
+    )
 
 
 def up(settings: Settings, progress: Progress) -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psutil
@@ -10,6 +11,7 @@ from fraudlab.settings import Settings
 from fraudlab.stack import artifacts, install, java, ports, system_packages
 from fraudlab.stack.errors import StackError
 from fraudlab.stack.layout import Layout
+from fraudlab.stack.program import Program
 from fraudlab.stack.supervisor import Stack
 from fraudlab.stack.supervisord import marked_processes
 
@@ -29,8 +31,8 @@ class Check:
     advice: str = ""
 
 
-def examine(settings: Settings) -> list[Check]:
-    """All checks. None changes anything, and none needs the stack to run."""
+def examine(settings: Settings, programs: Sequence[Program] = ()) -> list[Check]:
+    """All checks, with the ports of the programs that run beside the stack. None changes anything or needs the stack to run."""
     layout = Layout(settings.home)
     return [
         _python(),
@@ -40,7 +42,7 @@ def examine(settings: Settings) -> list[Check]:
         _software(layout),
         _memory(layout),
         _disk(layout),
-        *_ports(settings),
+        *_ports(settings, programs),
     ]
 
 
@@ -111,16 +113,17 @@ def _disk(layout: Layout) -> Check:
     return Check("disk", ok, f"{mib} MiB free for {layout.home}", advice)
 
 
-def _ports(settings: Settings) -> list[Check]:
-    """Every port that a service listens on is free, or held by our own stack."""
+def _ports(settings: Settings, programs: Sequence[Program]) -> list[Check]:
+    """Every port that a service or program listens on is free, or held by our own stack."""
     try:
         services = Stack(settings).services
     except (StackError, ModuleNotFoundError):
         return []
     own = {process.pid for process in marked_processes(Layout(settings.home).home)}
     checks = []
-    for name, service in services.items():
-        for port, setting in service.ports.items():
+    listening = {name: service.ports for name, service in services.items()} | {one.name: one.ports for one in programs}
+    for name, named_ports in listening.items():
+        for port, setting in named_ports.items():
             checks.append(
                 port_check(name, port, setting, None if ports.is_free(settings.host, port) else ports.holder(port), own)
             )

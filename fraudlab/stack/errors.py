@@ -7,3 +7,7 @@ class StackError(Exception):
     def __init__(self, what: str, advice: str) -> None:
         super().__init__(what)
         self.advice = advice
+
+    def _render_traceback_(self) -> list[str]:
+        """How a notebook shows it: no traceback, and the advice."""
+        return [str(self), f"Next: {self.advice}"]

@@ -78,6 +78,16 @@ class Layout:
         return self.flink / "state"
 
     @property
+    def inbox(self) -> Path:
+        """What the inbox has received."""
+        return self.home / "inbox"
+
+    @property
+    def dashboard(self) -> Path:
+        """What browsers have chosen on the dashboard: theme, and who is logged in."""
+        return self.home / "dashboard"
+
+    @property
     def supervisor(self) -> Path:
         return self.home / "supervisor"
 

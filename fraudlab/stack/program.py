@@ -10,7 +10,8 @@ class Program:
     """One process that is kept running.
 
     `priority` orders the end: programs with a high one are stopped before those with a low one (the stack's own are
-    below 100). `stop_wait_s` is how long it may take to end after SIGTERM before it is killed.
+    below 100). `stop_wait_s` is how long it may take to end after SIGTERM before it is killed. `ports` maps each TCP
+    port that an added program listens on to the setting that changes it; a service of the stack has its own.
     """
 
     name: str
@@ -19,6 +20,7 @@ class Program:
     directory: Path | None = None
     stop_wait_s: int = 10
     priority: int = 500
+    ports: dict[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

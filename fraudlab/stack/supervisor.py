@@ -8,7 +8,7 @@ import signal as signals
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cached_property
@@ -98,7 +98,8 @@ class Stack:
             self._ensure_supervisord(say)
             states = {one["name"]: one["statename"] for one in self._supervisord.processes()}
             to_start = [name for name in self.services if states.get(name) not in ("STARTING", "RUNNING")]
-            self._require_free_ports(to_start)
+            for name in to_start:
+                self._require_free_ports(name, self.services[name].ports)
             flink.write_configuration(self.settings, self.layout)
             self._start_and_wait(to_start, say)
             for program in extra_programs:
@@ -108,7 +109,14 @@ class Stack:
     def add_program(self, program: Program) -> None:
         """Start a program under the running supervisor; one of the same name is replaced where it differs."""
         self._require_running()
+        if not any(one["name"] == program.name and one["pid"] for one in self._supervisord.processes()):
+            self._require_free_ports(program.name, program.ports)
         self._supervisord.put(program)
+
+    def remove_program(self, name: str) -> None:
+        """Stop an added program and forget it; harmless where there is none of this name."""
+        self._require_running()
+        self._supervisord.remove(name)
 
     def stop(self, progress: Progress | None = None) -> None:
         """Stop everything and leave no process behind, also where supervisord itself was killed."""
@@ -172,10 +180,11 @@ class Stack:
             self.layout.zookeeper_data,
             self.layout.flink_state,
             self.layout.flink / "tmp",
+            self.layout.inbox,
         ):
             if folder.exists():
                 shutil.rmtree(folder)
-        say("data of MySQL, Kafka, ZooKeeper and Flink wiped")
+        say("data of MySQL, Kafka, ZooKeeper, Flink and the inbox wiped")
 
     def mysql_root_password(self) -> str:
         """The password of MySQL's administrator `root`, who can connect from this machine only."""
@@ -204,14 +213,13 @@ class Stack:
                 "They hang in the kernel (a disk that does not answer?); only a restart of the machine ends them.",
             )
 
-    def _require_free_ports(self, names: Sequence[str]) -> None:
-        for name in names:
-            for port, setting in self.services[name].ports.items():
-                if not ports.is_free(self.settings.host, port):
-                    raise StackError(
-                        f"Port {port}, which {name} needs, is held by {ports.holder(port)}.",
-                        f"End that process, or choose another port: export {setting}=<port>.",
-                    )
+    def _require_free_ports(self, name: str, listening: Mapping[int, str]) -> None:
+        for port, setting in listening.items():
+            if not ports.is_free(self.settings.host, port):
+                raise StackError(
+                    f"Port {port}, which {name} needs, is held by {ports.holder(port)}.",
+                    f"End that process, or choose another port: export {setting}=<port>.",
+                )
 
     def _start_and_wait(self, to_start: Sequence[str], say: Progress) -> None:
         deadline = time.monotonic() + START_DEADLINE_S

@@ -91,6 +91,13 @@ class Supervisord:
         with _ignoring(Faults.ALREADY_STARTED):
             self._call("startProcess", program.name, False)
 
+    def remove(self, name: str) -> None:
+        """Stop a program and forget it; harmless where there is none."""
+        (self._programs / f"{name}.conf").unlink(missing_ok=True)
+        removed = self._call("reloadConfig")[0][2]
+        if name in removed:
+            self._remove_group(name)
+
     def processes(self) -> list[dict[str, Any]]:
         """What supervisord knows of each program: `name`, `statename`, `pid` (0: none), `start`, `now`, …"""
         found: list[dict[str, Any]] = self._call("getAllProcessInfo")

@@ -13,6 +13,7 @@ from fraudlab.stack.errors import StackError
 LIBRARY_FOLDERS = ("/usr/lib/*-linux-gnu", "/lib/*-linux-gnu", "/usr/lib64", "/lib64", "/usr/lib", "/lib")
 LIBAIO, LIBAIO_64_BIT_TIME = "libaio.so.1", "libaio.so.1t64"
 APT_TIMEOUT_S = 600
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def missing(home: Path) -> list[str]:
@@ -27,16 +28,29 @@ def missing(home: Path) -> list[str]:
     return [name for name, is_there in checks.items() if not is_there()]
 
 
+def chromium() -> str:
+    """The path of Chromium, which only the tests of the pages need. Raises StackError where there is none."""
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if found is None:
+        raise StackError("This machine lacks Chromium.", "`make test` installs it, or says with which command.")
+    return found
+
+
+def has_chromium() -> bool:
+    """Whether there is a Chromium."""
+    return any(shutil.which(name) for name in BROWSERS)
+
+
 def install(needs: Sequence[str], say: Callable[[str], None]) -> None:
-    """Install what is needed (`venv` may be among it) with apt-get, as root or with a sudo that asks no password.
+    """Install what is needed (`venv` and `chromium` may be among it) with apt-get, as root or with a sudo that asks no password.
 
     Raises StackError with one command to copy where that is not possible.
     """
     if shutil.which("apt-get") is None:
         raise StackError(
             f"This machine lacks {', '.join(needs)}.",
-            "Install Java 17, Maven, libaio.so.1 and libnuma.so.1 with the system's package manager, "
-            "then run the command again; or use Docker Compose, which needs none of them: `docker compose up`.",
+            "Install it with the system's package manager (Java 17, Maven, libaio.so.1, libnuma.so.1; for the tests "
+            "Chromium), then run the command again; or use Docker Compose, which needs none of it: `docker compose up`.",
         )
     prefix = _privilege()
     if prefix is None:
@@ -91,6 +105,7 @@ def _debian_packages(needs: Sequence[str]) -> list[str]:
         "maven": ("maven",),
         "libaio": ("libaio1", "libaio1t64"),
         "libnuma": ("libnuma1",),
+        "chromium": ("chromium", "chromium-browser"),
         "venv": (f"python{sys.version_info.major}.{sys.version_info.minor}-venv", "python3-venv"),
     }
     return [next((name for name in choices[need] if _apt_has(name)), choices[need][0]) for need in needs]

@@ -74,7 +74,13 @@ class Bank:
     @cached_property
     def merchants(self) -> dict[str, tuple[tuple[str, ...], ...]]:
         """Merchant names by country code, then by index in `spending.MERCHANT_TYPES`."""
-        return {code: self._merchants(country) for code, country in COUNTRIES.items()}
+        return {code: self.merchants_in(code) for code in COUNTRIES}
+
+    def merchants_in(self, code: str) -> tuple[tuple[str, ...], ...]:
+        """Merchant names in a country, by index in `spending.MERCHANT_TYPES`. Made anew each time."""
+        country = COUNTRIES[code]
+        fake = _faker(country.locale, f"{self.seed}/merchants/{country.code}")
+        return tuple(tuple(fake.company()[:MERCHANT_LENGTH] for _ in range(MERCHANTS_PER_TYPE)) for _ in MERCHANT_TYPES)
 
     def payments(self, options: StreamOptions | None = None) -> Iterator[Payment]:
         """The endless stream of payments, in order of arrival: a function of the seed, the user ids and the options."""
@@ -86,10 +92,6 @@ class Bank:
             merchants=self.merchants,
             options=options or StreamOptions(),
         )
-
-    def _merchants(self, country: Country) -> tuple[tuple[str, ...], ...]:
-        fake = _faker(country.locale, f"{self.seed}/merchants/{country.code}")
-        return tuple(tuple(fake.company()[:MERCHANT_LENGTH] for _ in range(MERCHANTS_PER_TYPE)) for _ in MERCHANT_TYPES)
 
 
 class _NamePool:

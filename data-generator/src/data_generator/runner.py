@@ -23,6 +23,7 @@ MAX_BATCH_LIVE = 500
 MAX_BATCH_SEEDING = 1000
 CLOCK_SYNCHRONISED_EVERY_S = 30.0
 DEFAULT_PAST_MS = 24 * HOUR_MS
+LONGEST_GAP_S = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,12 +253,16 @@ def commit_fraud(
     seed: int | None = None,
     stop: threading.Event | None = None,
     tell: Callable[[str], None] = print,
+    on_payment: Callable[[Payment, Outcome], None] | None = None,
+    longest_gap_s: float = LONGEST_GAP_S,
 ) -> list[Outcome]:
     """Play one scenario for one user, now, against the running system; its payments some seconds apart.
 
     Args:
         seed: which amounts, countries and gaps; None for others each time.
         tell: called with a line for people about each payment.
+        on_payment: called with each payment when its outcome is known.
+        longest_gap_s: an audience does not wait for a minute; so long at most between two payments.
 
     Returns:
         One outcome for each payment made.
@@ -271,7 +276,7 @@ def commit_fraud(
         raise ValueError(f"cannot play {scenario!r} now (traveller takes hours); choose from {choices}")
     stop = stop or threading.Event()
     chance = Random(seed)
-    merchants = Bank(seed if seed is not None else 1, users=1).merchants
+    bank = Bank(seed if seed is not None else 1, users=1)
     outcomes: list[Outcome] = []
     with MySqlSink(connection, stop) as sink:
         user = sink.find_user(user_id)
@@ -282,9 +287,9 @@ def commit_fraud(
         if stopped:
             tell("the account is stopped already: every payment will be refused; reinstate it to see it caught anew")
         plan = SCENARIOS[scenario].plan(chance, home if home in COUNTRIES else "DE", 1)
+        merchants = {country: bank.merchants_in(country) for country in {step.country for step in plan}}
         for number, step in enumerate(plan):
-            # An audience does not wait for a minute.
-            if number and stop.wait(min(step.after_ms, 4_000) / 1000):
+            if number and stop.wait(min(step.after_ms / 1000, longest_gap_s)):
                 tell("interrupted")
                 break
             present_ms = sink.present_ms()
@@ -310,6 +315,8 @@ def commit_fraud(
                 tell("interrupted while MySQL was away")
                 break
             outcomes.append(outcome)
+            if on_payment is not None:
+                on_payment(payment, outcome)
             who = "the thief" if step.by_thief else "the owner"
             tell(
                 f"{who} pays {payment.amount} {payment.currency} in {payment.country}"

@@ -1,0 +1,247 @@
+"""How fast an activity is on the dashboard, and how the dashboard bears a backlog. `python bench/dashboard.py`, on a running system."""
+
+import argparse
+import http.client
+import json
+import os
+import statistics
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import orjson
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import KafkaAdminClient
+from playwright.sync_api import Page, sync_playwright
+from rich.console import Console
+from rich.table import Table
+
+from fraudlab import system
+from fraudlab.pipeline import database, topics
+from fraudlab.pipeline.contracts import Names
+from fraudlab.pipeline.transaction import iso
+from fraudlab.settings import Settings
+from fraudlab.stack import system_packages
+from fraudlab.stack.program import Program
+from fraudlab.stack.supervisor import Stack
+from fraudlab.verification.score import percentile
+
+LEARNER = "benchdash"
+"""Topics and a database of its own: nothing of the running system is touched."""
+COUNTRIES = ("DE", "FR", "PL", "GB", "US", "BR")
+DEADLINE_S = 120
+OBSERVE = """() => {
+  window.arrivals = {};
+  const note = (node) => {
+    const name = node.dataset && node.dataset.activity;
+    if (name && !(name in window.arrivals)) window.arrivals[name] = Date.now();
+  };
+  document.querySelectorAll(".activity").forEach(note);
+  new MutationObserver((changes) => changes.forEach((one) => one.addedNodes.forEach(note)))
+    .observe(document.querySelector(".stream"), { childList: true });
+}"""
+
+console = Console(highlight=False)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=int, default=30, help="how long 10 activities a second come")
+    parser.add_argument("--backlog", type=int, default=10_000)
+    parser.add_argument("--port", type=int, default=18_090, help="of the dashboard that is measured")
+    arguments = parser.parse_args()
+    settings = Settings().model_copy(update={"learner": LEARNER, "dashboard_port": arguments.port})
+    stack = Stack(settings)
+    if not stack.is_running():
+        sys.exit("The stack does not run. Next: `make up`, then this again.")
+    names = settings.names
+    recreate(settings, names)
+    (program,) = [one for one in system.services(settings) if one.name == names.group("analytics")]
+    try:
+        figures = measure(settings, stack, program, arguments.seconds, arguments.backlog)
+    finally:
+        stack.remove_program(program.name)
+    report(figures, Settings().home / "bench-dashboard.json")
+
+
+def recreate(settings: Settings, names: Names) -> None:
+    """Empty topics, and a database without users."""
+    admin = KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)
+    old = [topic for topic in names.topics if topic in admin.list_topics()]
+    if old:
+        admin.delete_topics(old)
+    deadline = time.monotonic() + DEADLINE_S
+    while set(old) & set(admin.list_topics()):
+        if time.monotonic() > deadline:
+            sys.exit(f"Kafka did not delete {old}. Run `fraudlab reset` and try again.")
+        time.sleep(0.1)
+    admin.close()
+    topics.create(settings.bootstrap_servers, names, settings.partitions)
+    secrets = Stack(settings).secrets
+    passwords = {role: secrets.secret(system.secret_name(settings, role)) for role in database.ROLES}
+    with closing(system.connect(settings, "root")) as connection:
+        database.create(connection, names, passwords)
+
+
+def measure(settings: Settings, stack: Stack, program: Program, seconds: int, backlog: int) -> dict[str, Any]:
+    """All figures: `latency_ms` from Kafka to the page, `answers_ms` of the page meanwhile, `resident_mib`."""
+    producer = KafkaProducer(bootstrap_servers=settings.bootstrap_servers, acks="all")
+    figures: dict[str, Any] = {"activities_per_s": 10, "backlog": backlog}
+    stack.add_program(program)
+    wait_for_page(settings)
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+        browser = playwright.chromium.launch(executable_path=system_packages.chromium(), args=arguments)
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.goto(settings.dashboard_url)
+        page.wait_for_selector(".waiting", state="hidden", timeout=DEADLINE_S * 1000)
+        page.evaluate(OBSERVE)
+        figures["latency_ms"] = latencies(page, producer, settings, 10 * seconds)
+        figures["resident_mib_live"] = resident_mib(stack, program.name)
+
+        began, first = time.monotonic(), 1_000_000
+        for number in range(first, first + backlog):
+            producer.send(settings.names.suspicious_activities, activity(number), key=str(number % 5_000).encode())
+        producer.flush()
+        wanted = f"{10 * seconds + backlog:,}"
+        answers = [answer_ms(settings)]
+        while shown(page) != wanted:
+            answers.append(answer_ms(settings))
+            if time.monotonic() > began + DEADLINE_S:
+                sys.exit(f"The dashboard shows {shown(page)} activities, not {wanted}.")
+        figures["backlog_with_page_open_s"] = round(time.monotonic() - began, 2)
+        browser.close()
+
+    stack.remove_program(program.name)
+    stack.add_program(program)
+    wait_for_page(settings)
+    # It reads all of it from the beginning now, and answers meanwhile.
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        answers.append(answer_ms(settings))
+    figures["answers_ms"] = answers
+    figures["resident_mib_backlog"] = resident_mib(stack, program.name)
+    producer.close()
+    return figures
+
+
+def activity(number: int) -> bytes:
+    """An activity as the detector writes it, of a payment that was committed just now."""
+    now_ms = time.time_ns() // 1_000_000
+    one, other = COUNTRIES[number % 6], COUNTRIES[(number + 1 + number // 6 % 5) % 6]
+    return orjson.dumps(
+        {
+            "activity_id": f"activity-{number}",
+            "user_id": number % 5_000,
+            "user_first_name": "Anna Maria",
+            "user_last_name": "Kowalska",
+            "user_email": f"user{number % 5_000}@example.com",
+            "user_phone_number": "+48 601 222 333",
+            "window_start": iso(now_ms - 3_600_000),
+            "window_end": iso(now_ms),
+            "total_amount_eur": "1234.56",
+            "transaction_count": 2,
+            "countries": sorted({one, other}),
+            "transaction_ids": [number - 1, number],
+            "transaction_id": number,
+            "user_suspicious_activity": True,
+            "rule": "2-countries-in-3600-s",
+            "created_at": iso(now_ms - 13),
+            "detected_at": iso(now_ms),
+        }
+    )
+
+
+def latencies(page: Page, producer: Any, settings: Settings, count: int) -> list[int]:
+    """Milliseconds from the broker's time of arrival to the page's, of `count` activities at 10 a second."""
+    stored: dict[str, int] = {}
+    began = time.monotonic()
+    for number in range(2, 2 * count + 2, 2):
+        while time.monotonic() < began + number / 20:
+            time.sleep(0.001)
+        sent = producer.send(settings.names.suspicious_activities, activity(number), key=str(number % 5_000).encode())
+        stored[f"activity-{number}"] = sent.get(timeout=30).timestamp
+    consumer = KafkaConsumer(bootstrap_servers=settings.bootstrap_servers, enable_auto_commit=False)
+    partitions = [TopicPartition(settings.names.suspicious_activities, each) for each in range(settings.partitions)]
+    consumer.assign(partitions)
+    consumer.seek_to_beginning()
+    left = count
+    while left:
+        for records in consumer.poll(timeout_ms=1_000).values():
+            for record in records:
+                stored[orjson.loads(record.value)["activity_id"]] = record.timestamp
+                left -= 1
+    consumer.close()
+    deadline = time.monotonic() + DEADLINE_S
+    arrivals: dict[str, int] = {}
+    while not stored.keys() <= arrivals.keys():
+        if time.monotonic() > deadline:
+            sys.exit(f"{len(stored.keys() - arrivals.keys())} of {count} activities never came to the page.")
+        arrivals = page.evaluate("window.arrivals")
+    return [arrivals[name] - stored[name] for name in stored]
+
+
+def shown(page: Page) -> str:
+    """The number of activities on the page."""
+    return page.locator(".figure").filter(has_text="Suspicious activities").locator(".value").inner_text()
+
+
+def answer_ms(settings: Settings) -> float:
+    """How long the page takes to be answered, in full."""
+    began = time.perf_counter()
+    connection = http.client.HTTPConnection("127.0.0.1", settings.dashboard_port, timeout=30)
+    connection.request("GET", "/")
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    assert answer.status == http.client.OK
+    return (time.perf_counter() - began) * 1000
+
+
+def wait_for_page(settings: Settings) -> None:
+    """Waits until the page is served."""
+    deadline = time.monotonic() + DEADLINE_S
+    while True:
+        try:
+            answer_ms(settings)
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                sys.exit("The dashboard did not come to serve: `fraudlab logs analytics`.")
+            time.sleep(0.1)
+
+
+def resident_mib(stack: Stack, name: str) -> int:
+    """The memory of the dashboard's process."""
+    return next(one.resident_mib for one in stack.status() if one.name == name)
+
+
+def report(figures: dict[str, Any], path: Path) -> None:
+    """Prints the table and keeps the figures."""
+    table = Table("", "p50", "p99", "goal", title="The dashboard")
+    latency, answers = sorted(figures["latency_ms"]), sorted(figures["answers_ms"])
+    table.add_row(
+        f"activity in Kafka to the page, {len(latency)} at 10/s",
+        f"{percentile(latency, 50):.0f} ms",
+        f"{percentile(latency, 99):.0f} ms",
+        "p99 < 300 ms",
+    )
+    table.add_row(
+        f"the page's answer, {len(answers)} while {figures['backlog']:,} activities come",
+        f"{statistics.median(answers):.0f} ms",
+        f"{percentile(answers, 99):.0f} ms",
+        "< 100 ms",
+    )
+    table.add_row(
+        "resident", f"{figures['resident_mib_live']} MiB", f"{figures['resident_mib_backlog']} MiB", "< 200 MiB"
+    )
+    console.print(table)
+    console.print(f"The backlog was on the open page after {figures['backlog_with_page_open_s']} s.")
+    path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    console.print(f"Figures are in {path}; they are those of this machine and of what else it does.")
+
+
+if __name__ == "__main__":
+    main()

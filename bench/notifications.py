@@ -1,0 +1,206 @@
+"""From an activity in Kafka to the mail in the inbox and the push message on the phone: latency, a backlog, memory."""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from contextlib import closing
+from typing import Any
+
+import httpx
+import orjson
+import psutil
+from kafka import KafkaProducer
+from rich.console import Console
+
+from fraudlab import system
+from fraudlab.pipeline.transaction import iso
+from fraudlab.settings import Settings
+from fraudlab.stack.supervisor import Stack
+
+LEARNER = "bench"
+CHANNELS = ("email", "push")
+DEADLINE_S = 1800
+console = Console(highlight=False)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=30, help="how long activities come at --rate")
+    parser.add_argument("--rate", type=float, default=10, help="activities per second")
+    parser.add_argument("--backlog", type=int, default=10_000, help="activities that wait when the notifier starts")
+    arguments = parser.parse_args()
+    shared = Settings()
+    Stack(shared, console.print).start()
+    settings = shared.model_copy(update={"learner": LEARNER})
+    system.prepare(settings)
+    (inbox,) = [one for one in system.services(shared) if one.name == "inbox"]
+    Stack(shared).add_program(inbox)
+    figures = {
+        "latency": latency(settings, round(arguments.seconds * arguments.rate), arguments.rate),
+        "backlog": backlog(settings, arguments.backlog),
+        "inbox_mib": _resident_mib(shared, "inbox"),
+    }
+    path = shared.home / "bench-notifications.json"
+    path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    console.print(f"Figures are in {path}. Seconds are those of this machine.")
+
+
+def latency(settings: Settings, count: int, rate: float) -> dict[str, Any]:
+    """Activities at a steady rate; from the record's time in Kafka to the inbox's, in ms."""
+    with Notifier(settings), Writer(settings) as writer:
+        for _ in range(20):  # connections, templates and tables of locales are loaded with the first ones
+            writer.write()
+        wait_until_told(settings, writer.users)
+        written: dict[int, int] = {}
+        began = time.monotonic()
+        for number in range(count):
+            time.sleep(max(0.0, began + number / rate - time.monotonic()))
+            user_id, at_ms = writer.write()
+            written[user_id] = at_ms
+        wait_until_told(settings, writer.users)
+    figures = {}
+    for kind in CHANNELS:
+        received = {user_of(one): one["received_ms"] for one in messages(settings, kind)}
+        taken = sorted(received[user_id] - at_ms for user_id, at_ms in written.items())
+        figures[kind] = {
+            "p50_ms": statistics.median(taken),
+            "p99_ms": taken[-1 - len(taken) // 100],
+            "max_ms": taken[-1],
+        }
+        console.print(
+            f"{kind}: {count} activities at {rate:.0f}/s, activity in Kafka to message in the inbox: {figures[kind]}"
+        )
+    return figures
+
+
+def backlog(settings: Settings, count: int) -> dict[str, Any]:
+    """Activities of as many people that wait when the notifier starts: how long until all are told, and its memory."""
+    with Writer(settings) as writer:
+        for _ in range(count):
+            writer.write(wait=False)
+    began = time.monotonic()
+    with Notifier(settings) as notifier:
+        wait_until_told(settings, writer.users)
+        took_s = time.monotonic() - began
+        resident_mib = notifier.resident_mib()
+    for kind in CHANNELS:
+        there = [user_of(one) for one in messages(settings, kind)]
+        mine = [user_id for user_id in there if user_id in writer.users]
+        if sorted(mine) != sorted(writer.users):
+            sys.exit(f"{kind}: {len(mine)} messages for {count} people: they are not told exactly once.")
+    console.print(
+        f"{count} activities in a backlog: all {2 * count} messages sent in {took_s:.1f} s "
+        f"({2 * count / took_s:.0f}/s), none lost, none twice; the notifier took {resident_mib} MiB"
+    )
+    return {"activities": count, "seconds": round(took_s, 1), "notifier_mib": resident_mib}
+
+
+class Notifier:
+    """The notifier of the bench's own learner, as a process."""
+
+    def __init__(self, settings: Settings) -> None:
+        name = settings.names.group("notifier")
+        (self._program,) = [one for one in system.services(settings) if one.name == name]
+
+    def __enter__(self) -> "Notifier":
+        environment = os.environ | self._program.environment
+        self._process = subprocess.Popen(self._program.command, env=environment, stderr=subprocess.DEVNULL)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait(timeout=30)
+
+    def resident_mib(self) -> int:
+        """Its resident memory."""
+        return round(psutil.Process(self._process.pid).memory_info().rss / 2**20)
+
+
+class Writer:
+    """Writes activities of people who never had one."""
+
+    _next_user = int(time.time()) % 1_000_000 * 1_000
+
+    def __init__(self, settings: Settings) -> None:
+        self._topic = settings.names.suspicious_activities
+        self._producer = KafkaProducer(bootstrap_servers=settings.bootstrap_servers, acks="all")
+        self.users: set[int] = set()
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._producer.flush()
+        self._producer.close()
+
+    def write(self, *, wait: bool = True) -> tuple[int, int]:
+        """One activity; gives the user and, where waited for, the record's time in ms since the epoch."""
+        Writer._next_user += 1
+        user_id, now_ms = Writer._next_user, time.time_ns() // 1_000_000
+        activity = {
+            "activity_id": f"activity-{user_id}",
+            "user_id": user_id,
+            "user_first_name": "Anna Maria",
+            "user_last_name": "Kowalska",
+            "user_email": f"user{user_id}@{LEARNER}.example.com",
+            "user_phone_number": "+48 601 222 333",
+            "window_start": iso(now_ms - 3_600_000),
+            "window_end": iso(now_ms),
+            "total_amount_eur": "1200.00",
+            "transaction_count": 2,
+            "countries": ["DE", "FR"],
+            "transaction_ids": [1, 2],
+            "transaction_id": 2,
+            "user_suspicious_activity": True,
+            "rule": "2-countries-in-3600-s",
+            "created_at": iso(now_ms),
+            "detected_at": iso(now_ms),
+        }
+        sent = self._producer.send(self._topic, key=str(user_id).encode(), value=orjson.dumps(activity))
+        self.users.add(user_id)
+        return user_id, sent.get(timeout=30).timestamp if wait else now_ms
+
+
+def wait_until_told(settings: Settings, users: set[int]) -> None:
+    """Waits until the table says that all of them were told by both channels."""
+    deadline = time.monotonic() + DEADLINE_S
+    query = "SELECT COUNT(*) FROM notifications WHERE status = 'sent' AND user_id BETWEEN %s AND %s"
+    with closing(system.connect(settings, "operator", database=settings.names.database, autocommit=True)) as connection:
+        while time.monotonic() < deadline:
+            with connection.cursor() as cursor:
+                cursor.execute(query, (min(users), max(users)))
+                if cursor.fetchone()[0] == 2 * len(users):
+                    return
+            time.sleep(0.1)
+    sys.exit(f"Not everybody was told within {DEADLINE_S} s. See the table notifications.")
+
+
+def messages(settings: Settings, kind: str) -> list[dict[str, Any]]:
+    """What the inbox has of a kind for this learner."""
+    found: list[dict[str, Any]] = []
+    with httpx.Client(base_url=settings.inbox_url, timeout=60, trust_env=False) as client:
+        while True:
+            after = found[-1]["number"] if found else 0
+            page = client.get("/api/messages", params={"kind": kind, "after": after, "limit": 5000}).json()["messages"]
+            found += page
+            if len(page) < 5000:
+                return [one for one in found if LEARNER in one["recipient"]]
+
+
+def user_of(message: dict[str, Any]) -> int:
+    """Whose message it is: the number in the address or topic."""
+    return int("".join(filter(str.isdecimal, message["recipient"].partition("@")[0])))
+
+
+def _resident_mib(settings: Settings, program: str) -> int:
+    (resident,) = [one.resident_mib for one in Stack(settings).status() if one.name == program]
+    console.print(f"the {program} takes {resident} MiB")
+    return resident
+
+
+if __name__ == "__main__":
+    main()
