@@ -7,7 +7,6 @@ import os
 import statistics
 import sys
 import time
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from rich.console import Console
 from rich.table import Table
 
 from fraudlab import system
-from fraudlab.pipeline import database, topics
 from fraudlab.pipeline.contracts import Names
 from fraudlab.pipeline.transaction import iso
 from fraudlab.settings import Settings
@@ -78,11 +76,7 @@ def recreate(settings: Settings, names: Names) -> None:
             sys.exit(f"Kafka did not delete {old}. Run `fraudlab reset` and try again.")
         time.sleep(0.1)
     admin.close()
-    topics.create(settings.bootstrap_servers, names, settings.partitions)
-    secrets = Stack(settings).secrets
-    passwords = {role: secrets.secret(system.secret_name(settings, role)) for role in database.ROLES}
-    with closing(system.connect(settings, "root")) as connection:
-        database.create(connection, names, passwords)
+    system.prepare(settings)
 
 
 def measure(settings: Settings, stack: Stack, program: Program, seconds: int, backlog: int) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def up() -> None:
     with explained():
         system.up(settings, say)
     next_step(
-        f"the dashboard is at {settings.dashboard_url}; Flink's web page is {settings.flink_url}; "
+        f"the dashboard is at {settings.dashboard_url}; Flink's web page is {settings.flink_page}; "
         "`fraudlab status` shows what runs; `fraudlab down` stops it all."
     )
 
@@ -119,8 +119,11 @@ def reinstate(user: Annotated[int, typer.Argument(help="the user's id")]) -> Non
 def generate(context: typer.Context) -> None:
     """Run the data generator against this stack; takes all its options (`fraudlab generate --help`)."""
     command = [sys.executable, "-m", "data_generator", *context.args]
+    settings = Settings()
     with explained():
-        environment = os.environ | system.generator_environment(Settings())
+        if settings.in_container and "--help" not in context.args:
+            system.wait_for_account(settings, "generator", say)
+        environment = os.environ | system.generator_environment(settings)
         raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)
 
 
@@ -136,7 +139,8 @@ def down() -> None:
 def status() -> None:
     """Show what runs, how much memory it takes and whether it serves."""
     with explained():
-        services = Stack(Settings()).status()
+        settings = Settings()
+        services = Stack(settings).status(system.services(settings))
     table = Table("service", "state", "pid", "resident", "up", "health")
     for one in services:
         health = "[green]serves[/green]" if one.healthy else f"[red]{escape(one.problem or '')}[/red]"
@@ -172,6 +176,29 @@ def logs(
         for line in stack.logs(name, lines):
             print(line)
     next_step(f"the whole log is {path}; --follow shows new lines as they come.")
+
+
+@app.command()
+def run(name: Annotated[str, typer.Argument(help="a program as `fraudlab status` names it")]) -> None:
+    """Run one program in the foreground, as its container does. `fraudlab up` runs them all."""
+    settings = Settings()
+    with explained():
+        program = system.program(settings, name)
+    os.chdir(program.directory or settings.home)
+    os.execve(program.command[0], program.command, os.environ | program.environment)  # noqa: S606 - it takes this process's place
+
+
+@app.command()
+def health(name: Annotated[str, typer.Argument(help="a program as `fraudlab status` names it")]) -> None:
+    """Say whether one program serves, for health checks. Ends with status 1 where it does not."""
+    with explained():
+        problem = system.problem(Settings(), name)
+    if problem is not None:
+        console.print(f"{name} {escape(problem)}")
+        next_step(f"`fraudlab status` shows all programs, `fraudlab logs {name}` what {name} says.")
+        raise typer.Exit(1)
+    console.print(f"{name} serves")
+    next_step("nothing: it serves.")
 
 
 @app.command()

@@ -107,7 +107,7 @@ class View:
         )
         sentences = Text("\n".join(self.sentences) or "Waiting for the first fraud …")
         addresses = Text(
-            f"The dashboard: {self.settings.dashboard_url}   Flink's web page: {self.settings.flink_url}   "
+            f"The dashboard: {self.settings.dashboard_url}   Flink's web page: {self.settings.flink_page}   "
             "Ctrl-C ends the demo with a summary.",
             style="dim",
         )

@@ -11,7 +11,7 @@ from fraudlab.pipeline.rule import Rule
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LOOPBACK = "127.0.0.1"
-"""Where the inbox is, whatever `host` says: it has no log-in."""
+ANYWHERE = "0.0.0.0"  # noqa: S104
 
 
 class Settings(BaseSettings):
@@ -25,20 +25,31 @@ class Settings(BaseSettings):
         "", pattern=r"^([a-z][a-z0-9]{0,15})?$", description="prefix of database, topics, groups, jobs"
     )
 
-    host: str = Field("127.0.0.1", description="address that every service binds to")
+    in_container: bool = Field(
+        False,
+        description="this process is in a container, and so are its neighbours: MySQL, Kafka and Flink are waited for, not started, "
+        "and what serves binds to all interfaces, of which only loopback ports are published",
+    )
+    mysql_host: str = Field(LOOPBACK, description="where MySQL is")
+    mysql_clients: str = Field(LOOPBACK, description="from where MySQL's accounts may log in; `%`: from anywhere")
     mysql_port: int = Field(13306, ge=1, le=65535, description="MySQL")
+    kafka_host: str = Field(LOOPBACK, description="where the Kafka broker is")
     kafka_port: int = Field(19092, ge=1, le=65535, description="the Kafka broker")
     kafka_controller_port: int = Field(19093, ge=1, le=65535, description="Kafka's controller")
+    zookeeper_host: str = Field(LOOPBACK, description="where ZooKeeper is")
     zookeeper_port: int = Field(12181, ge=1, le=65535, description="Flink's high availability")
+    flink_host: str = Field(LOOPBACK, description="where Flink's JobManager is")
     flink_rest_port: int = Field(18081, ge=1, le=65535, description="Flink's web page")
     flink_rpc_port: int = Field(16123, ge=1, le=65535, description="Flink's JobManager, for TaskManagers")
-    jupyter_port: int = Field(18888, ge=1, le=65535, description="JupyterLab, on the loopback interface only")
+    taskmanager_host: str = Field(LOOPBACK, description="where Flink's TaskManager is")
+    jupyter_port: int = Field(18888, ge=1, le=65535, description="JupyterLab")
 
     dashboard_host: str = Field(
         LOOPBACK, description="address of the dashboard; where it is not loopback, it asks for a password"
     )
     dashboard_port: int = Field(18080, ge=1, le=65535, description="the dashboard's page")
 
+    inbox_host: str = Field(LOOPBACK, description="where the inbox is; it has no log-in")
     inbox_smtp_port: int = Field(11025, ge=1, le=65535, description="the inbox's mail server")
     inbox_http_port: int = Field(18025, ge=1, le=65535, description="the inbox's page and push server")
 
@@ -66,33 +77,50 @@ class Settings(BaseSettings):
     @property
     def bootstrap_servers(self) -> str:
         """Kafka's address, `host:port`."""
-        return f"{self.host}:{self.kafka_port}"
+        return f"{self.kafka_host}:{self.kafka_port}"
 
     @property
     def flink_url(self) -> str:
-        """Flink's web page and REST API."""
-        return f"http://{self.host}:{self.flink_rest_port}"
+        """Flink's REST API."""
+        return f"http://{self.flink_host}:{self.flink_rest_port}"
+
+    @property
+    def flink_page(self) -> str:
+        """Flink's web page, as a person reaches it."""
+        return self._page(self.flink_host, self.flink_rest_port)
 
     @property
     def dashboard_url(self) -> str:
         """The dashboard's page, as this machine reaches it."""
-        return f"http://{LOOPBACK if self.dashboard_host == '0.0.0.0' else self.dashboard_host}:{self.dashboard_port}"  # noqa: S104
+        return self._page(LOOPBACK if self.dashboard_host == ANYWHERE else self.dashboard_host, self.dashboard_port)
 
     @property
     def inbox_url(self) -> str:
-        """The inbox's page, JSON API and push server."""
-        return f"http://{LOOPBACK}:{self.inbox_http_port}"
+        """The inbox's JSON API and push server."""
+        return f"http://{self.inbox_host}:{self.inbox_http_port}"
+
+    @property
+    def inbox_page(self) -> str:
+        """The inbox's page, as a person reaches it."""
+        return self._page(self.inbox_host, self.inbox_http_port)
 
     @property
     def email_url(self) -> str:
         """Where e-mail goes, `{email}` and `{user_id}` still to be filled in."""
-        return self.notify_email_url or f"mailto://{LOOPBACK}:{self.inbox_smtp_port}?to={{email}}"
+        return self.notify_email_url or f"mailto://{self.inbox_host}:{self.inbox_smtp_port}?to={{email}}"
 
     @property
     def push_url(self) -> str:
         """Where push messages go, `{phone}` and `{user_id}` still to be filled in."""
         topic = f"{self.learner}-user-{{user_id}}" if self.learner else "user-{user_id}"
-        return self.notify_push_url or f"ntfy://{LOOPBACK}:{self.inbox_http_port}/{topic}"
+        return self.notify_push_url or f"ntfy://{self.inbox_host}:{self.inbox_http_port}/{topic}"
+
+    def bind_address(self, host: str) -> str:
+        """Where something that others reach at `host` listens."""
+        return ANYWHERE if self.in_container else host
+
+    def _page(self, host: str, port: int) -> str:
+        return f"http://{LOOPBACK if self.in_container else host}:{port}"
 
     @property
     def names(self) -> Names:

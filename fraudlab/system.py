@@ -1,5 +1,7 @@
 """The whole system: the local stack, and on it the database, the topics, the jobs and the services, started in order of dependency."""
 
+import contextlib
+import http.client
 import os
 import subprocess
 import sys
@@ -9,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mysql.connector
+from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
 
 from fraudlab.pipeline import database, topics
-from fraudlab.settings import Settings
+from fraudlab.settings import ANYWHERE, LOOPBACK, Settings
 from fraudlab.stack.flink import get_json
 from fraudlab.stack.supervisor import Program, Stack, StackError
 
@@ -28,7 +32,7 @@ def connect(settings: Settings, role: str, **options: Any) -> Any:
     password = stack.mysql_root_password() if role == "root" else stack.secrets.secret(secret_name(settings, role))
     user = role if role == "root" else settings.names.account(role)
     return mysql.connector.connect(
-        host=settings.host, port=settings.mysql_port, user=user, password=password, time_zone="+00:00", **options
+        host=settings.mysql_host, port=settings.mysql_port, user=user, password=password, time_zone="+00:00", **options
     )
 
 
@@ -40,7 +44,7 @@ def secret_name(settings: Settings, role: str) -> str:
 def generator_environment(settings: Settings) -> dict[str, str]:
     """What the data generator reads from its environment: MySQL's address and its account."""
     return {
-        "DATA_GENERATOR_HOST": settings.host,
+        "DATA_GENERATOR_HOST": settings.mysql_host,
         "DATA_GENERATOR_PORT": str(settings.mysql_port),
         "DATA_GENERATOR_USER": settings.names.account("generator"),
         "DATA_GENERATOR_PASSWORD": Stack(settings).secrets.secret(secret_name(settings, "generator")),
@@ -63,12 +67,26 @@ def start_generator(
 
 def prepare(settings: Settings) -> None:
     """Creates the database, its accounts and the topics, where they are missing."""
+    create_database(settings)
+    topics.create(settings.bootstrap_servers, settings.names, settings.partitions)
+
+
+def create_database(settings: Settings) -> None:
+    """Creates the database and its accounts, where they are missing."""
     secrets = Stack(settings).secrets
     with connect(settings, "root") as connection:
         database.create(
-            connection, settings.names, {role: secrets.secret(secret_name(settings, role)) for role in database.ROLES}
+            connection,
+            settings.names,
+            {role: secrets.secret(secret_name(settings, role)) for role in database.ROLES},
+            clients=settings.mysql_clients,
         )
-    topics.create(settings.bootstrap_servers, settings.names, settings.partitions)
+
+
+def drop_database(settings: Settings) -> None:
+    """Drops the database and its accounts; harmless where they are not there."""
+    with connect(settings, "root") as connection:
+        database.drop(connection, settings.names, clients=settings.mysql_clients)
 
 
 def jobs(settings: Settings) -> dict[str, str]:
@@ -83,30 +101,84 @@ def services(settings: Settings) -> list[Program]:
         Program(
             name="inbox",  # one for all learners, so it knows of none: another one's `up` must not replace it
             command=[sys.executable, "-m", "fraudlab.services.inbox"],
-            environment=_environment(settings, ("home", "inbox_smtp_port", "inbox_http_port")),
+            environment=_environment(
+                settings, ("home", "in_container", "inbox_host", "inbox_smtp_port", "inbox_http_port")
+            ),
             ports={
                 settings.inbox_smtp_port: "FRAUDLAB_INBOX_SMTP_PORT",
                 settings.inbox_http_port: "FRAUDLAB_INBOX_HTTP_PORT",
             },
+            problem=lambda: _page_problem(settings.inbox_host, settings.inbox_http_port),
         ),
         Program(
             name=settings.names.group("flagger"),
             command=[sys.executable, "-m", "fraudlab.services.flagger"],
             environment=_environment(settings),
+            problem=lambda: _group_problem(settings, settings.names.group("flagger")),
         ),
         Program(
             name=settings.names.group("notifier"),
             command=[sys.executable, "-m", "fraudlab.services.notifier"],
             environment=_environment(settings),
             stop_wait_s=20,  # lets it record what is being sent
+            problem=lambda: _group_problem(settings, settings.names.group("notifier")),
         ),
         Program(
             name=settings.names.group("analytics"),
             command=[sys.executable, "-m", "fraudlab.services.analytics"],
             environment=_environment(settings),
             ports={settings.dashboard_port: "FRAUDLAB_DASHBOARD_PORT"},
+            problem=lambda: _page_problem(settings.dashboard_host, settings.dashboard_port),
         ),
     ]
+
+
+def program(settings: Settings, name: str) -> Program:
+    """A program of the stack or one of the services, ready to be started. Raises StackError where there is none of this name."""
+    stack = Stack(settings)
+    return stack.prepared(name) if name in stack.services else _service(settings, name)
+
+
+def problem(settings: Settings, name: str) -> str | None:
+    """What keeps a program of the stack or a service from serving, None where it serves. Raises StackError as `program` does."""
+    service = Stack(settings).services.get(name)
+    ask = service.problem if service is not None else _service(settings, name).problem
+    assert ask is not None, "every program can be asked"
+    return ask()
+
+
+def _service(settings: Settings, name: str) -> Program:
+    known = {one.name: one for one in services(settings)}
+    if name not in known:
+        raise StackError(
+            f"There is no program {name!r}.", f"Programs: {', '.join([*Stack(settings).services, *known])}."
+        )
+    return known[name]
+
+
+def _page_problem(host: str, port: int) -> str | None:
+    """None where a page answers, whatever it says."""
+    connection = http.client.HTTPConnection(LOOPBACK if host == ANYWHERE else host, port, timeout=3)
+    try:
+        connection.request("GET", "/favicon.ico")
+        connection.getresponse().read()
+    except (OSError, http.client.HTTPException) as error:
+        return f"its page on port {port} does not answer yet ({error})"
+    finally:
+        connection.close()
+    return None
+
+
+def _group_problem(settings: Settings, group: str) -> str | None:
+    """None where a consumer group has members with partitions."""
+    try:
+        with contextlib.closing(
+            KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers, request_timeout_ms=3000)
+        ) as admin:
+            state = admin.describe_groups([group])[group]["group_state"]
+    except (KafkaError, KeyError) as error:
+        return f"Kafka cannot be asked for its consumer group {group} ({error!r})"
+    return None if state == "Stable" else f"its consumer group {group} has no member that reads yet ({state})"
 
 
 def _environment(settings: Settings, only: tuple[str, ...] = ()) -> dict[str, str]:
@@ -129,7 +201,7 @@ def cdc_endpoint(settings: Settings) -> "MySqlEndpoint":
     from fraudlab.pipeline.flink import MySqlEndpoint
 
     return MySqlEndpoint(
-        settings.host,
+        settings.mysql_host,
         settings.mysql_port,
         settings.names.account("cdc"),
         Stack(settings).secrets.secret(secret_name(settings, "cdc")),
@@ -168,6 +240,23 @@ def submit_jobs(settings: Settings, progress: Progress, only: Collection[str] | 
         wait_for_binlog_reader(settings)
 
 
+def wait_for_account(settings: Settings, role: str, progress: Progress, deadline_s: float = 600) -> None:
+    """Waits until a role's account can use the database: where nobody starts programs in order, it may come later."""
+    deadline = time.monotonic() + deadline_s
+    while True:
+        try:
+            with connect(settings, role, database=settings.names.database, connection_timeout=3):
+                return
+        except mysql.connector.Error as error:
+            if time.monotonic() > deadline:
+                raise StackError(
+                    f"The database {settings.names.database} lets {role} not in after {deadline_s:.0f} s: {error}",
+                    "`fraudlab up` makes the database and its accounts.",
+                ) from error
+            progress(f"waiting for the database {settings.names.database} and its account {role} ({error})")
+        time.sleep(2)
+
+
 def wait_for_jobs(settings: Settings, names: list[str], deadline_s: float = JOBS_DEADLINE_S) -> None:
     """Waits until the jobs run. Raises StackError with their states when they do not in time."""
     deadline = time.monotonic() + deadline_s
@@ -177,7 +266,7 @@ def wait_for_jobs(settings: Settings, names: list[str], deadline_s: float = JOBS
         if len(states) == len(names) and set(states.values()) == {"RUNNING"}:
             return
         time.sleep(0.2)
-    raise StackError(f"Not all jobs run: {states}.", f"Look at {settings.flink_url} and `fraudlab logs taskmanager`.")
+    raise StackError(f"Not all jobs run: {states}.", f"Look at {settings.flink_page} and `fraudlab logs taskmanager`.")
 
 
 def wait_for_binlog_reader(settings: Settings, deadline_s: float = JOBS_DEADLINE_S) -> None:
@@ -197,7 +286,7 @@ def wait_for_binlog_reader(settings: Settings, deadline_s: float = JOBS_DEADLINE
             time.sleep(0.1)
     raise StackError(
         f"The job {settings.names.job('cdc-ingestion')} runs, but does not read MySQL's binlog after {deadline_s:.0f} s.",
-        f"Look at {settings.flink_url} and `fraudlab logs taskmanager`.",
+        f"Look at {settings.flink_page} and `fraudlab logs taskmanager`.",
     )
 
 
@@ -208,10 +297,13 @@ def up(settings: Settings, progress: Progress) -> None:
     stack.start()
     prepare(settings)
     progress(f"database {settings.names.database} and topics are there")
-    submit_jobs(settings, progress)
-    for program in services(settings):
+    programs = [] if settings.in_container else services(settings)  # there each has a container
+    for program in programs:
         stack.add_program(program)
-        progress(f"service {program.name} started")
+    submit_jobs(settings, progress)
+    for program in programs:
+        stack.wait_for_program(program)
+        progress(f"{program.name} serves")
 
 
 def reinstate(settings: Settings, user_id: int) -> bool:

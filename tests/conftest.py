@@ -11,11 +11,9 @@ from typing import Any
 import pytest
 
 from fraudlab import system
-from fraudlab.pipeline import database as payment_database
 from fraudlab.settings import Settings
-from fraudlab.stack.supervisor import Stack
 from tests.support.home import running_system
-from tests.support.lab import Lab, drop_database
+from tests.support.lab import Lab
 
 ORDER = ("unit", "integration", "e2e", "notebooks", "faults")
 """Folders in the order in which they run: what is quick to tell first."""
@@ -74,12 +72,9 @@ class Database:
 def database(settings: Settings) -> Iterator[Database]:
     """An empty payment database."""
     own = settings.model_copy(update={"learner": f"db{next(_databases)}"})
-    secrets = Stack(own).secrets
-    passwords = {role: secrets.secret(system.secret_name(own, role)) for role in payment_database.ROLES}
-    drop_database(own)
-    with closing(system.connect(own, "root")) as connection:
-        payment_database.create(connection, own.names, passwords)
+    system.drop_database(own)
+    system.create_database(own)
     try:
         yield Database(own)
     finally:
-        drop_database(own)
+        system.drop_database(own)

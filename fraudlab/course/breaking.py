@@ -198,7 +198,7 @@ def same_place(one: str, other: str) -> bool:
 
 
 def _post(world: World, path: str, body: Mapping[str, Any]) -> Any:
-    connection = http.client.HTTPConnection(world.settings.host, world.settings.flink_rest_port, timeout=10)
+    connection = http.client.HTTPConnection(world.settings.flink_host, world.settings.flink_rest_port, timeout=10)
     with closing(connection):
         connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
         return json.loads(connection.getresponse().read())

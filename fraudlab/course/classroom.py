@@ -14,12 +14,10 @@ from fraudlab.course import notebooks, workplace
 from fraudlab.course.labs import all_labs, lab_of
 from fraudlab.course.progress import Progress, Record
 from fraudlab.course.world import learner_settings
-from fraudlab.settings import Settings
+from fraudlab.settings import LOOPBACK, Settings
 from fraudlab.stack import ports
 from fraudlab.stack.errors import StackError
 from fraudlab.stack.supervisor import Stack
-
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,25 +55,22 @@ def jupyter(number: str, *, browser: bool) -> tuple[str, list[str], dict[str, st
     program = Path(sys.executable).with_name("jupyter-lab")
     if not program.exists():
         raise StackError("JupyterLab is not installed here.", "`make lab` installs it.")
-    if settings.host not in LOOPBACK:
-        raise StackError(
-            f"FRAUDLAB_HOST is {settings.host}: JupyterLab asks for no token here, so it must not be reached from elsewhere.",
-            "Leave FRAUDLAB_HOST as it is, or start JupyterLab yourself, with a token.",
-        )
-    if not ports.is_free(settings.host, settings.jupyter_port):
+    if not ports.is_free(LOOPBACK, settings.jupyter_port):
         raise StackError(
             f"Port {settings.jupyter_port}, which JupyterLab needs, is held by {ports.holder(settings.jupyter_port)}.",
             "If that is your JupyterLab, use it. Otherwise choose another port: export FRAUDLAB_JUPYTER_PORT=<port>.",
         )
     path = f"/lab/tree/{quote(lab.file)}"
+    # On loopback nobody else gets there; the neighbours of a container do.
+    token = Stack(settings).secrets.secret("jupyter_token") if settings.in_container else ""
     command = [
         str(program),
-        f"--ServerApp.ip={settings.host}",
+        f"--ServerApp.ip={settings.bind_address(LOOPBACK)}",
         f"--ServerApp.port={settings.jupyter_port}",
         "--ServerApp.port_retries=0",
         f"--ServerApp.root_dir={settings.work}",
         f"--LabApp.default_url={path}",
-        "--IdentityProvider.token=",
+        f"--IdentityProvider.token={token}",
         f"--LabApp.user_settings_dir={_user_settings(settings.work)}",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--ServerApp.log_level=WARN",
@@ -85,7 +80,8 @@ def jupyter(number: str, *, browser: bool) -> tuple[str, list[str], dict[str, st
     if not browser:
         command.append("--no-browser")
     environment = {**os.environ, **_kernel_environment(settings)}
-    return f"http://{settings.host}:{settings.jupyter_port}{path}", command, environment
+    query = f"?token={token}" if token else ""
+    return f"http://{LOOPBACK}:{settings.jupyter_port}{path}{query}", command, environment
 
 
 def _user_settings(work: Path) -> Path:
@@ -121,7 +117,7 @@ def run_solution(number: str) -> float:
         system.prepare(settings)
         began = time.monotonic()
         usual = Settings.model_construct()
-        pages = ("flink_url", "inbox_url", "dashboard_url")
+        pages = ("flink_page", "inbox_page", "dashboard_url")
         notebooks.run(
             notebooks.SOLUTIONS / lab.file,
             _kernel_environment(settings),

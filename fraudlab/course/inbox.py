@@ -7,7 +7,6 @@ import httpx
 import pandas as pd
 
 from fraudlab.course.world import World, wait_until
-from fraudlab.settings import LOOPBACK
 
 TIMEOUT_S = 10
 PAGE = 5_000
@@ -40,7 +39,7 @@ def serve(world: World) -> None:
 
 def mail_server(world: World) -> smtplib.SMTP:
     """A connection to the inbox's mail server."""
-    return smtplib.SMTP(LOOPBACK, world.settings.inbox_smtp_port, timeout=TIMEOUT_S)
+    return smtplib.SMTP(world.settings.inbox_host, world.settings.inbox_smtp_port, timeout=TIMEOUT_S)
 
 
 def messages(world: World, person: str = "") -> list[dict[str, Any]]:

@@ -118,7 +118,7 @@ def start(number: int | str) -> Card:
         "MySQL, Kafka and Flink serve.",
         f"You work as `{here.settings.learner}`: your database is `{here.names.database}`, your topics and jobs begin with"
         f" `{here.settings.learner}.`",
-        f"Flink's web page: {here.settings.flink_url} ({free} of {all_slots} task slots are free).",
+        f"Flink's web page: {here.settings.flink_page} ({free} of {all_slots} task slots are free).",
         f"Solved here: {solved} of {len(lab.exercises)} exercises.",
     )
     return Card(f"Lab {lab.number} · {lab.title}", lines)
@@ -519,7 +519,7 @@ def mail_server() -> Any:
 
 def push_server() -> str:
     """The address of the inbox's push server."""
-    return world().settings.inbox_url
+    return world().settings.inbox_page
 
 
 def inbox(person: str = "", *, at_least: int = 0, last: int = 10) -> pd.DataFrame:
@@ -534,7 +534,7 @@ def inbox(person: str = "", *, at_least: int = 0, last: int = 10) -> pd.DataFram
 def inbox_page() -> Card:
     """Where the inbox's page is."""
     return Card(
-        "The inbox", (f"Open {world().settings.inbox_url} in another tab: mail on the left, a phone on the right.",)
+        "The inbox", (f"Open {world().settings.inbox_page} in another tab: mail on the left, a phone on the right.",)
     )
 
 

@@ -18,7 +18,6 @@ from kafka.errors import KafkaError, NonEmptyGroupError
 from kafka.partitioner.default import murmur2
 
 from fraudlab import system
-from fraudlab.pipeline import database
 from fraudlab.pipeline.transaction import eur_cents
 from fraudlab.settings import Settings
 from fraudlab.stack.flink import get_json
@@ -303,7 +302,7 @@ class World:
         """Ends the learner's jobs of this name, or all; returns their names when their slots are free."""
         ending = [job for job in self.jobs() if name is None or job.name == name]
         for job in ending:
-            connection = http.client.HTTPConnection(self.settings.host, self.settings.flink_rest_port, timeout=10)
+            connection = http.client.HTTPConnection(self.settings.flink_host, self.settings.flink_rest_port, timeout=10)
             with closing(connection):
                 connection.request("PATCH", f"/jobs/{job.id}?mode=cancel")
                 connection.getresponse().read()
@@ -316,7 +315,7 @@ class World:
         job = self.wait_for_job(name, deadline_s)
         path = f"/jobs/{job.id}/checkpoints"
         before = int(get_json(self.settings, path)["counts"]["completed"])
-        connection = http.client.HTTPConnection(self.settings.host, self.settings.flink_rest_port, timeout=10)
+        connection = http.client.HTTPConnection(self.settings.flink_host, self.settings.flink_rest_port, timeout=10)
         with closing(connection):
             connection.request("POST", path, body="{}", headers={"Content-Type": "application/json"})
             connection.getresponse().read()
@@ -360,13 +359,7 @@ class World:
             if program.name.startswith(self.names.group("")):  # others are shared
                 self.stack.remove_program(program.name)
         self.cancel()
-        with (
-            closing(system.connect(self.settings, "root", autocommit=True)) as connection,
-            closing(connection.cursor()) as cursor,
-        ):
-            cursor.execute(f"DROP DATABASE IF EXISTS {self.names.database}")
-            for role in database.ROLES:
-                cursor.execute(f"DROP USER IF EXISTS '{self.names.account(role)}'@'127.0.0.1'")
+        system.drop_database(self.settings)
         self._delete_topics_and_groups()
         system.prepare(self.settings)
 

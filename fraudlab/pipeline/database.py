@@ -9,15 +9,16 @@ from fraudlab.pipeline.statements import statements
 ROLES = ("generator", "cdc", "flagger", "notifier", "analytics", "operator", "learner")
 
 
-def create(connection: Any, names: Names, passwords: Mapping[str, str]) -> None:
+def create(connection: Any, names: Names, passwords: Mapping[str, str], *, clients: str) -> None:
     """Creates what is missing of the database and its accounts; run again, it changes nothing that is there but the passwords.
 
     Args:
         connection: A `mysql.connector` connection of an administrator.
         names: The names of the database and the accounts.
         passwords: Role to password, for each of `ROLES`.
+        clients: From where the accounts may log in, a host as MySQL names it: `127.0.0.1`, or `%` for anywhere.
     """
-    accounts = {role: f"'{names.account(role)}'@'127.0.0.1'" for role in ROLES}
+    accounts = {role: account(names, role, clients) for role in ROLES}
     with connection.cursor() as cursor:
         for statement in statements("schema.sql", {"database": names.database}):
             cursor.execute(statement)
@@ -29,3 +30,16 @@ def create(connection: Any, names: Names, passwords: Mapping[str, str]) -> None:
         for statement in statements("accounts.sql", {"database": names.database, **accounts}):
             cursor.execute(statement)
     connection.commit()
+
+
+def drop(connection: Any, names: Names, *, clients: str) -> None:
+    """Drops the database and its accounts; harmless where they are not there."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP DATABASE IF EXISTS {names.database}")
+        for role in ROLES:
+            cursor.execute(f"DROP USER IF EXISTS {account(names, role, clients)}")
+
+
+def account(names: Names, role: str, clients: str) -> str:
+    """A role's account as MySQL writes it, `'name'@'host'`."""
+    return f"'{names.account(role)}'@'{clients}'"

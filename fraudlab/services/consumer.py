@@ -22,6 +22,8 @@ POLL_MS = 2000
 ASSIGNMENT_PATIENCE_S = 30
 """So long a consumer may be without partitions, should that happen all the same."""
 
+TOPIC_LOOK_S = 1
+
 
 class MalformedRecordError(ValueError):
     """A record that nothing can be done with; its text is the reason that `dead_letters` shows."""
@@ -100,8 +102,12 @@ def consume(
         heartbeat_interval_ms=2_000,
         metadata_max_age_ms=5_000,  # a topic that the broker did not know yet is looked for again that soon
     )
+    logging.getLogger("kafka.cluster").setLevel(logging.CRITICAL)  # says ten times a second that a topic is missing
+    # It must be known before the group is joined, so that it is joined once.
+    while not stopped and not consumer.partitions_for_topic(topic):
+        log.warning("waiting for the topic %s", topic)
+        time.sleep(TOPIC_LOOK_S)
     log.info("consuming %s", topic)
-    consumer.partitions_for_topic(topic)  # known before the group is joined, so that it is joined once
     assigned_at = time.monotonic()
     try:
         while not stopped:

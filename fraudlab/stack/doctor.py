@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from fraudlab.settings import Settings
+from fraudlab.settings import LOOPBACK, Settings
 from fraudlab.stack import artifacts, install, java, ports, system_packages
 from fraudlab.stack.errors import StackError
 from fraudlab.stack.layout import Layout
@@ -125,7 +125,7 @@ def _ports(settings: Settings, programs: Sequence[Program]) -> list[Check]:
     for name, named_ports in listening.items():
         for port, setting in named_ports.items():
             checks.append(
-                port_check(name, port, setting, None if ports.is_free(settings.host, port) else ports.holder(port), own)
+                port_check(name, port, setting, None if ports.is_free(LOOPBACK, port) else ports.holder(port), own)
             )
     return checks
 

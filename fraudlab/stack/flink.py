@@ -71,7 +71,7 @@ def jobmanager(settings: Settings, layout: Layout) -> Service:
             stop_wait_s=10,
             priority=40,
         ),
-        prepare=lambda: write_configuration(settings, layout),
+        prepare=lambda: None,
         problem=lambda: _jobmanager_problem(settings),
         ports={
             settings.flink_rest_port: "FRAUDLAB_FLINK_REST_PORT",
@@ -121,7 +121,11 @@ def write_configuration(settings: Settings, layout: Layout) -> None:
     write_config(
         conf / "config.yaml",
         "flink-config.yaml",
-        host=settings.host,
+        jobmanager_host=settings.flink_host,
+        jobmanager_bind=settings.bind_address(settings.flink_host),
+        taskmanager_host=settings.taskmanager_host,
+        taskmanager_bind=settings.bind_address(settings.taskmanager_host),
+        zookeeper_host=settings.zookeeper_host,
         rpc_port=settings.flink_rpc_port,
         rest_port=settings.flink_rest_port,
         zookeeper_port=settings.zookeeper_port,
@@ -189,7 +193,7 @@ def _environment(layout: Layout) -> dict[str, str]:
 
 def get_json(settings: Settings, path: str, timeout_s: float = 3) -> Any:
     """GET a path of Flink's REST API. Raises OSError, HTTPException or ValueError where it gives no JSON."""
-    connection = http.client.HTTPConnection(settings.host, settings.flink_rest_port, timeout=timeout_s)
+    connection = http.client.HTTPConnection(settings.flink_host, settings.flink_rest_port, timeout=timeout_s)
     try:
         connection.request("GET", path)
         response = connection.getresponse()
@@ -215,5 +219,5 @@ def _taskmanager_problem(settings: Settings) -> str | None:
     except (OSError, http.client.HTTPException, ValueError) as error:
         return f"the JobManager cannot be asked for it yet ({error})"
     # one that was killed is listed until its heartbeats time out
-    alive = any(ports.answers(settings.host, one["dataPort"]) for one in registered)
+    alive = any(ports.answers(settings.taskmanager_host, one["dataPort"]) for one in registered)
     return None if alive else "has not registered with the JobManager yet"

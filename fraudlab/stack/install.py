@@ -18,14 +18,16 @@ MYSQL_TARBALLS = {("Linux", "x86_64"): "mysql-Linux-amd64.tar.gz", ("Darwin", "x
 Progress = Callable[[str], None]
 
 
-def install(layout: Layout, progress: Progress) -> None:
+def install(layout: Layout, progress: Progress, *, with_mysql: bool = True) -> None:
     """Install what is missing, one progress line for each step done. Interrupted, it is just run again.
+
+    Without MySQL where another container has it.
 
     Raises StackError for hardware without a MySQL server, and for what cannot be installed from here.
     """
-    tarball = mysql_tarball()
+    tarball = mysql_tarball() if with_mysql else ""
     times = SetupTimes(layout.home)
-    needs = system_packages.missing(layout.home)
+    needs = system_packages.missing(layout.home) if with_mysql else []
     if artifacts.are_complete(layout.home) and "maven" in needs:
         needs.remove("maven")
     if needs:
@@ -41,7 +43,7 @@ def install(layout: Layout, progress: Progress) -> None:
         progress("fetching Kafka, MySQL and Flink's connectors with Maven")
         with times.step("jvm_artifacts"):
             artifacts.fetch(layout.home)
-    if not _is_stamped(layout.mysql_software, tarball):
+    if with_mysql and not _is_stamped(layout.mysql_software, tarball):
         progress("unpacking the MySQL server")
         with times.step("mysql"):
             _unpack_mysql(layout, tarball)
@@ -51,11 +53,11 @@ def install(layout: Layout, progress: Progress) -> None:
             _lay_out_flink(layout)
 
 
-def require_installed(layout: Layout) -> None:
+def require_installed(layout: Layout, *, with_mysql: bool = True) -> None:
     """Raise StackError where `install` has not been completed for today's `pom.xml` and Python environment."""
     if not (
         artifacts.are_complete(layout.home)
-        and _is_stamped(layout.mysql_software, mysql_tarball())
+        and (not with_mysql or _is_stamped(layout.mysql_software, mysql_tarball()))
         and _is_stamped(layout.flink, _flink_version(layout))
     ):
         raise StackError(

@@ -58,7 +58,7 @@ def _prepare(settings: Settings, layout: Layout) -> None:
     write_config(
         config,
         "kafka.properties",
-        host=settings.host,
+        host=settings.kafka_host,
         port=settings.kafka_port,
         controller_port=settings.kafka_controller_port,
         partitions=settings.partitions,
@@ -89,7 +89,7 @@ def _prepare(settings: Settings, layout: Layout) -> None:
 
 
 def _problem(settings: Settings) -> str | None:
-    if not ports.answers(settings.host, settings.kafka_port):
+    if not ports.answers(settings.kafka_host, settings.kafka_port):
         return f"does not accept connections on port {settings.kafka_port} yet"
     try:
         admin = KafkaAdminClient(

@@ -41,7 +41,7 @@ def service(settings: Settings, layout: Layout, secrets: SecretStore) -> Service
 def connect_as_root(settings: Settings, secrets: SecretStore) -> MySQLConnectionAbstract | PooledMySQLConnection:
     """A connection of the administrator. Raises mysql.connector.Error where the server does not answer within 3 s."""
     return mysql.connector.connect(
-        host=settings.host,
+        host=settings.mysql_host,
         port=settings.mysql_port,
         user="root",
         password=secrets.secret("mysql_root"),
@@ -67,7 +67,7 @@ def _prepare(settings: Settings, layout: Layout, secrets: SecretStore) -> None:
         socket=layout.sockets / "mysql.sock",
         init_file=init_file,
         user_line="user = root" if os.geteuid() == 0 else "",
-        host=settings.host,
+        host=settings.mysql_host,
         port=settings.mysql_port,
         server_id=SERVER_ID,
     )
@@ -124,7 +124,7 @@ def _initialise(layout: Layout) -> None:
 
 
 def _problem(settings: Settings, secrets: SecretStore) -> str | None:
-    if not ports.answers(settings.host, settings.mysql_port):
+    if not ports.answers(settings.mysql_host, settings.mysql_port):
         return f"does not accept connections on port {settings.mysql_port} yet"
     try:
         connection = connect_as_root(settings, secrets)

@@ -12,6 +12,7 @@ class Program:
     `priority` orders the end: programs with a high one are stopped before those with a low one (the stack's own are
     below 100). `stop_wait_s` is how long it may take to end after SIGTERM before it is killed. `ports` maps each TCP
     port that an added program listens on to the setting that changes it; a service of the stack has its own.
+    `problem` asks an added program, when it runs: None where it serves, otherwise one line; it returns within about 3 s.
     """
 
     name: str
@@ -21,6 +22,7 @@ class Program:
     stop_wait_s: int = 10
     priority: int = 500
     ports: dict[int, str] = field(default_factory=dict)
+    problem: Callable[[], str | None] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The local stack as a whole: install, start, wait until it serves, look at it, stop it, wipe it."""
+"""The stack as a whole: install, start, wait until it serves, look at it, stop it, wipe it. In a container its services are neighbours."""
 
 import contextlib
 import fcntl
@@ -16,8 +16,8 @@ from pathlib import Path
 
 import psutil
 
-from fraudlab.settings import Settings
-from fraudlab.stack import flink, install, kafka, mysql, ports, zookeeper
+from fraudlab.settings import LOOPBACK, Settings
+from fraudlab.stack import flink, install, kafka, mysql, neighbours, ports, zookeeper
 from fraudlab.stack.errors import StackError
 from fraudlab.stack.layout import Layout
 from fraudlab.stack.program import Program, Service
@@ -27,6 +27,7 @@ from fraudlab.stack.supervisord import Supervisord, end_processes, marked_proces
 __all__ = ["Program", "ServiceStatus", "Stack", "StackError"]
 
 Progress = Callable[[str], None]
+Problem = Callable[[], str | None]
 
 POLL_S = 0.1
 START_DEADLINE_S = 180
@@ -38,7 +39,8 @@ ORPHAN_PATIENCE_S = 15
 
 @dataclass(frozen=True)
 class ServiceStatus:
-    """How a program is: `state` as supervisord names it (`RUNNING`, `BACKOFF`, `FATAL`, …), or `ABSENT`.
+    """How a program is: `state` as supervisord names it (`RUNNING`, `BACKOFF`, `FATAL`, …), `ABSENT`, or `NEIGHBOUR` in a container of
+    its own, of which size and age are not known here.
 
     `pid` is None and the figures are 0 where it does not run. `resident_mib` counts its process tree. `problem` is
     None where it serves, otherwise what is missing.
@@ -82,9 +84,16 @@ class Stack:
         )
         return {service.program.name: service for service in services}
 
+    def prepared(self, name: str) -> Program:
+        """A program of the stack with all that must lie there before it starts."""
+        flink.write_configuration(self.settings, self.layout)
+        service = self.services[name]
+        service.prepare()
+        return service.program
+
     def install(self, progress: Progress | None = None) -> None:
         """Fetch and lay out what is missing. The second time there is nothing to do."""
-        install.install(self.layout, progress or self._progress)
+        install.install(self.layout, progress or self._progress, with_mysql=not self.settings.in_container)
         self.__dict__.pop("services", None)  # their class paths name the jars
 
     def start(self, extra_programs: Sequence[Program] = (), progress: Progress | None = None) -> None:
@@ -93,11 +102,9 @@ class Stack:
         Interrupted, it leaves a stack that `stop` stops and a further `start` completes.
         """
         say = progress or self._progress
-        install.require_installed(self.layout)
+        install.require_installed(self.layout, with_mysql=not self.settings.in_container)
         with self._lock():
-            self._ensure_supervisord(say)
-            states = {one["name"]: one["statename"] for one in self._supervisord.processes()}
-            to_start = [name for name in self.services if states.get(name) not in ("STARTING", "RUNNING")]
+            to_start = [] if self.settings.in_container else self._not_running(say)
             for name in to_start:
                 self._require_free_ports(name, self.services[name].ports)
             flink.write_configuration(self.settings, self.layout)
@@ -108,6 +115,8 @@ class Stack:
 
     def add_program(self, program: Program) -> None:
         """Start a program under the running supervisor; one of the same name is replaced where it differs."""
+        if self.settings.in_container:  # there it has nothing else to do
+            self._ensure_supervisord(self._progress)
         self._require_running()
         if not any(one["name"] == program.name and one["pid"] for one in self._supervisord.processes()):
             self._require_free_ports(program.name, program.ports)
@@ -115,6 +124,8 @@ class Stack:
 
     def remove_program(self, name: str) -> None:
         """Stop an added program and forget it; harmless where there is none of this name."""
+        if self.settings.in_container and not self.is_running():
+            return
         self._require_running()
         self._supervisord.remove(name)
 
@@ -132,20 +143,33 @@ class Stack:
         """Whether the supervisor runs (not: whether all services do)."""
         return self._supervisord.is_running()
 
-    def status(self) -> list[ServiceStatus]:
-        """How each service and added program is, the stack's own first. Asks all at once; takes 3 s at most."""
+    def status(self, programs: Sequence[Program] = ()) -> list[ServiceStatus]:
+        """How each service and added program is, the stack's own first. Asks all at once; takes 3 s at most.
+
+        Of the added ones those in `programs` are asked; of the others it is known whether they run.
+        """
         known = {one["name"]: one for one in self._supervisord.processes()} if self.is_running() else {}
         names = [*self.services, *(name for name in known if name not in self.services)]
+        problems = {name: service.problem for name, service in self.services.items()}
+        problems |= {program.name: program.problem for program in programs if program.problem is not None}
         with ThreadPoolExecutor(len(names)) as pool:
-            return list(pool.map(lambda name: self._status(name, known.get(name)), names))
+            return list(pool.map(lambda name: self._status(name, known.get(name), problems.get(name)), names))
+
+    def wait_for_program(self, program: Program, deadline_s: float = START_DEADLINE_S) -> None:
+        """Wait until an added program serves. Raises StackError after `deadline_s`, or when it keeps ending."""
+        if program.problem is not None:
+            self._wait(program.name, program.problem, time.monotonic() + deadline_s, threading.Event())
 
     def wait_healthy(self, deadline_s: float = START_DEADLINE_S, names: Sequence[str] = ()) -> None:
         """Wait until the services (all of the stack, or those named) serve. Raises StackError after `deadline_s`."""
-        self._require_running()
+        if not self.settings.in_container:
+            self._require_running()
         deadline = time.monotonic() + deadline_s
         given_up = threading.Event()
         self._on_each(
-            lambda name: self._wait(self.services[name], deadline, given_up), names or list(self.services), given_up
+            lambda name: self._wait(name, self.services[name].problem, deadline, given_up),
+            names or list(self.services),
+            given_up,
         )
 
     def logs(self, name: str, lines: int = 100) -> list[str]:
@@ -162,7 +186,9 @@ class Stack:
         return path
 
     def kill(self, name: str, signal: int = signals.SIGKILL) -> int:
-        """Send a signal to a program's main process, for fault tests, and give the process id that got it."""
+        """Send a signal to a program's main process, for labs and fault tests, and give the process id that got it."""
+        if self._is_neighbour(name):
+            return neighbours.kill(name)
         self._require_running()
         pid = int(self._supervisord.process(name)["pid"])
         if not pid:
@@ -173,6 +199,11 @@ class Stack:
     def reset(self, progress: Progress | None = None) -> None:
         """Stop everything and wipe all data: database, topics, jobs and their state. Programs and passwords stay."""
         say = progress or self._progress
+        if self.settings.in_container:
+            raise StackError(
+                "The data lies in volumes of other containers, so it cannot be wiped from this one.",
+                "`docker compose down --volumes`, outside, wipes it all. In a notebook, `lab.reset()` wipes what is yours.",
+            )
         self.stop(progress)
         for folder in (
             self.layout.mysql_data,
@@ -213,9 +244,15 @@ class Stack:
                 "They hang in the kernel (a disk that does not answer?); only a restart of the machine ends them.",
             )
 
+    def _not_running(self, say: Progress) -> list[str]:
+        """The services that the supervisor, which is started where it does not run, has to start."""
+        self._ensure_supervisord(say)
+        states = {one["name"]: one["statename"] for one in self._supervisord.processes()}
+        return [name for name in self.services if states.get(name) not in ("STARTING", "RUNNING")]
+
     def _require_free_ports(self, name: str, listening: Mapping[int, str]) -> None:
         for port, setting in listening.items():
-            if not ports.is_free(self.settings.host, port):
+            if not ports.is_free(LOOPBACK, port):
                 raise StackError(
                     f"Port {port}, which {name} needs, is held by {ports.holder(port)}.",
                     f"End that process, or choose another port: export {setting}=<port>.",
@@ -231,7 +268,7 @@ class Stack:
             if name in to_start:
                 service.prepare()
                 self._supervisord.put(service.program)
-            self._wait(service, deadline, given_up)
+            self._wait(name, service.problem, deadline, given_up)
             say(f"{name} serves ({time.monotonic() - began:.1f} s)" if name in to_start else f"{name} serves already")
 
         self._on_each(start, list(self.services), given_up)
@@ -247,17 +284,16 @@ class Stack:
                 given_up.set()
                 raise
 
-    def _wait(self, service: Service, deadline: float, given_up: threading.Event) -> None:
-        """Wait until one service serves; report it when it keeps dying, is given up, or the deadline has passed."""
-        name, deaths, last_pid = service.program.name, 0, 0
+    def _wait(self, name: str, ask: Problem, deadline: float, given_up: threading.Event) -> None:
+        """Wait until a program serves; report it when it keeps dying, is given up, or the deadline has passed."""
+        deaths, last_pid = 0, 0
         while not given_up.wait(POLL_S):
-            process = self._supervisord.process(name)
-            pid = int(process["pid"])
+            pid, state = self._process(name)
             deaths += int(last_pid != 0 and pid != last_pid)
             last_pid = pid
-            if process["statename"] == "FATAL" or deaths >= DEATHS_TO_REPORT:
+            if state == "FATAL" or deaths >= DEATHS_TO_REPORT:
                 raise self._death(name, f"{name} keeps ending right after its start.")
-            problem = service.problem() if pid else f"is {process['statename'].lower()}"
+            problem = ask() if pid or self._is_neighbour(name) else f"is {state.lower()}"
             if problem is None:
                 return
             if time.monotonic() > deadline:
@@ -265,7 +301,19 @@ class Stack:
 
         raise StackError(f"{name} is no longer waited for.", "`fraudlab up` begins again.")
 
+    def _process(self, name: str) -> tuple[int, str]:
+        """A program's process id (0: none), or what stands for it in a container of its own, and its state."""
+        if self._is_neighbour(name):
+            return neighbours.life(name), ""
+        process = self._supervisord.process(name)
+        return int(process["pid"]), str(process["statename"])
+
+    def _is_neighbour(self, name: str) -> bool:
+        return self.settings.in_container and name in self.services
+
     def _death(self, name: str, what: str) -> StackError:
+        if self._is_neighbour(name):
+            return StackError(what, f"`docker compose logs {name}`, outside, shows why.")
         with contextlib.suppress(StackError):
             what += " The end of its log:\n" + "\n".join(self.logs(name, LOG_LINES_TO_REPORT))
         return StackError(
@@ -273,13 +321,16 @@ class Stack:
             f"`fraudlab logs {name}` shows more, `fraudlab doctor` looks for causes, `fraudlab down` stops everything.",
         )
 
-    def _status(self, name: str, process: dict[str, object] | None) -> ServiceStatus:
+    def _status(self, name: str, process: dict[str, object] | None, ask: Problem | None) -> ServiceStatus:
+        if self._is_neighbour(name):
+            problem = self.services[name].problem()
+            return ServiceStatus(name, "NEIGHBOUR", neighbours.life(name), 0, 0, problem)
         if process is None or not process["pid"]:
             state = "ABSENT" if process is None else str(process["statename"])
             return ServiceStatus(name, state, None, 0, 0, "does not run")
         pid = int(str(process["pid"]))
         uptime_s = int(str(process["now"])) - int(str(process["start"]))
-        problem = self.services[name].problem() if name in self.services else None
+        problem = None if ask is None else ask()
         return ServiceStatus(name, str(process["statename"]), pid, _resident_mib(pid), uptime_s, problem)
 
     def _require_running(self) -> None:

@@ -46,7 +46,7 @@ def _prepare(settings: Settings, layout: Layout) -> None:
     write_config(
         layout.zookeeper / "zookeeper.properties",
         "zookeeper.properties",
-        host=settings.host,
+        host=settings.bind_address(settings.zookeeper_host),
         port=settings.zookeeper_port,
         data=layout.zookeeper_data,
     )
@@ -54,7 +54,7 @@ def _prepare(settings: Settings, layout: Layout) -> None:
 
 def _problem(settings: Settings) -> str | None:
     try:
-        with socket.create_connection((settings.host, settings.zookeeper_port), timeout=1) as connection:
+        with socket.create_connection((settings.zookeeper_host, settings.zookeeper_port), timeout=1) as connection:
             connection.sendall(b"ruok")
             answer = connection.recv(16)
     except OSError as error:

@@ -221,7 +221,7 @@ def test_light_and_dark_follow_the_system_and_the_choice_stays(browser: Browser,
 @contextmanager
 def another_dashboard(settings: Settings, host: str) -> Iterator[Settings]:
     """A dashboard of its own, bound to another address."""
-    (port,) = free_ports(settings.host, 1)
+    (port,) = free_ports(1)
     own = settings.model_copy(update={"dashboard_host": host, "dashboard_port": port})
     (program,) = [one for one in system.services(own) if one.name == own.names.group("analytics")]
     log = (settings.home / "logs" / "another-dashboard.log").open("ab")

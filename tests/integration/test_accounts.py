@@ -160,7 +160,7 @@ def test_nobody_reaches_an_account_without_its_password(database: Any) -> None:
     for role in EVERYONE:
         with pytest.raises(mysql.connector.Error) as refusal:
             mysql.connector.connect(
-                host=settings.host, port=settings.mysql_port, user=settings.names.account(role), password=""
+                host=settings.mysql_host, port=settings.mysql_port, user=settings.names.account(role), password=""
             )
         assert refusal.value.errno == errorcode.ER_ACCESS_DENIED_ERROR
 

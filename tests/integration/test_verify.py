@@ -17,7 +17,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
 from fraudlab import system
-from fraudlab.pipeline import contracts, database
+from fraudlab.pipeline import contracts
 from fraudlab.settings import Settings
 from fraudlab.verification.judge import TOO_LATE
 from fraudlab.verification.truth import Expected, Truth, recompute
@@ -170,9 +170,7 @@ def bank(settings: Settings) -> Iterator[World]:
     system.prepare(own)
     with closing(World(own)) as world:
         yield world
-        world.execute(f"DROP DATABASE {own.names.database}")
-        for role in database.ROLES:
-            world.execute(f"DROP USER '{own.names.account(role)}'@'127.0.0.1'")
+        system.drop_database(own)
     with closing(KafkaAdminClient(bootstrap_servers=own.bootstrap_servers)) as admin:
         admin.delete_topics(list(own.names.topics))
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fraudlab.settings import Settings
+from fraudlab.settings import LOOPBACK, Settings
 from fraudlab.stack import ports
 from fraudlab.stack.supervisor import Stack
 
@@ -37,8 +37,12 @@ Progress = Callable[[str], None]
 def running_system(progress: Progress, *, with_jobs: bool = True) -> Iterator[Settings]:
     """Starts an empty system with all jobs and services (or without them), and stops it at the end, whatever happens.
 
-    `Settings()` gives its settings meanwhile, in this process and in those that it starts.
+    `Settings()` gives its settings meanwhile, in this process and in those that it starts. In a container the system is already there.
     """
+    if Settings().in_container:
+        fraudlab(progress, *(["up"] if with_jobs else ["lab", "--no-serve"]))
+        yield Settings()
+        return
     before = dict(os.environ)
     keep = bool(os.environ.get(KEEP))
     try:
@@ -94,17 +98,17 @@ def _environment(shared: Settings, progress: Progress) -> dict[str, str]:
     if remembered.exists() and Stack(shared.model_copy(update={"home": home})).is_running():
         chosen |= json.loads(remembered.read_text(encoding="utf-8"))
         return chosen
-    free = free_ports(shared.host, len(PORTS))
+    free = free_ports(len(PORTS))
     numbers = {f"FRAUDLAB_{name}_PORT": str(port) for name, port in zip(PORTS, free, strict=True)}
     remembered.write_text(json.dumps(numbers), encoding="utf-8")
     return chosen | numbers
 
 
-def free_ports(host: str, count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports that nothing listens on."""
     free: list[int] = []
     while len(free) < count:
         port = random.choice(PORT_RANGE)
-        if port not in free and ports.is_free(host, port):
+        if port not in free and ports.is_free(LOOPBACK, port):
             free.append(port)
     return free

@@ -14,7 +14,6 @@ from kafka.admin import KafkaAdminClient
 from kafka.partitioner.default import murmur2
 
 from fraudlab import system
-from fraudlab.pipeline import database
 from fraudlab.settings import Settings
 from fraudlab.stack.supervisor import Stack
 from fraudlab.verification.verify import Verification, verify
@@ -320,7 +319,7 @@ def learner_lab(settings: Settings, learner: str) -> Iterator[LearnerLab]:
 def drop(settings: Settings) -> None:
     """Removes a learner's database, accounts and topics, where they are there."""
     assert settings.learner, "the default names are shared by all tests"
-    drop_database(settings)
+    system.drop_database(settings)
     admin = KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)
     try:
         there = [topic for topic in settings.names.topics if topic in admin.list_topics()]
@@ -329,11 +328,3 @@ def drop(settings: Settings) -> None:
             eventually(lambda: not set(there) & set(admin.list_topics()), f"topics {there} are deleted")
     finally:
         admin.close()
-
-
-def drop_database(settings: Settings) -> None:
-    """Removes a learner's database and accounts."""
-    with closing(system.connect(settings, "root", autocommit=True)) as connection:
-        _execute(connection, f"DROP DATABASE IF EXISTS {settings.names.database}", ())
-        for role in database.ROLES:
-            _execute(connection, f"DROP USER IF EXISTS '{settings.names.account(role)}'@'127.0.0.1'", ())

@@ -15,7 +15,9 @@ from data_generator.cli import app as data_generator
 from typer.core import TyperGroup
 
 from fraudlab.cli import app
+from fraudlab.pipeline import database
 from fraudlab.settings import Settings
+from fraudlab.stack import secret_store
 
 REPOSITORY = Path(__file__).parents[2]
 PAGES = sorted(
@@ -122,7 +124,8 @@ def test_every_make_target_is_documented() -> None:
 
 def test_every_variable_is_a_setting(page: Path) -> None:
     fields = {f"FRAUDLAB_{name.upper()}" for name in Settings.model_fields}
-    assert set(re.findall(r"\bFRAUDLAB_[A-Z_]+\b", text(page))) <= fields | SWITCHES
+    secrets = {secret_store.variable(f"mysql_{role}") for role in database.ROLES}
+    assert set(re.findall(r"\bFRAUDLAB_[A-Z_]+\b", text(page))) <= fields | SWITCHES | secrets
 
 
 def test_every_switch_of_the_tests_is_one() -> None:

@@ -61,7 +61,7 @@ def main() -> None:
 
     app.on_startup(start)
     ui.run(
-        host=settings.dashboard_host,
+        host=settings.bind_address(settings.dashboard_host),
         port=settings.dashboard_port,
         favicon="🛡️",
         dark=None,

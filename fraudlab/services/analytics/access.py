@@ -1,60 +1,17 @@
 """Who may see the dashboard: everybody on this machine; from elsewhere, who knows the password."""
 
 import secrets
-from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 from nicegui import app, ui
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.responses import RedirectResponse, Response
 
 from fraudlab.services.analytics.parts.elements import Words, block
+from fraudlab.services.same_origin import LOOPBACK_NAMES, SameOrigin, is_loopback
 
 LOGIN = "/login"
 OPEN_PATHS = (LOGIN, "/_nicegui/", "/favicon.ico")
-HEADERS = ((b"x-frame-options", b"DENY"), (b"referrer-policy", b"no-referrer"), (b"x-content-type-options", b"nosniff"))
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches that address."""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-class SameOrigin:
-    """Refuses what another web site makes a browser send: another name for this host, and connections from its pages.
-
-    `names` are the hosts that the page is asked for by; None where any will do, because a password is asked for.
-    """
-
-    def __init__(self, inner: ASGIApp, names: frozenset[str] | None) -> None:
-        self._inner, self._names = inner, names
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] in ("http", "websocket") and not self._is_ours(scope):
-            if scope["type"] == "websocket":
-                await send({"type": "websocket.close", "code": 1008})
-            else:
-                await PlainTextResponse("This host name is not served here.", 403)(scope, receive, send)
-            return
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *HEADERS]
-            await send(message)
-
-        await self._inner(scope, receive, send_with_headers)
-
-    def _is_ours(self, scope: Scope) -> bool:
-        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        host, origin = headers.get(b"host", ""), headers.get(b"origin")
-        if self._names is not None and urlsplit(f"//{host}").hostname not in self._names:
-            return False
-        return origin is None or urlsplit(origin).netloc == host
 
 
 class Login(BaseHTTPMiddleware):
@@ -77,9 +34,7 @@ def guard(host: str, password: str) -> None:
     if not is_loopback(host):
         app.add_middleware(Login)
         _login_page(password)
-    app.add_middleware(
-        SameOrigin, names=frozenset({"127.0.0.1", "localhost", "::1", host}) if is_loopback(host) else None
-    )
+    app.add_middleware(SameOrigin, names=LOOPBACK_NAMES | {host} if is_loopback(host) else None)
 
 
 def _login_page(password: str) -> None:

@@ -106,8 +106,8 @@ class _Page:
                 icon("shield")
                 Words("h1", "Fraud, live")
             with block("nav", "links", "Other pages"):
-                self._link("inbox", "Inbox", self._settings.inbox_url)
-                self._link("account_tree", "Flink", self._settings.flink_url)
+                self._link("inbox", "Inbox", self._settings.inbox_page)
+                self._link("account_tree", "Flink", self._settings.flink_page)
                 theme = ui.button(f"Theme: {chosen}", icon=THEMES[chosen][1], color=None).props("flat no-caps dense")
                 theme.classes("link")
 

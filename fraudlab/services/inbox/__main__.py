@@ -6,7 +6,8 @@ import sys
 
 from fraudlab.services.inbox import api, ntfy, smtp
 from fraudlab.services.inbox.store import Store
-from fraudlab.settings import LOOPBACK, Settings
+from fraudlab.services.same_origin import LOOPBACK_NAMES, SameOrigin
+from fraudlab.settings import Settings
 from fraudlab.stack.layout import Layout
 
 log = logging.getLogger("fraudlab.inbox")
@@ -16,6 +17,7 @@ def main() -> int:
     """Starts both servers. Gives 1 where the mail server's port is taken."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     settings = Settings()
+    address = settings.bind_address(settings.inbox_host)
     folder = Layout(settings.home).inbox
     os.environ["NICEGUI_STORAGE_PATH"] = str(folder)  # else it would make a folder wherever it is started
     from nicegui import app, ui
@@ -27,19 +29,20 @@ def main() -> int:
 
     async def serve_mail() -> None:
         try:
-            await smtp.serve(store, LOOPBACK, settings.inbox_smtp_port)
-            log.info("takes mail at %s:%d; the page is %s", LOOPBACK, settings.inbox_smtp_port, settings.inbox_url)
+            await smtp.serve(store, address, settings.inbox_smtp_port)
+            log.info("takes mail at %s:%d; the page is %s", address, settings.inbox_smtp_port, settings.inbox_page)
         except OSError as error:
             log.error("no mail can be taken: %s. Another port: FRAUDLAB_INBOX_SMTP_PORT", error)
             failures.append(error)
             app.shutdown()
 
+    app.add_middleware(SameOrigin, names=LOOPBACK_NAMES | {settings.inbox_host})
     app.on_startup(serve_mail)
     app.include_router(api.router(store))
     app.include_router(ntfy.router(store))
     add_page(store)
     ui.run(
-        host=LOOPBACK,
+        host=address,
         port=settings.inbox_http_port,
         title="Inbox",
         favicon="📬",

@@ -1,11 +1,11 @@
-"""Whom the dashboard answers."""
+"""Whom the dashboard and the inbox answer."""
 
 import asyncio
 from typing import Any
 
 import pytest
 
-from fraudlab.services.analytics.access import SameOrigin, is_loopback
+from fraudlab.services.same_origin import SameOrigin, is_loopback
 
 HERE = frozenset({"127.0.0.1", "localhost"})
 
