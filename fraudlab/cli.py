@@ -274,7 +274,8 @@ def course_check(
         findings = review.review(course, complete=complete)
         for one, notebook in course.pairs():
             console.print(
-                f"  Lab {one.number} {escape(one.title)}: {review.lab_minutes(notebook)} min, {len(one.exercises)} exercises"
+                f"  Lab {one.number} {escape(one.title)}: {review.lab_minutes(notebook)} min, "
+                f"{review.optional_minutes(notebook)} optional, {len(one.exercises)} exercises"
             )
     for finding in findings:
         console.print(f"[red]✘[/red] {escape(str(finding))}")
