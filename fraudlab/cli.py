@@ -229,11 +229,18 @@ def lab(
     number: Annotated[str, typer.Argument(help="which lab to open: 00, 01, …")] = "00",
     browser: Annotated[bool, typer.Option(help="open a browser; without, only print the address")] = True,
     serve: Annotated[bool, typer.Option(help="start JupyterLab; without, only what the labs need")] = True,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="only put this lab's notebook there anew; yours is kept beside it")
+    ] = False,
 ) -> None:
     """Start the stack, bring the labs into your own folder, and open JupyterLab."""
     from fraudlab.course import classroom
 
     with explained():
+        if fresh:
+            say(classroom.fresh(number))
+            next_step(f"in JupyterLab close its tab and open it again; `fraudlab lab {number}` opens JupyterLab.")
+            return
         classroom.prepare(say)
         if not serve:
             next_step("`fraudlab lab` opens JupyterLab.")
