@@ -23,7 +23,7 @@ PAUSES: dict[str, dict[int, tuple[str, int]]] = {
 """After which lab of an agenda there is a pause, and for how many minutes."""
 
 Labs = Mapping[int, tuple[str, int | None]]
-"""The number of a lab to its title and minutes; None where its notebook is not there yet."""
+"""The number of a lab to its title and minutes, without optional steps; None where its notebook is not there yet."""
 
 
 def default(name: str) -> str:
@@ -51,13 +51,18 @@ def labs() -> Labs:
 
 
 def minutes_table(known: Labs) -> str:
-    """The minutes of each lab, and of all in each agenda."""
+    """The minutes of each lab, and of all in each agenda; those of optional steps come on top."""
     numbers = max((numbers for numbers, _ in review.AGENDAS.values()), key=len)
-    rows = [_lab_row(known, number) for number in numbers]
+    course = review.present()
+    optional = {int(lab.number): review.optional_minutes(notebook) for lab, notebook in course.pairs()}
+    rows = [(*_lab_row(known, number), str(optional.get(number) or "")) for number in numbers]
     for name, (wanted, allowed) in review.AGENDAS.items():
         total = _sum([known.get(number, (UNKNOWN, None))[1] for number in wanted])
-        rows.append((f"{wanted[0]:02} to {wanted[-1]:02}", f"{name}, {allowed[0]} to {allowed[-1]} allowed", total))
-    return _table(("lab", "title", "minutes"), rows)
+        more = str(sum(optional.get(number, 0) for number in wanted) or "")
+        rows.append(
+            (f"{wanted[0]:02} to {wanted[-1]:02}", f"{name}, {allowed[0]} to {allowed[-1]} allowed", total, more)
+        )
+    return _table(("lab", "title", "minutes", "optional"), rows)
 
 
 def agenda_table(known: Labs, name: str) -> str:

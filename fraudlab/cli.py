@@ -256,11 +256,18 @@ def lab(
     number: Annotated[str, typer.Argument(help="which lab to open: 00, 01, …")] = "00",
     browser: Annotated[bool, typer.Option(help="open a browser; without, only print the address")] = True,
     serve: Annotated[bool, typer.Option(help="start JupyterLab; without, only what the labs need")] = True,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="only put this lab's notebook there anew; yours is kept beside it")
+    ] = False,
 ) -> None:
     """Start the stack, bring the labs into your own folder, and open JupyterLab."""
     from fraudlab.course import classroom
 
     with explained():
+        if fresh:
+            say(classroom.fresh(number))
+            next_step(f"in JupyterLab close its tab and open it again; `fraudlab lab {number}` opens JupyterLab.")
+            return
         classroom.prepare(say)
         if not serve:
             next_step("`fraudlab lab` opens JupyterLab.")
@@ -301,7 +308,8 @@ def course_check(
         findings = review.review(course, complete=complete)
         for one, notebook in course.pairs():
             console.print(
-                f"  Lab {one.number} {escape(one.title)}: {review.lab_minutes(notebook)} min, {len(one.exercises)} exercises"
+                f"  Lab {one.number} {escape(one.title)}: {review.lab_minutes(notebook)} min, "
+                f"{review.optional_minutes(notebook)} optional, {len(one.exercises)} exercises"
             )
     for finding in findings:
         console.print(f"[red]✘[/red] {escape(str(finding))}")

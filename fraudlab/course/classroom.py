@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
@@ -44,6 +45,14 @@ def prepare(say: Callable[[str], None]) -> Settings:
         say(sentence)
     say(f"your notebooks are in {settings.work}")
     return settings
+
+
+def fresh(number: str) -> str:
+    """Puts a lab's notebook into the learner's folder as the course has it; says what became of their own, which is kept."""
+    work, lab = learner_settings().work, lab_of(number)
+    said = workplace.fresh(work, lab.file, datetime.now().astimezone())
+    workplace.lay_out(work)
+    return said
 
 
 def jupyter(number: str, *, browser: bool) -> tuple[str, list[str], dict[str, str]]:

@@ -1,9 +1,9 @@
 """What a notebook calls: `from fraudlab.course import lab`. Everything works without a host, a port or a password.
 
 Start and end: `start`, `catch_up`, `reset`, `up`. Exercises: `check`, `hint`, `solution`, `progress`. The bank: `query`, `execute`,
-`open_account`, `pay`, `generate`. Looking: `table`, `topic`, `envelopes`, `binlog`, `window`, `lanes`, `joined`, `flow`, `jobs`,
-`show`, `glossary`. Flink: `stream`, `cluster`, `filled`, `mysql`, `kafka`, `checkpoint`, `cancel`. Consumers: `share`, `offsets`, `crash`,
-`service`, `inbox`, `dashboard`. Breaking: `kill`, `paying_bank`, `verify`, `stop_with_savepoint`.
+`open_account`, `pay`, `generate`. Looking: `table`, `topic`, `envelopes`, `binlog`, `window`, `lanes`, `joined`, `flow`,
+`pulse`, `jobs`, `show`, `glossary`. Flink: `stream`, `cluster`, `filled`, `mysql`, `kafka`, `checkpoint`, `cancel`. Consumers: `share`,
+`offsets`, `crash`, `service`, `inbox`, `dashboard`. Breaking: `kill`, `paying_bank`, `verify`, `stop_with_savepoint`.
 """
 
 import inspect
@@ -22,6 +22,7 @@ from fraudlab.course import breaking, cards, consumers, live, pictures
 from fraudlab.course import glossary as glossary_book
 from fraudlab.course import inbox as inbox_reader
 from fraudlab.course import jobs as own_jobs
+from fraudlab.course import pulse as pulse_counter
 from fraudlab.course.cards import Card
 from fraudlab.course.exercise import HINTS, PLACEHOLDER, AnswerFailed, Kind, NotSolvedYet, Verdict
 from fraudlab.course.labs import all_labs, exercise_of, lab_of
@@ -67,6 +68,7 @@ __all__ = [
     "open_account",
     "pay",
     "progress",
+    "pulse",
     "query",
     "reset",
     "show",
@@ -392,6 +394,26 @@ def flow() -> pd.DataFrame:
     refused = here.value("SELECT COUNT(*) AS n FROM declined_transactions")
     stages += [("acted on", "accounts stopped", int(stopped)), ("acted on", "payments refused", int(refused))]
     return pd.DataFrame(stages, columns=["stage", "place", "count"])
+
+
+def pulse(*stages: str, seconds: float = 10) -> None:
+    """Draws for some seconds how many a second come through `payments`, `joined`, `activities` and `refused`, or some of these.
+
+    The picture is drawn anew in its place, and ends by itself. Its text says the same in words.
+    """
+    from IPython.display import DisplayHandle
+
+    with pulse_counter.counting(world(), stages or pulse_counter.STAGES) as count:
+        shown: list[DisplayHandle] = []
+
+        def show(picture: pictures.Picture) -> None:
+            if shown:
+                shown[0].update(picture)
+            else:
+                shown.append(DisplayHandle())
+                shown[0].display(picture)
+
+        pulse_counter.watch(count, seconds, show)
 
 
 def jobs() -> pd.DataFrame:

@@ -191,6 +191,63 @@ def windows(title: str, payments: Sequence[Dot], bars: Sequence[Bar]) -> Picture
     return Picture(svg, alternative)
 
 
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One stage in a picture of what flows: `counts` are pairs of the seconds passed and how many had come by then, from (0, 0) on."""
+
+    name: str
+    counts: tuple[tuple[float, int], ...]
+
+    @property
+    def total(self) -> int:
+        return self.counts[-1][1]
+
+    @property
+    def bars(self) -> tuple[tuple[float, float, float], ...]:
+        """Begin and end of each interval in seconds, and how many came a second."""
+        pairs = zip(self.counts, self.counts[1:], strict=False)
+        return tuple((begin, end, (after - before) / (end - begin)) for (begin, before), (end, after) in pairs)
+
+
+def pulse(lanes: Sequence[Lane], seconds: float) -> Picture:
+    """How many come a second at each stage, over time: a row of bars for each lane, with a scale of its own."""
+    passed = max(lane.counts[-1][0] for lane in lanes)
+    said = "; ".join(
+        f"{lane.name}: {lane.total:,}, at most {max((rate for *_, rate in lane.bars), default=0):,.0f} a second"
+        for lane in lanes
+    )
+    alternative = f"After {min(passed, seconds):.0f} of {seconds:.0f} seconds: {said}."
+    span = max(passed, seconds)
+
+    def x(at: float) -> float:
+        return MARGIN + at / span * (WIDTH - 2 * MARGIN)
+
+    parts, base = [], 0
+    for place, lane in enumerate(lanes):
+        colour = COLOURS[place % len(COLOURS)]
+        top, base = 28 + place * 84, 84 + place * 84
+        most = max(1.0, *(rate for *_, rate in lane.bars)) if lane.bars else 1.0
+        now = f", {lane.bars[-1][2]:,.0f} a second" if lane.bars else ""
+        parts.append(
+            f'<text x="{MARGIN}" y="{top - 8}"><tspan font-weight="bold">{escape(lane.name)}</tspan> {lane.total:,}{now}</text>'
+            f'<text x="{WIDTH - MARGIN}" y="{top - 8}" text-anchor="end">highest bar: {most:,.0f} a second</text>'
+            f'<path d="M{MARGIN} {base}H{WIDTH - MARGIN}" stroke="currentColor" stroke-opacity=".5"/>'
+        )
+        parts += [
+            f'<rect x="{x(begin) + 0.5:.1f}" y="{base - 52 * rate / most:.1f}" width="{max(x(end) - x(begin) - 1, 0.5):.1f}" '
+            f'height="{52 * rate / most:.1f}" fill="{colour}"/>'
+            for begin, end, rate in lane.bars
+        ]
+    for at, anchor in ((0.0, "start"), (seconds, "end")):
+        parts.append(f'<text x="{x(at):.0f}" y="{base + 18}" text-anchor="{anchor}">{at:.0f} s</text>')
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{escape(alternative, quote=True)}" '
+        f'viewBox="0 0 {WIDTH} {base + 26}" style="max-width:{WIDTH}px;width:100%" font-family="sans-serif" font-size="12" '
+        f'fill="currentColor"><title>{escape(alternative)}</title>{"".join(parts)}</svg>'
+    )
+    return Picture(svg, alternative)
+
+
 def trade_off(points: Sequence[tuple[float, float, float]]) -> Picture:
     """Precision and recall, 0 to 1, over a threshold in EUR: points (threshold, precision, recall)."""
     if len(points) < 2:

@@ -13,8 +13,8 @@ from fraudlab.course.notebooks import COMPARED, Cell, MarkError, Notebook
 from fraudlab.course.sources import SourceError, differences
 
 MINUTES_PER_LAB = range(15, 61)
-AGENDAS = {"half a day": (range(0, 6), range(150, 271)), "a full day": (range(0, 8), range(240, 421))}
-"""Which labs an agenda holds, and how many minutes it may take: breaks and questions come on top."""
+AGENDAS = {"half a day": (range(0, 6), range(150, 241)), "a full day": (range(0, 8), range(240, 421))}
+"""Which labs an agenda holds, and how many minutes it may take: breaks, questions and optional steps come on top."""
 
 EXERCISE_MINUTES = range(2, 16)
 FEWEST_WRONG = 3
@@ -24,9 +24,9 @@ SECTIONS = ("The tempting wrong way", "Key points", "Quiz", "What is next", "Cle
 """Headings that every lab has, in this order, after its steps."""
 
 _TITLE = re.compile(r"\A# Lab (?P<number>\d\d) · (?P<title>.+)$", re.MULTILINE)
-_TOTAL = re.compile(r"^\*\*(\d+) minutes\*\*", re.MULTILINE)
+_TOTAL = re.compile(r"^\*\*(\d+) minutes\*\*(?:, and (\d+) more that are optional)?", re.MULTILINE)
 _HEADING = re.compile(r"^## (.+)$", re.MULTILINE)
-_TIMED = re.compile(r"^(?P<title>.+) · (?P<minutes>\d+) min$")
+_TIMED = re.compile(r"^(?P<title>.+) · (?P<optional>optional, )?(?P<minutes>\d+) min$")
 _PICTURE = re.compile(r"!\[([^\]]*)\]\(([^)\s]+)\)")
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 _BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
@@ -214,7 +214,10 @@ def definitions(course: Course) -> Iterator[Finding]:
 
 
 def minutes(course: Course) -> Iterator[Finding]:
-    """Every step says its minutes; they add up to what the lab says, and a lab has a length that people bear."""
+    """Every step says its minutes; they add up to what the lab says, and a lab has a length that people bear.
+
+    Those of an optional step are summed apart.
+    """
     for lab, notebook in course.pairs():
         where = f"solutions/{lab.file}"
         text = _prose(notebook)
@@ -224,15 +227,20 @@ def minutes(course: Course) -> Iterator[Finding]:
         untimed = [heading for heading in _HEADING.findall(text) if not _TIMED.match(heading)]
         if untimed:
             yield Finding(where, f"has steps without minutes (`## Title · 5 min`): {', '.join(untimed)}.")
-        total = sum(time for _, time in _steps(notebook))
+        total, optional = lab_minutes(notebook), optional_minutes(notebook)
         said = _TOTAL.search(text)
         if not said or int(said[1]) != total:
             yield Finding(where, f"must say `**{total} minutes**`, the sum of its steps, on a line of its first cell.")
+        elif int(said[2] or 0) != optional:
+            wanted = (
+                f"`**{total} minutes**, and {optional} more that are optional`" if optional else "no optional minutes"
+            )
+            yield Finding(where, f"must say {wanted}, as its steps do, in its first cell.")
         if total not in MINUTES_PER_LAB:
             yield Finding(where, f"takes {total} minutes; a lab takes {MINUTES_PER_LAB[0]} to {MINUTES_PER_LAB[-1]}.")
         for exercise in lab.exercises:
             heading = f"Exercise {exercise.number}: {exercise.title}"
-            times = [time for name, time in _steps(notebook) if name == heading]
+            times = [step.minutes for step in _steps(notebook) if step.title == heading]
             if not times:
                 yield Finding(where, f"has no step `## {heading} · 5 min`.")
             elif times[0] not in EXERCISE_MINUTES:
@@ -255,13 +263,27 @@ def agendas(course: Course) -> Iterator[Finding]:
 
 
 def lab_minutes(notebook: Notebook) -> int:
-    """The minutes of a lab's steps."""
-    return sum(time for _, time in _steps(notebook))
+    """The minutes of a lab's steps, without those that are optional."""
+    return sum(step.minutes for step in _steps(notebook) if not step.optional)
 
 
-def _steps(notebook: Notebook) -> list[tuple[str, int]]:
+def optional_minutes(notebook: Notebook) -> int:
+    """The minutes of a lab's optional steps."""
+    return sum(step.minutes for step in _steps(notebook) if step.optional)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A heading with its minutes."""
+
+    title: str
+    minutes: int
+    optional: bool
+
+
+def _steps(notebook: Notebook) -> list[_Step]:
     timed = [_TIMED.match(heading) for heading in _HEADING.findall(_prose(notebook))]
-    return [(step["title"], int(step["minutes"])) for step in timed if step]
+    return [_Step(step["title"], int(step["minutes"]), bool(step["optional"])) for step in timed if step]
 
 
 def anatomy(course: Course) -> Iterator[Finding]:
@@ -276,7 +298,7 @@ def anatomy(course: Course) -> Iterator[Finding]:
             )
         if not _PICTURE.search(text):
             yield Finding(where, "shows no picture of what it builds.")
-        found = [title for title, _ in _steps(notebook) if title in SECTIONS]
+        found = [step.title for step in _steps(notebook) if step.title in SECTIONS]
         if found != list(SECTIONS):
             yield Finding(where, f"must end with the sections {', '.join(SECTIONS)}; has {', '.join(found) or 'none'}.")
         seen = text.count("**What you should see**")

@@ -7,10 +7,12 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from typer.testing import CliRunner
 
+from fraudlab.cli import app
 from fraudlab.course import cards, glossary, pictures, review, workplace
 from fraudlab.course.exercise import not_yet, right, wrong
-from fraudlab.course.notebooks import MarkError, cut
+from fraudlab.course.notebooks import LABS, MarkError, cut
 from fraudlab.course.progress import Progress
 from fraudlab.course.sources import SourceError, differences
 
@@ -129,6 +131,55 @@ def test_a_file_that_a_learner_removed_comes_back(tmp_path: Path, course: Path) 
     (work / "01-a.ipynb").unlink()
     workplace.lay_out(work, course)
     assert (work / "01-a.ipynb").read_text() == "first"
+
+
+NOW = datetime(2026, 3, 1, 14, 30, tzinfo=UTC)
+
+
+def test_a_fresh_notebook_is_the_course_s_and_the_learner_s_own_is_kept_under_a_dated_name(
+    tmp_path: Path, course: Path
+) -> None:
+    work = tmp_path / "work"
+    workplace.lay_out(work, course)
+    for mine in ("wrecked", "wrecked again"):
+        (work / "01-a.ipynb").write_text(mine)
+        said = workplace.fresh(work, "01-a.ipynb", NOW, course)
+        assert (work / "01-a.ipynb").read_text() == "first"
+    assert said == "01-a.ipynb: it is fresh; your own is kept beside it: 01-a.2026-03-01-1430-2.ipynb."
+    kept = [(work / f"01-a.2026-03-01-1430{end}.ipynb").read_text() for end in ("", "-2")]
+    assert kept == ["wrecked", "wrecked again"], "whoever does it twice loses nothing either"
+
+
+def test_a_fresh_notebook_is_the_course_s_new_version_and_follows_it_from_then_on(tmp_path: Path, course: Path) -> None:
+    work = tmp_path / "work"
+    workplace.lay_out(work, course)
+    (work / "01-a.ipynb").write_text("mine")
+    (course / "01-a.ipynb").write_text("second")
+    workplace.fresh(work, "01-a.ipynb", NOW, course)
+    assert (work / "01-a.ipynb").read_text() == "second"
+    assert workplace.lay_out(work, course) == []
+    (course / "01-a.ipynb").write_text("third")
+    workplace.lay_out(work, course)
+    assert (work / "01-a.ipynb").read_text() == "third"
+
+
+def test_a_notebook_that_is_as_the_course_has_it_is_left_alone(tmp_path: Path, course: Path) -> None:
+    work = tmp_path / "work"
+    assert workplace.fresh(work, "01-a.ipynb", NOW, course) == "01-a.ipynb: there was none; it is there now."
+    assert "already" in workplace.fresh(work, "01-a.ipynb", NOW, course)
+    assert sorted(path.name for path in work.iterdir()) == [workplace.MANIFEST, "01-a.ipynb"]
+
+
+def test_the_command_makes_a_notebook_fresh_and_starts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRAUDLAB_WORK", str(tmp_path / "work"))
+    monkeypatch.setenv("FRAUDLAB_HOME", str(tmp_path / "home"))
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "03-sql-join.ipynb").write_text("wrecked")
+    said = CliRunner().invoke(app, ["lab", "3", "--fresh"])
+    assert said.exit_code == 0
+    assert "your own is kept beside it: 03-sql-join." in said.output
+    assert (tmp_path / "work" / "03-sql-join.ipynb").read_bytes() == (LABS / "03-sql-join.ipynb").read_bytes()
+    assert not (tmp_path / "home").exists()
 
 
 # Cutting

@@ -171,6 +171,15 @@ BREAKAGES: dict[str, tuple[Callable[[Site], None], str]] = {
     "a task that is no sentence": (exercise(task="multiply"), "must be a sentence"),
     "a step without minutes": (source("step", " · 9 min", ""), "has steps without minutes"),
     "minutes that do not add up": (source("first", "**20 minutes**", "**25 minutes**"), "must say `**20 minutes**`"),
+    "optional minutes that the lab does not say": (
+        source("step", "## A", "## More · optional, 3 min\n\n## A"),
+        "must say `**20 minutes**, and 3 more that are optional`",
+    ),
+    "optional minutes that are none": (
+        source("first", "**20 minutes**", "**20 minutes**, and 3 more that are optional"),
+        "must say no optional minutes",
+    ),
+    "optional minutes in the sum": (source("step", "· 9 min", "· optional, 9 min"), "must say `**11 minutes**`"),
     "a lab that is too short": (source("step", "9 min", "1 min"), "takes 12 minutes; a lab takes 15 to 60"),
     "an exercise that is too long": (source("task", "5 min", "16 min"), "exercise 01.1 takes 16 minutes"),
     "an exercise without a heading": (
@@ -253,7 +262,13 @@ def test_it_finds_an_agenda_that_lacks_labs_or_does_not_fit(site: Site) -> None:
     assert "the agenda of half a day: lacks the labs 00, 02, 03, 04, 05." in map(str, review.agendas(course))
 
 
-@pytest.mark.parametrize(("total", "fits"), [("40", True), ("20", False), ("60", False)])
+def test_an_optional_step_has_its_minutes_outside_the_sum(site: Site) -> None:
+    source("step", "## A", "## More · optional, 3 min\n\nMore.\n\n## A")(site)
+    source("first", "**20 minutes**", "**20 minutes**, and 3 more that are optional")(site)
+    assert site.findings() == []
+
+
+@pytest.mark.parametrize(("total", "fits"), [("40", True), ("20", False), ("41", False), ("60", False)])
 def test_an_agenda_is_as_long_as_people_bear(site: Site, total: str, fits: bool) -> None:
     site.cells["step"].source = site.cells["step"].source.replace("9 min", f"{int(total) - 11} min")
     names = [f"{number:02}" for number in range(8)]
