@@ -3,6 +3,7 @@
 import asyncio
 
 from nicegui import ui
+from nicegui.events import GenericEventArguments
 
 from fraudlab.services.analytics.commit_fraud import FraudError, FraudStage
 from fraudlab.services.analytics.database_reader import find_users
@@ -29,7 +30,6 @@ class Fraud:
 
     def __init__(self, settings: Settings, model: Model, stage: FraudStage, reinstate: Reinstate) -> None:
         self._settings, self._model, self._stage, self._reinstate = settings, model, stage, reinstate
-        self._chosen: int | None = None
         self._shown: StagedFraud | None = None
         with card("Commit a fraud", "fraud-card"):
             with block("div", "fraud-form"):
@@ -37,7 +37,8 @@ class Fraud:
                     ui.input("Whose card?", placeholder="a name or number; empty: anybody", on_change=self._look_up)
                     .props("outlined dense clearable debounce=250 autocomplete=off")
                     .classes("fraud-search")
-                    .on("keydown.enter", self._commit)
+                    # What stands in the field now: its value comes here only after the debounce.
+                    .on("keydown.enter", self._commit_typed, js_handler="(event) => emit(event.target.value)")
                 )
                 self._button = ui.button("Commit fraud", on_click=self._commit, icon="bolt", color=None)
                 self._button.props("unelevated no-caps").classes("fraud-button")
@@ -75,7 +76,6 @@ class Fraud:
 
     async def _look_up(self) -> None:
         text = (self._search.value or "").strip()
-        self._chosen = None
         found = await asyncio.to_thread(find_users, self._settings, text) if len(text) > 1 or text.isdigit() else []
         self._matches.clear()
         with self._matches:
@@ -91,14 +91,18 @@ class Fraud:
 
     def _choose(self, user_id: int, name: str) -> None:
         self._search.set_value(str(user_id))
-        self._chosen = user_id
         self._matches.clear()
         self._who.set_text(f"{person(name, user_id)} is chosen.")
 
+    async def _commit_typed(self, event: GenericEventArguments) -> None:
+        await self._commit_as(str(event.args or ""))
+
     async def _commit(self) -> None:
-        text = (self._search.value or "").strip()
+        await self._commit_as(self._search.value or "")
+
+    async def _commit_as(self, text: str) -> None:
         try:
-            user_id = self._chosen if self._chosen is not None else await self._meant(text)
+            user_id = await self._meant(text.strip())
             self._button.disable()
             self._again.set_visibility(False)
             await self._stage.commit(user_id)
