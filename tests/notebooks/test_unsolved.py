@@ -1,12 +1,15 @@
 """Every lab, as a learner gets it, stops at its first exercise with exactly the message meant for them."""
 
+import asyncio
 import os
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+from nbformat import NotebookNode
 
 from fraudlab.course import notebooks
 from fraudlab.course.exercise import Lab
@@ -15,21 +18,49 @@ from fraudlab.course.world import World
 from fraudlab.settings import Settings
 from tests.support.lab import environment
 
+AT_ONCE = 3
+"""Learners at work at the same time: more would have no task slots."""
 
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A notebook after it was run as it is, and the error that ended it."""
+
+    notebook: NotebookNode
+    error: CellExecutionError | None
+
+
+@pytest.fixture(scope="module")
+def attempts(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Attempt]:
+    """Every unsolved lab, run as a learner of its own, several at a time."""
+
+    def attempt(lab: Lab) -> Attempt:
+        folder = tmp_path_factory.mktemp(f"un{lab.number}")
+        own = settings.model_copy(update={"learner": f"un{lab.number}", "work": folder})
+        notebook = notebooks.read(notebooks.LABS / lab.file)
+        client = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(folder)}})
+        try:
+            asyncio.run(client.async_execute(env={**os.environ, **environment(own)}))  # closes the loop of this thread
+        except CellExecutionError as error:
+            return Attempt(notebook, error)
+        finally:
+            World(own).reset()  # its jobs would hold the slots that the next lab needs
+        return Attempt(notebook, None)
+
+    labs = all_labs()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return dict(zip((lab.number for lab in labs), pool.map(attempt, labs), strict=True))
+
+
+@pytest.mark.timeout(600)  # the first one waits for all
 @pytest.mark.parametrize("lab", all_labs(), ids=lambda lab: lab.number)
 def test_an_unsolved_lab_stops_at_its_first_exercise_with_the_message_for_the_learner(
-    lab: Lab, settings: Settings, tmp_path: Path
+    lab: Lab, attempts: dict[str, Attempt]
 ) -> None:
-    own = settings.model_copy(update={"learner": f"un{lab.number}", "work": tmp_path})
-    notebook = notebooks.read(notebooks.LABS / lab.file)
-    client = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}})
-    try:
-        with pytest.raises(CellExecutionError) as stopped:
-            client.execute(env={**os.environ, **environment(own)})
-    finally:
-        World(own).reset()  # its jobs would hold the slots that the next lab needs
+    notebook, stopped = attempts[lab.number].notebook, attempts[lab.number].error
+    assert stopped is not None, "it ran to its end: is it solved?"
     first = lab.exercises[0]
-    assert (stopped.value.ename, stopped.value.evalue) == ("NotSolvedYet", first.unsolved)
+    assert (stopped.ename, stopped.evalue) == ("NotSolvedYet", first.unsolved)
     (failed,) = [cell for cell in notebooks.code_cells(notebook) if errors(cell)]
     assert notebooks.checked_numbers(failed) == [first.number]
     (error,) = errors(failed)
