@@ -27,6 +27,9 @@ COPY requirements/dev.lock /opt/fraudlab/requirements/
 RUN pip install --no-cache-dir --no-deps --require-hashes --no-build-isolation -r /opt/fraudlab/requirements/dev.lock
 
 FROM base AS fraudlab
+# Flink's JVM loads Python as a shared library: the official image is built with one, Debian's own Python has it in a package.
+RUN python -c "import sys, sysconfig; sys.exit(not sysconfig.get_config_var('Py_ENABLE_SHARED'))" \
+ || { apt-get update && apt-get install -y --no-install-recommends libpython3.11 && rm -rf /var/lib/apt/lists/*; }
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build --chown=fraudlab /var/lib/fraudlab /var/lib/fraudlab
 COPY . /opt/fraudlab

@@ -61,6 +61,8 @@ finish() {
 [ -z "$($ENGINE ps --all --quiet --filter "label=com.docker.compose.project=$PROJECT")" ] || { say "containers of an earlier $PROJECT are there; remove them first"; exit 1; }
 sh containers/make-env.sh
 trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 say "building"
 if [ -n "${BUILD:-}" ]; then
