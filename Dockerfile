@@ -1,7 +1,9 @@
-# One image for Flink, the jobs and the services (target fraudlab), and with JupyterLab on top of it for the labs (target lab).
+# The image for Flink, the jobs and the services; with REQUIREMENTS=dev also for the labs, with JupyterLab and what runs the solutions.
 FROM python:3.11-slim-bookworm AS base
+# Flink's JVM loads Python as a shared library: the official image has it, Debian's own Python has it in a package.
 RUN apt-get update \
  && apt-get install -y --no-install-recommends openjdk-17-jre-headless tini \
+ && { ldconfig -p | grep -q libpython3.11 || apt-get install -y --no-install-recommends libpython3.11; } \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --uid 1000 --create-home fraudlab
 ENV FRAUDLAB_IN_CONTAINER=true FRAUDLAB_HOME=/var/lib/fraudlab PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 TZ=UTC
@@ -16,36 +18,23 @@ COPY fraudlab/stack/__init__.py fraudlab/stack/artifacts.py fraudlab/stack/error
 RUN cd /opt/fraudlab \
  && python -c "from pathlib import Path; from fraudlab.stack import artifacts; artifacts.fetch(Path('$FRAUDLAB_HOME'))" \
  && rm -rf "$FRAUDLAB_HOME/jars/mysql" "$FRAUDLAB_HOME/jars/kafka"
-COPY requirements/installer.lock requirements/run.lock /opt/fraudlab/requirements/
-RUN python -m venv /opt/venv \
- && export JAVA_HOME="$(dirname "$(dirname "$(readlink -f "$(command -v javac)")")")" \
- && pip install --no-cache-dir --no-deps --require-hashes -r /opt/fraudlab/requirements/installer.lock \
- && pip install --no-cache-dir --no-deps --require-hashes --no-build-isolation -r /opt/fraudlab/requirements/run.lock
+COPY requirements/installer.lock /opt/fraudlab/requirements/
+RUN python -m venv /opt/venv && pip install --no-cache-dir --no-deps --require-hashes -r /opt/fraudlab/requirements/installer.lock
+ARG REQUIREMENTS=run
+COPY requirements/${REQUIREMENTS}.lock /opt/fraudlab/requirements/
+RUN export JAVA_HOME="$(dirname "$(dirname "$(readlink -f "$(command -v javac)")")")" \
+ && pip install --no-cache-dir --no-deps --require-hashes --no-build-isolation -r "/opt/fraudlab/requirements/$REQUIREMENTS.lock"
 
-FROM build AS build-lab
-COPY requirements/dev.lock /opt/fraudlab/requirements/
-RUN pip install --no-cache-dir --no-deps --require-hashes --no-build-isolation -r /opt/fraudlab/requirements/dev.lock
-
-FROM base AS fraudlab
-# Flink's JVM loads Python as a shared library: the official image is built with one, Debian's own Python has it in a package.
-RUN python -c "import sys, sysconfig; sys.exit(not sysconfig.get_config_var('Py_ENABLE_SHARED'))" \
- || { apt-get update && apt-get install -y --no-install-recommends libpython3.11 && rm -rf /var/lib/apt/lists/*; }
+FROM base
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build --chown=fraudlab /var/lib/fraudlab /var/lib/fraudlab
 COPY . /opt/fraudlab
-RUN pip install --no-cache-dir --no-deps --no-build-isolation --config-settings editable_mode=compat -e /opt/fraudlab -e /opt/fraudlab/data-generator \
- && chown fraudlab /var/lib/fraudlab && mkdir /control && chown fraudlab /control
+RUN pip install --no-cache-dir --no-deps --no-build-isolation --config-settings editable_mode=compat \
+    -e /opt/fraudlab -e /opt/fraudlab/data-generator \
+ && chown fraudlab /var/lib/fraudlab
 USER fraudlab
 # Volumes take over the owner of the folders that they cover.
 RUN fraudlab setup && mkdir -p "$FRAUDLAB_HOME/flink/state" "$FRAUDLAB_HOME/zookeeper/data" "$FRAUDLAB_HOME/inbox" "$HOME/my-labs"
 WORKDIR /opt/fraudlab
 ENTRYPOINT ["tini", "--"]
 CMD ["fraudlab", "--help"]
-
-FROM fraudlab AS lab
-COPY --from=build-lab /opt/venv /opt/venv
-USER root
-RUN pip install --no-cache-dir --no-deps --no-build-isolation --config-settings editable_mode=compat -e /opt/fraudlab -e /opt/fraudlab/data-generator
-USER fraudlab
-ENV FRAUDLAB_WORK=/home/fraudlab/my-labs
-CMD ["fraudlab", "lab", "--no-browser"]

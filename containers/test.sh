@@ -66,8 +66,8 @@ trap 'exit 143' TERM
 
 say "building"
 if [ -n "${BUILD:-}" ]; then
-  $BUILD --target fraudlab -t fraudlab:0.1.0 .
-  $BUILD --target lab -t fraudlab-lab:0.1.0 .
+  $BUILD -t fraudlab:0.1.0 .
+  $BUILD --build-arg REQUIREMENTS=dev -t fraudlab-lab:0.1.0 .
 else
   demo build --quiet && lab build --quiet
 fi

@@ -541,7 +541,7 @@ def mail_server() -> Any:
 
 def push_server() -> str:
     """The address of the inbox's push server."""
-    return world().settings.inbox_page
+    return world().settings.inbox_url
 
 
 def inbox(person: str = "", *, at_least: int = 0, last: int = 10) -> pd.DataFrame:
