@@ -4,6 +4,7 @@ One of them goes forward and the other backward: so each lab meets another one, 
 later lab. How long the cells took is printed.
 """
 
+import asyncio
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +25,8 @@ from fraudlab.pipeline.cdc import TABLES
 from fraudlab.settings import Settings
 from tests.support.lab import Lab, drop, environment
 
-LABS = ("01", "02", "03", "04", "05")
+LABS = ("02", "03", "05")
+"""Those in which most is shared: the binlog, topics, jobs, consumer groups, services and the inbox. All five take twice as long."""
 LEARNERS = {"anna": LABS, "ben": LABS[::-1]}
 
 CHECK_S = 5.0
@@ -54,7 +56,7 @@ def run(settings: Settings, lab: str, folder: Path) -> list[Timed]:
     for cell in notebooks.code_cells(notebook):
         cell.outputs = []
     client = NotebookClient(notebook, timeout=180, resources={"metadata": {"path": str(folder)}})
-    client.execute(env={**os.environ, **environment(settings)})
+    asyncio.run(client.async_execute(env={**os.environ, **environment(settings)}))  # closes the loop of this thread
     timed = []
     for cell in notebooks.code_cells(notebook):
         if numbers := notebooks.checked_numbers(cell):
