@@ -19,7 +19,7 @@ from fraudlab.pipeline.contracts import Names, dead_letter
 from fraudlab.pipeline.flink import FlinkCluster, kafka_values
 from fraudlab.pipeline.rule import Arrival, Rule, SuspiciousHour, forget_payments, has_payments, judge, quiet_since_ms
 from fraudlab.pipeline.statements import statements
-from fraudlab.pipeline.transaction import MalformedRecordError, iso, parse
+from fraudlab.pipeline.transaction import MalformedRecordError, iso, read_payment
 
 JOB = "fraud-detector"
 PROFILE_FIELDS = ("user_first_name", "user_last_name", "user_email", "user_phone_number")
@@ -50,7 +50,7 @@ class FraudDetector(KeyedProcessFunction):  # type: ignore[misc] # PyFlink is un
         """Shows one payment to the rule."""
         partition, offset, text = value.split(":", 2)
         try:
-            payment, created_ms, record = parse(text, self._rule.max_age_ms)
+            payment, created_ms = read_payment(text, self._rule.max_age_ms)
         except MalformedRecordError as error:
             yield self._dead_letter(str(error), error.transaction_id, partition, offset, text)
             return
@@ -60,13 +60,16 @@ class FraudDetector(KeyedProcessFunction):  # type: ignore[misc] # PyFlink is un
         verdict = judge(self._rule, history, payment)
         if verdict.arrival is Arrival.TOO_LATE:
             yield self._dead_letter("later than the allowed lateness", payment.transaction_id, partition, offset, text)
-        activities = (*waiting, *(self._activity(hour, record) for hour in verdict.hours))
-        if activities and record.get("user_suspicious_activity") is not None:
-            yield from self._raise(activities, record)
-            activities = ()
+        activities = waiting
+        if waiting or verdict.hours:
+            record = orjson.loads(text)
+            activities = (*waiting, *(self._activity(hour, record) for hour in verdict.hours))
+            if record.get("user_suspicious_activity") is not None:
+                yield from self._raise(activities, record)
+                activities = ()
         if verdict.history is not history or len(activities) != len(waiting):
             self._user.update((verdict.history, activities))
-        if has_payments(verdict.history) and not has_payments(history):
+        if not has_payments(history) and has_payments(verdict.history):
             self._wake_up(ctx)
 
     def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[Row]:

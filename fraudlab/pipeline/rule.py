@@ -69,9 +69,11 @@ class Verdict(NamedTuple):
     hours: tuple[SuspiciousHour, ...]
 
 
-# A history is a header (event time of the user's latest payment, highest transaction id seen, highest id forgotten) and the retained
-# payments, each with whether its hour was raised, sorted by event time and id. Packed: one value a payment crosses to Flink's state.
-_HEADER = struct.Struct("<qqq")
+# A history is a header (event time of the user's latest payment, highest transaction id seen, highest id forgotten, the country of
+# all retained payments if it is one) and the retained payments, each with whether its hour was raised, sorted by event time and id.
+# Packed: one value a payment crosses to Flink's state.
+_HEADER = struct.Struct("<qqq2s")
+_SEVERAL = b"\0\0"
 _ENTRY = struct.Struct("<qqq2s?")
 _TIME = struct.Struct("<q")
 _COUNTRY_OFFSET = 24
@@ -93,21 +95,26 @@ def judge(rule: Rule, history: bytes, payment: Payment) -> Verdict:
         A payment that is too late *and* has a lower id than one seen before cannot be told from a duplicate and counts as one: the
         bank would have to commit two payments of one user at the same moment in the other order, one of them long past.
     """
-    time_ms, transaction_id = payment.time_ms, payment.transaction_id
-    latest_ms, latest_id, forgotten_id = _HEADER.unpack_from(history) if history else (time_ms, transaction_id - 1, 0)
+    time_ms, transaction_id, cents, country = payment
+    latest_ms, latest_id, forgotten_id, home = (
+        _HEADER.unpack_from(history) if history else (time_ms - 1, transaction_id - 1, 0, country)
+    )
     too_late = time_ms < latest_ms - rule.allowed_lateness_ms
     if transaction_id <= latest_id:
         if too_late or transaction_id <= forgotten_id or any(entry[1] == transaction_id for entry in _unpack(history)):
             return Verdict(history, Arrival.DUPLICATE, ())
     elif too_late:
-        header = _HEADER.pack(latest_ms, transaction_id, forgotten_id)
+        header = _HEADER.pack(latest_ms, transaction_id, forgotten_id, home)
         return Verdict(header + history[_HEADER.size :], Arrival.TOO_LATE, ())
 
-    latest_ms, latest_id = max(latest_ms, time_ms), max(latest_id, transaction_id)
-    header = _HEADER.pack(latest_ms, latest_id, forgotten_id)
+    comes_last = time_ms > latest_ms
+    latest_ms, latest_id = time_ms if comes_last else latest_ms, max(latest_id, transaction_id)
     first = _first_retained(history, latest_ms - rule.retention_ms)
-    entry: _Entry = (time_ms, transaction_id, payment.amount_eur_cents, payment.country, False)
-    if _comes_last(history, first, time_ms) and not _meets(rule, history, first, payment):
+    if home != country:
+        home = _home(history, first, country)
+    header = _HEADER.pack(latest_ms, latest_id, forgotten_id, home)
+    entry: _Entry = (time_ms, transaction_id, cents, country, False)
+    if comes_last and not _meets(rule, history, first, home, payment):
         return Verdict(header + history[first:] + _ENTRY.pack(*entry), Arrival.COUNTED, ())
     entries = [*_unpack(history, first), entry]
     entries.sort(key=lambda item: item[:2])
@@ -123,19 +130,19 @@ def _first_retained(history: bytes, horizon_ms: int) -> int:
     return first
 
 
-def _comes_last(history: bytes, first: int, time_ms: int) -> bool:
-    return len(history) <= first or time_ms > _TIME.unpack_from(history, len(history) - _ENTRY.size)[0]
-
-
-def _meets(rule: Rule, history: bytes, first: int, payment: Payment) -> bool:
-    """Whether the hour of a payment that comes last meets the rule. Nearly all are at home: those are told from bytes alone."""
-    country = payment.country
+def _home(history: bytes, first: int, country: bytes) -> bytes:
+    """The country, if all retained payments come from it, too; otherwise `_SEVERAL`. Told from the packed entries alone."""
     retained = max(0, (len(history) - first) // _ENTRY.size)
     letters = history[first + _COUNTRY_OFFSET :: _ENTRY.size], history[first + _COUNTRY_OFFSET + 1 :: _ENTRY.size]
-    if rule.min_countries > 1 and letters[0].count(country[0]) == retained == letters[1].count(country[1]):
+    return country if letters[0].count(country[0]) == retained == letters[1].count(country[1]) else _SEVERAL
+
+
+def _meets(rule: Rule, history: bytes, first: int, home: bytes, payment: Payment) -> bool:
+    """Whether the hour of a payment that comes last meets the rule. Nearly all are at home: those are told from the header alone."""
+    if home != _SEVERAL and rule.min_countries > 1:
         return False
     start_ms = payment.time_ms - rule.window_ms
-    total, countries = payment.amount_eur_cents, {country}
+    total, countries = payment.amount_eur_cents, {payment.country}
     for time_ms, _, cents, paid_in, _ in _unpack(history, first):
         if time_ms > start_ms:
             total += cents
@@ -176,6 +183,6 @@ def has_payments(history: bytes) -> bool:
 
 
 def forget_payments(history: bytes) -> bytes:
-    """The history without its payments: 24 bytes a user, which still tell late payments and duplicates from new ones."""
-    latest_ms, latest_id, _ = _HEADER.unpack_from(history)
-    return _HEADER.pack(latest_ms, latest_id, latest_id)
+    """The history without its payments: 26 bytes a user, which still tell late payments and duplicates from new ones."""
+    latest_ms, latest_id, _, home = _HEADER.unpack_from(history)
+    return _HEADER.pack(latest_ms, latest_id, latest_id, home)

@@ -5,6 +5,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import orjson
 
 from fraudlab.pipeline.contracts import EUR_RATE_SCALE, FUTURE_TOLERANCE_MS, countries, eur_rates
@@ -14,7 +15,30 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _RATES = eur_rates()
 _COUNTRIES = {code: code.encode() for code in countries()}
-_AMOUNT = re.compile(r"([0-9]{1,10})\.([0-9]{2})")
+_AMOUNT = re.compile(r"[0-9]{1,10}\.[0-9]{2}")
+
+
+class _Record(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """A record of `transaction_mid` as the join writes it: decoded a third faster than into a dict."""
+
+    transaction_id: int
+    user_id: int
+    transaction_amount: str
+    transaction_currency: str
+    transaction_country: str
+    transaction_time: str
+    created_at: str
+    user_first_name: str | None = None
+    user_last_name: str | None = None
+    user_email: str | None = None
+    user_phone_number: str | None = None
+    user_home_country: str | None = None
+    user_suspicious_activity: bool | None = None
+    transaction_type: str | None = None
+    transaction_merchant: str | None = None
+
+
+_decode = msgspec.json.Decoder(_Record).decode
 
 
 class MalformedRecordError(ValueError):
@@ -26,6 +50,11 @@ class MalformedRecordError(ValueError):
 
 
 def parse(value: str, max_age_ms: int) -> tuple[Payment, int, dict[str, Any]]:
+    """As `read_payment`, and the whole record as third."""
+    return *read_payment(value, max_age_ms), orjson.loads(value)
+
+
+def read_payment(value: str, max_age_ms: int) -> tuple[Payment, int]:
     """Reads one record of `transaction_mid`.
 
     Args:
@@ -33,30 +62,28 @@ def parse(value: str, max_age_ms: int) -> tuple[Payment, int, dict[str, Any]]:
         max_age_ms: How long after it happened the bank may store a payment.
 
     Returns:
-        What the rule needs, when the bank stored it in ms since the epoch, and the whole record.
+        What the rule needs, and when the bank stored it in ms since the epoch.
 
     Raises:
         MalformedRecordError: It is not a JSON object, lacks a field, or a field is out of its range.
     """
     try:
-        record = orjson.loads(value)
-    except orjson.JSONDecodeError as error:
-        raise MalformedRecordError(f"not JSON: {error}") from None
-    if type(record) is not dict:
-        raise MalformedRecordError("not a JSON object")
-    transaction_id = record.get("transaction_id")
+        record = _decode(value)
+    except (msgspec.MsgspecError, UnicodeEncodeError):
+        record = _decode_any(value)
+    transaction_id = record.transaction_id
     if type(transaction_id) is not int or not 0 < transaction_id < 2**63:
         raise MalformedRecordError("transaction_id is not a positive integer")
     try:
-        user_id = record.get("user_id")
-        if type(user_id) is not int or not -(2**31) <= user_id < 2**31:
+        if type(record.user_id) is not int or not -(2**31) <= record.user_id < 2**31:
             raise MalformedRecordError("user_id is not an integer")
-        code = record.get("transaction_country")
+        code = record.transaction_country
         country = _COUNTRIES.get(code) if type(code) is str else None
         if country is None:
             raise MalformedRecordError(f"unknown country: {_brief(code)}")
-        cents = eur_cents(record.get("transaction_amount"), record.get("transaction_currency"))
-        time_ms, created_ms = _time_ms(record, "transaction_time"), _time_ms(record, "created_at")
+        cents = eur_cents(record.transaction_amount, record.transaction_currency)
+        time_ms = _time_ms("transaction_time", record.transaction_time)
+        created_ms = _time_ms("created_at", record.created_at)
         if not time_ms - FUTURE_TOLERANCE_MS <= created_ms <= time_ms + max_age_ms:
             raise MalformedRecordError(
                 "transaction_time lies after created_at: a payment cannot be stored before it happens"
@@ -68,7 +95,19 @@ def parse(value: str, max_age_ms: int) -> tuple[Payment, int, dict[str, Any]]:
     except MalformedRecordError as error:
         error.transaction_id = transaction_id
         raise
-    return Payment(time_ms, transaction_id, cents, country), created_ms, record
+    return Payment(time_ms, transaction_id, cents, country), created_ms
+
+
+def _decode_any(value: str) -> _Record:
+    """A record of any other shape: its values may be of any type, and are None where they are missing."""
+    try:
+        fields = orjson.loads(value)
+    except orjson.JSONDecodeError as error:
+        raise MalformedRecordError(f"not JSON: {error}") from None
+    if type(fields) is not dict:
+        raise MalformedRecordError("not a JSON object")
+    values: dict[str, Any] = {name: fields.get(name) for name in _Record.__struct_fields__}
+    return _Record(**values)
 
 
 def eur_cents(amount: object, currency: object) -> int:
@@ -84,8 +123,7 @@ def eur_cents(amount: object, currency: object) -> int:
     rate = _RATES.get(currency) if type(currency) is str else None
     if rate is None:
         raise MalformedRecordError(f"unknown currency: {_brief(currency)}")
-    digits = _AMOUNT.fullmatch(amount) if type(amount) is str else None
-    hundredths = int(digits[1] + digits[2]) if digits else 0
+    hundredths = int(amount[:-3] + amount[-2:]) if type(amount) is str and _AMOUNT.fullmatch(amount) else 0
     if hundredths == 0:
         raise MalformedRecordError(
             f"transaction_amount is not a decimal string from 0.01 to 9999999999.99: {_brief(amount)}"
@@ -97,16 +135,14 @@ def _brief(value: object) -> str:
     return f"{value!r:.60}"
 
 
-def _time_ms(record: dict[str, Any], field: str) -> int:
+def _time_ms(field: str, value: object) -> int:
     try:
-        moment = datetime.fromisoformat(record[field])
+        moment = datetime.fromisoformat(value)  # type: ignore[arg-type] # a TypeError is one of its answers
         if moment.tzinfo is None:
             raise ValueError("no time zone")
         return round(moment.timestamp() * 1000)
-    except (KeyError, TypeError, ValueError, OverflowError):
-        raise MalformedRecordError(
-            f"{field} is not an ISO 8601 time with a time zone: {record.get(field)!r:.60}"
-        ) from None
+    except (TypeError, ValueError, OverflowError):
+        raise MalformedRecordError(f"{field} is not an ISO 8601 time with a time zone: {_brief(value)}") from None
 
 
 def iso(time_ms: int) -> str:

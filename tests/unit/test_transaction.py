@@ -8,12 +8,13 @@ from importlib import resources
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from fraudlab.pipeline import transaction
 from fraudlab.pipeline.contracts import FUTURE_TOLERANCE_MS
 from fraudlab.pipeline.rule import Payment
-from fraudlab.pipeline.transaction import MalformedRecordError, eur_cents, iso, parse
+from fraudlab.pipeline.transaction import MalformedRecordError, eur_cents, iso, parse, read_payment
 
 NOON_MS = 1_767_268_800_000  # 2026-01-01T12:00:00Z
 MAX_AGE_MS = 86_400_000
@@ -222,3 +223,58 @@ def test_a_payment_may_be_stored_as_long_after_it_happened_as_is_allowed_but_not
 def test_a_record_from_the_future_is_malformed() -> None:
     tomorrow = iso(time.time_ns() // 1_000_000 + 86_400_000)
     assert reason(text(transaction_time=tomorrow, created_at=tomorrow)) == "created_at lies in the future"
+
+
+# The two decoders
+
+VALUES = st.one_of(
+    st.integers(-(2**70), 2**70).map(str),
+    st.floats().map(json.dumps),
+    st.text(max_size=5).map(json.dumps),
+    st.sampled_from([json.dumps(value) for value in GOOD.values()]),
+    st.sampled_from(["null", "true", "[]", "{}", "1.0", "17.0", "-0", "1e0", "1e999", "01", '"\\ud800"']),
+)
+CHANGED = st.dictionaries(st.sampled_from([*GOOD, "another_field"]), VALUES, max_size=2)
+CHARACTERS = st.sampled_from(
+    [*'{}[]",:\\ntu0189.e+-', "\x00", "\x7f", "\ud800", "\ufeff", "é", "1e999", "NaN", "\\ud800"]
+)
+
+
+@st.composite
+def records(draw: st.DrawFn) -> str:
+    """Records, good ones and others: with fields left out, more, twice and of any type, and with some characters changed."""
+    good = {name: json.dumps(field) for name, field in GOOD.items()}
+    fields = list((good | draw(CHANGED)).items())
+    kept = draw(st.lists(st.sampled_from(fields), max_size=1)) + [one for one in fields if draw(st.integers(0, 40))]
+    value = "{" + ",".join(f'"{name}":{field}' for name, field in kept) + "}"
+    for position in draw(st.lists(st.integers(0, len(value) - 1), max_size=1)):
+        value = value[:position] + draw(CHARACTERS) + value[position + draw(st.integers(0, 1)) :]
+    return value
+
+
+def outcome(value: str) -> tuple[object, ...]:
+    try:
+        return read_payment(value, MAX_AGE_MS)
+    except MalformedRecordError as error:
+        return str(error), error.transaction_id
+
+
+@settings(derandomize=True, deadline=None, max_examples=3000)
+@given(records())
+@example(text(another_field=0).replace("0}", "1e999}"))  # msgspec skips a field that it does not know, orjson reads it
+def test_the_fast_decoder_and_the_other_agree(value: str) -> None:
+    fast = outcome(value)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(transaction, "_decode", transaction._decode_any)
+        assert outcome(value) == fast
+
+
+def test_a_record_of_the_join_is_read_by_the_fast_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(value: str) -> None:
+        pytest.fail(f"the slow decoder was asked for {value}")
+
+    monkeypatch.setattr(transaction, "_decode_any", refused)
+    read_payment(text(), MAX_AGE_MS)
+    read_payment(
+        text(**{field: None for field in GOOD if field.startswith("user_") and field != "user_id"}), MAX_AGE_MS
+    )
