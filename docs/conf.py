@@ -8,7 +8,7 @@ from sphinx.util import logging
 
 CHAPTERS = {
     "To understand": ["concepts", "architecture", "pipeline", "services", "glossary"],
-    "To run": ["settings", "operations", "troubleshooting", "scaling-out", "updating-versions"],
+    "To run": ["settings", "operations", "containers", "troubleshooting", "scaling-out", "updating-versions"],
     "To teach": ["instructor-guide", "adding-a-lab", "accessibility"],
 }
 """The pages as the site lists them. Here and not in index.md, where GitHub would show it as code."""
