@@ -25,6 +25,8 @@ from fraudlab.pipeline.cdc import TABLES
 from fraudlab.settings import Settings
 from tests.support.lab import Lab, drop, environment
 
+pytestmark = pytest.mark.timeout(900)  # the first test waits for both learners: three minutes, more on a busy machine
+
 LABS = ("02", "03", "05")
 """Those in which most is shared: the binlog, topics, jobs, consumer groups, services and the inbox. All five take twice as long."""
 LEARNERS = {"anna": LABS, "ben": LABS[::-1]}
@@ -33,12 +35,6 @@ CHECK_S = 5.0
 CATCH_UP_S = 60.0
 LOADED = 3
 """So much longer may a check or a catch-up take here: two learners and the tests share a small machine."""
-
-STARTS_SOMETHING = {
-    "03.1": "runs a query of its own on Flink",
-    "05.2": "crashes a consumer and starts it again",
-}
-"""Checks that begin where no job runs yet: the five seconds are for those that only look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +135,7 @@ def test_two_learners_do_the_labs_at_the_same_time_and_never_meet(timed: list[Ti
 def test_a_check_answers_within_seconds(timed: list[Timed], capsys: pytest.CaptureFixture[str]) -> None:
     checks = [one for one in timed if not one.what.startswith("catch_up")]
     show(checks, capsys)
-    slow = [one for one in checks if one.what not in STARTS_SOMETHING and one.seconds > CHECK_S * LOADED]
+    slow = [one for one in checks if one.seconds > CHECK_S * LOADED]
     assert slow == []
 
 
