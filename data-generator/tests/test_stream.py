@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import defaultdict
@@ -265,6 +266,16 @@ def test_without_scenarios_there_are_everyday_payments_only() -> None:
 def test_impossible_options_are_refused_with_advice(options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         StreamOptions(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("mix", [{"burst": 1.0}, {"burst": 1.0, "traveller": 2.0}])
+def test_the_advised_time_between_frauds_is_the_shortest_that_is_taken(mix: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="raise the time") as refused:
+        StreamOptions(event_rate=Fraction(1), fraud_every_s=Fraction(1), mix=mix)
+    advised_s = Fraction(re.findall(r"to ([\d.]+) s or more", str(refused.value))[0])
+    StreamOptions(event_rate=Fraction(1), fraud_every_s=advised_s, mix=mix)
+    with pytest.raises(ValueError, match="raise the time"):
+        StreamOptions(event_rate=Fraction(1), fraud_every_s=advised_s - Fraction(1, 10), mix=mix)
 
 
 def test_every_scenario_begins_with_its_first_step() -> None:

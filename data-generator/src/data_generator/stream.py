@@ -1,6 +1,7 @@
 """The stream of payments: everyday life with scenarios woven in, a pure function of seed and options, no clock."""
 
 import heapq
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -85,9 +86,10 @@ class StreamOptions:
             raise ValueError("lateness must be at least 1 s, allowed lateness at least 0 s, gap scale 1 to 10")
         every_ms = self.scenario_every_ms
         if every_ms is not None and every_ms * self.event_rate < 2 * MEAN_STEPS * 1000:
+            least_s = 2 * MEAN_STEPS / self.event_rate / self._fraud_share
             raise ValueError(
                 "scenarios would be more than half of all payments and fall behind; raise the time between frauds to "
-                f"{float(2 * MEAN_STEPS / self.event_rate * self._fraud_share):.1f} s or more, or raise the rate"
+                f"{math.ceil(least_s * 10) / 10:.1f} s or more, or raise the rate"
             )
 
     @property
