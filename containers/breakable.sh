@@ -6,16 +6,17 @@
 # /control is a volume that all containers share. NAME.alive holds a number for this life of the program; whoever writes that number
 # to NAME.kill ends it. This script is, or is the child of, the container's first process: with it the kernel kills all others (SIGKILL).
 set -u
+control=${CONTROL:-/control}
 name=$1
 shift
 life=$(date +%s)$((RANDOM % 900 + 100))
-echo "$life" > "/control/$name.alive"
+echo "$life" > "$control/$name.alive"
 
 "$@" &
 child=$!
 trap 'kill -TERM "$child"' TERM INT
 while kill -0 "$child" 2>/dev/null; do
-  if [ "$(cat "/control/$name.kill" 2>/dev/null)" = "$life" ]; then
+  if [ "$(cat "$control/$name.kill" 2>/dev/null)" = "$life" ]; then
     kill -KILL "$child"
     exit 137
   fi
@@ -24,5 +25,5 @@ while kill -0 "$child" 2>/dev/null; do
 done
 wait "$child"
 status=$?
-rm -f "/control/$name.alive"
+rm -f "$control/$name.alive"
 exit "$status"

@@ -24,6 +24,16 @@ def test_secret_is_made_once_and_kept(tmp_path: Path) -> None:
     assert set(json.loads(path.read_text(encoding="utf-8"))) == {"mysql_root", "cdc"}
 
 
+def test_a_secret_from_the_environment_comes_first_and_is_written_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = SecretStore(tmp_path / "secrets.json")
+    made = store.secret("mysql_learner7_cdc")
+    monkeypatch.setenv("FRAUDLAB_SECRET_MYSQL_LEARNER7_CDC", "given")
+    assert store.secret("mysql_learner7_cdc") == "given"
+    assert json.loads((tmp_path / "secrets.json").read_text(encoding="utf-8")) == {"mysql_learner7_cdc": made}
+
+
 def test_secrets_are_readable_by_their_owner_only(tmp_path: Path) -> None:
     SecretStore(tmp_path / "secrets.json").secret("x")
     assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()} == {0o600}

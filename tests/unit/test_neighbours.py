@@ -1,0 +1,83 @@
+"""Programs in containers of their own: killed through the volume that all containers share, and never started from another container."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from fraudlab.settings import Settings
+from fraudlab.stack import neighbours
+from fraudlab.stack.errors import StackError
+from fraudlab.stack.supervisor import Stack
+from tests.support.waiting import eventually
+
+SCRIPT = Path(__file__).parents[2] / "containers" / "breakable.sh"
+KILLED = 137
+TRAPPING = "trap 'echo ended; exit 3' TERM; while :; do sleep 0.1; done"
+
+
+@pytest.fixture
+def control(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(neighbours, "CONTROL", tmp_path)
+    return tmp_path
+
+
+@contextmanager
+def breakable(control: Path, *command: str) -> Iterator[subprocess.Popen[str]]:
+    """A program as its container starts it, once it has told that it lives."""
+    before = neighbours.life("kafka")
+    with subprocess.Popen(
+        [str(SCRIPT), "kafka", *command],
+        env=os.environ | {"CONTROL": str(control)},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            eventually(lambda: neighbours.life("kafka") not in (0, before), "it lives")
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_a_program_that_is_to_be_killed_ends_as_killed(control: Path) -> None:
+    with breakable(control, "sleep", "60") as process:
+        neighbours.kill("kafka")
+        assert process.wait(10) == KILLED
+
+
+def test_the_next_life_has_another_number_and_is_not_killed_by_an_old_wish(control: Path) -> None:
+    with breakable(control, "sleep", "60") as process:
+        first = neighbours.kill("kafka")
+        process.wait(10)
+    with breakable(control, "bash", "-c", "sleep 1; exit 5") as process:
+        assert neighbours.life("kafka") != first
+        assert process.wait(10) == 5, "it came to its own end"
+
+
+def test_a_program_is_asked_to_end_and_its_status_is_passed_on(control: Path) -> None:
+    with breakable(control, "bash", "-c", TRAPPING) as process:
+        process.terminate()
+        assert process.communicate(timeout=10)[0] == "ended\n"
+        assert process.returncode == 3
+    assert neighbours.life("kafka") == 0, "it has told that it ended"
+
+
+def test_what_does_not_run_cannot_be_killed(control: Path) -> None:
+    with pytest.raises(StackError, match="does not run"):
+        neighbours.kill("kafka")
+
+
+def test_a_stack_in_a_container_leaves_its_neighbours_data_alone(tmp_path: Path, control: Path) -> None:
+    stack = Stack(Settings(home=tmp_path / "home", in_container=True))
+    with pytest.raises(StackError, match="volumes of other containers"):
+        stack.reset()
+    stack.remove_program("flagger")  # nothing runs here, so there is nothing to do
+    (control / "kafka.alive").write_text("17\n")
+    assert stack.kill("kafka") == 17
+    assert (control / "kafka.kill").read_text() == "17\n"
