@@ -43,7 +43,11 @@ def main() -> None:
                 total = sum(paid for _, paid, _ in window)
                 countries = {country for _, _, country in window}
                 if len(countries) >= least and total >= threshold:
-                    activity = {"transaction_id": transaction["transaction_id"], "total_amount_eur": str(total)}
+                    activity = {
+                        "transaction_id": transaction["transaction_id"],
+                        "total_amount_eur": str(total),
+                        "countries": sorted(countries),
+                    }
                     producer.send(sink, json.dumps(activity).encode(), key=record.key)
     producer.flush()
     producer.close()

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,9 @@ from fraudlab.pipeline.flink import FlinkCluster, kafka_values
 from fraudlab.pipeline.statements import eur_rate_cases, fill
 from fraudlab.pipeline.transaction import iso
 from fraudlab.settings import Settings
+from fraudlab.stack import beside
 from fraudlab.stack.flink import get_json
-from fraudlab.stack.supervisor import Stack
+from fraudlab.stack.supervisor import Stack, StackError
 
 HERE = Path(__file__).parent
 NAMES = Names("bench")
@@ -39,9 +41,10 @@ CURRENCIES = ("EUR", "PLN", "GBP", "USD")
 ABROAD = 0.01
 EVENTS_PER_S = 28
 JOB_DEADLINE_S = 900
+DETECTOR = "detector (PyFlink)"
 PATTERN = "MATCH_RECOGNIZE (finds pairs)"
 
-console = Console(highlight=False)
+console = Console(highlight=False, soft_wrap=True)
 
 
 def main() -> None:
@@ -49,35 +52,65 @@ def main() -> None:
     parser.add_argument("--transactions", type=int, default=1_000_000)
     parser.add_argument("--users", type=int, default=20_000)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--most-parallel", type=int, default=min(2, os.cpu_count() or 1), help="TaskManagers, at most")
     arguments = parser.parse_args()
-    settings = Settings()
+    shared = Settings()
+    if Stack(shared).is_running():
+        console.print("The lab's own system runs and takes part of the machine: `fraudlab down` gives truer figures.")
+    os.environ.update(beside.environment(shared, "bench", console.print))
+    settings = Settings(taskmanagers=arguments.most_parallel)
     stack = Stack(settings, console.print)
-    stack.install()
-    stack.start()
-    os.environ.update(stack.client_environment())
-    cluster = FlinkCluster(settings.flink_url, stack.layout.flink)
-    topic = fill_topic(settings, arguments.transactions, arguments.users)
-    contestants: dict[str, Callable[[], float]] = {
-        "detector (PyFlink DataStream)": lambda: run_detector(settings, cluster, topic),
-        "Flink SQL OVER window": lambda: run_over_window(settings, cluster, topic),
-        "plain kafka-python loop": lambda: run_loop(settings, topic),
-        PATTERN: lambda: run_pattern(settings, cluster, topic),
+    try:
+        stack.install()
+        stack.start()
+        os.environ.update(stack.client_environment())
+        topic = fill_topic(settings, arguments.transactions, arguments.users)
+        seconds = measure(settings, topic, arguments.runs)
+    except StackError as error:
+        sys.exit(f"{error}\nNext: {error.advice}")
+    finally:
+        stack.stop()
+    report(seconds, arguments.transactions, shared.home / "bench.json")
+
+
+def contestants(settings: Settings, topic: str) -> dict[str, Callable[[], float]]:
+    """What competes, by name: each runs to the end of the topic and gives its seconds. `×2` is a parallelism of two."""
+    cluster = FlinkCluster(settings.flink_url, Stack(settings).layout.flink)
+    jobs = {DETECTOR: run_detector, "Flink SQL OVER window": run_over_window, PATTERN: run_pattern}
+    flink = {
+        f"{name} ×{parallelism}": partial(run, settings, cluster, topic, parallelism)
+        for parallelism in sorted({1, settings.taskmanagers})
+        for name, run in jobs.items()
     }
-    seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    results: dict[str, dict[int, str]] = {}
-    for number in range(1, arguments.runs + 1):
-        for name, run in contestants.items():
-            recreate(settings, [NAMES.suspicious_activities, NAMES.dead_letters])
-            took = run()
-            seconds[name].append(took)
-            if name == PATTERN:
-                console.print(f"run {number}: {name}: {took:.1f} s, {count_found(settings)} pairs")
-                continue
-            results[name] = read_result(settings)
-            console.print(f"run {number}: {name}: {took:.1f} s, {len(results[name])} suspicious hours")
-            if results[name] != results[next(iter(results))]:
-                sys.exit(f"{name} found other hours than the detector: the times cannot be compared.")
-    report(seconds, arguments.transactions, settings.home / "bench.json")
+    return flink | {"plain kafka-python loop": partial(run_loop, settings, topic)}
+
+
+def measure(settings: Settings, topic: str, runs: int) -> dict[str, list[float]]:
+    """Seconds of each contestant, run by run, after one run of each that is not timed: its results are compared first."""
+    competing = contestants(settings, topic)
+    expected: dict[int, tuple[str, int]] = {}
+    for name in competing:
+        run_once(settings, competing[name], f"checking {name}")
+        found = read_result(settings)
+        if name.startswith(PATTERN):
+            continue
+        expected = expected or found
+        if found != expected:
+            sys.exit(f"{name} found other hours than the detector: the times cannot be compared.")
+    console.print(f"Equal results: {len(expected)} suspicious hours, with the same sums and numbers of countries.")
+    seconds: dict[str, list[float]] = {name: [] for name in competing}
+    for number in range(1, runs + 1):
+        for name in competing:
+            seconds[name].append(run_once(settings, competing[name], f"run {number} of {runs}: {name}"))
+    return seconds
+
+
+def run_once(settings: Settings, run: Callable[[], float], what: str) -> float:
+    """Runs a contestant into empty topics; gives its seconds."""
+    recreate(settings, [NAMES.suspicious_activities, NAMES.dead_letters])
+    took = run()
+    console.print(f"{what}: {took:.1f} s")
+    return took
 
 
 def transactions(count: int, users: int) -> Iterator[tuple[bytes, bytes]]:
@@ -140,40 +173,42 @@ def recreate(settings: Settings, topics: list[str]) -> None:
     admin.close()
 
 
-def run_detector(settings: Settings, cluster: FlinkCluster, topic: str) -> float:
+def run_detector(settings: Settings, cluster: FlinkCluster, topic: str, parallelism: int) -> float:
     """The detector as the pipeline runs it, to the end of the topic. Returns the job's seconds."""
     client = detector.submit(
         cluster,
         settings.bootstrap_servers,
         NAMES,
         settings.rule,
-        parallelism=settings.parallelism,
+        parallelism=parallelism,
         bounded=True,
         source=topic,
     )
     return job_seconds(settings, str(client.get_job_id()))
 
 
-def run_over_window(settings: Settings, cluster: FlinkCluster, topic: str) -> float:
+def run_over_window(settings: Settings, cluster: FlinkCluster, topic: str, parallelism: int) -> float:
     """The OVER window, to the end of the topic. Returns the job's seconds."""
-    tables, (*definitions, insert) = sql_job(settings, cluster, topic, "over_window.sql")
+    tables, (*definitions, insert) = sql_job(settings, cluster, topic, parallelism, "over_window.sql")
     for statement in definitions:
         tables.execute_sql(statement)
     return job_seconds(settings, str(tables.execute_sql(insert).get_job_client().get_job_id()))
 
 
-def run_pattern(settings: Settings, cluster: FlinkCluster, topic: str) -> float:
+def run_pattern(settings: Settings, cluster: FlinkCluster, topic: str, parallelism: int) -> float:
     """The pattern, to the end of the topic. Returns the job's seconds."""
-    tables, (*definitions, pattern) = sql_job(settings, cluster, topic, "pattern.sql")
+    tables, (*definitions, pattern) = sql_job(settings, cluster, topic, parallelism, "pattern.sql")
     for statement in definitions:
         tables.execute_sql(statement)
     return job_seconds(settings, str(tables.execute_sql(f"INSERT INTO pairs {pattern}").get_job_client().get_job_id()))
 
 
-def sql_job(settings: Settings, cluster: FlinkCluster, topic: str, file: str) -> tuple[Any, list[str]]:
+def sql_job(
+    settings: Settings, cluster: FlinkCluster, topic: str, parallelism: int, file: str
+) -> tuple[Any, list[str]]:
     """Where a job in SQL over the topic is written, and the statements of a file for it."""
     environment, tables = cluster.table_environment()
-    environment.set_parallelism(settings.parallelism)
+    environment.set_parallelism(parallelism)
     tables.get_config().set("table.local-time-zone", "UTC")
     values = kafka_values(settings.bootstrap_servers, NAMES, file.removesuffix(".sql")) | {
         "transaction_mid": topic,
@@ -211,29 +246,23 @@ def job_seconds(settings: Settings, job: str) -> float:
     sys.exit(f"Job {job} did not end within {JOB_DEADLINE_S} s.")
 
 
-def read_result(settings: Settings) -> dict[int, str]:
-    """What a contestant wrote: transaction id to the hour's total in EUR."""
+def read_result(settings: Settings) -> dict[int, tuple[str, int]]:
+    """What a contestant wrote: transaction id to the hour's total in EUR and number of countries; nothing of pairs."""
     consumer = KafkaConsumer(bootstrap_servers=settings.bootstrap_servers, enable_auto_commit=False)
     partitions = [TopicPartition(NAMES.suspicious_activities, number) for number in range(settings.partitions)]
     consumer.assign(partitions)
     consumer.seek_to_beginning()
     left = sum(consumer.end_offsets(partitions).values())
-    found: dict[int, str] = {}
+    found: dict[int, tuple[str, int]] = {}
     while left:
         for records in consumer.poll(timeout_ms=1000, max_records=5000).values():
             left -= len(records)
             for record in records:
                 activity = orjson.loads(record.value)
-                found[activity["transaction_id"]] = activity["total_amount_eur"]
-    consumer.close()
-    return found
-
-
-def count_found(settings: Settings) -> int:
-    """How many records a contestant wrote."""
-    consumer = KafkaConsumer(bootstrap_servers=settings.bootstrap_servers)
-    partitions = [TopicPartition(NAMES.suspicious_activities, number) for number in range(settings.partitions)]
-    found = int(sum(consumer.end_offsets(partitions).values()))
+                if "countries" in activity:
+                    countries = activity["countries"]
+                    number = countries if isinstance(countries, int) else len(countries)
+                    found[activity["transaction_id"]] = activity["total_amount_eur"], number
     consumer.close()
     return found
 
@@ -241,16 +270,14 @@ def count_found(settings: Settings) -> int:
 def report(seconds: dict[str, list[float]], count: int, path: Path) -> None:
     """Prints the table and keeps the figures."""
     medians = {name: statistics.median(times) for name, times in seconds.items()}
-    ours = medians[next(iter(medians))]
-    table = Table(
-        "",
-        "median s",
-        "transactions/s",
-        "time relative to the detector",
-        title=f"{count:,} transactions; equal results, but for the pairs",
-    )
+    ours = {name.removeprefix(f"{DETECTOR} "): median for name, median in medians.items() if name.startswith(DETECTOR)}
+    title = f"{count:,} transactions; equal results, but for the pairs"
+    table = Table("", "median s", "transactions/s", title=title)
+    for parallelism in ours:
+        table.add_column(f"of detector {parallelism}", justify="right")
     for name, median in medians.items():
-        table.add_row(name, f"{median:.1f}", f"{count / median:,.0f}", f"{median / ours:.2f}")
+        ratios = (f"{median / detector_s:.2f}" for detector_s in ours.values())
+        table.add_row(name, f"{median:.1f}", f"{count / median:,.0f}", *ratios)
     console.print(table)
     path.write_text(json.dumps({"transactions": count, "seconds": seconds, "median_s": medians}, indent=2) + "\n")
     console.print(f"Figures are in {path}. Ratios compare; seconds are those of this machine.")

@@ -62,7 +62,10 @@ class Settings(BaseSettings):
 
     partitions: int = Field(4, ge=2, description="partitions of every topic")
     parallelism: int = Field(1, ge=1, description="parallelism of the join and the detector")
-    task_slots: int = Field(12, ge=3, description="task slots of the local TaskManager")
+    taskmanagers: int = Field(
+        1, ge=1, description="local TaskManagers; each has a Python interpreter of its own, so one a core at most"
+    )
+    task_slots: int = Field(12, ge=3, description="task slots of each local TaskManager")
     checkpoint_interval_s: int = Field(10, ge=1, description="seconds from one checkpoint to the next")
 
     window_s: int = Field(3600, ge=1, description="length of the window that ends with each payment")

@@ -80,13 +80,18 @@ def jobmanager(settings: Settings, layout: Layout) -> Service:
     )
 
 
-def taskmanager(settings: Settings, layout: Layout) -> Service:
-    """Flink's TaskManager, which does the jobs' work; Python code runs inside its process (thread mode)."""
+def taskmanagers(settings: Settings, layout: Layout) -> list[Service]:
+    """Flink's TaskManagers, which do the jobs' work; Python code runs inside their processes (thread mode)."""
+    names = [TASKMANAGER, *(f"{TASKMANAGER}-{number}" for number in range(2, settings.taskmanagers + 1))]
+    return [_taskmanager(settings, layout, name) for name in names]
+
+
+def _taskmanager(settings: Settings, layout: Layout, name: str) -> Service:
     return Service(
         program=Program(
-            name=TASKMANAGER,
+            name=name,
             command=[
-                *_java(layout, TASKMANAGER, *MEMORY.jvm_options, "-XX:+UseG1GC"),
+                *_java(layout, name, *MEMORY.jvm_options, "-XX:+UseG1GC"),
                 "org.apache.flink.runtime.taskexecutor.TaskManagerRunner",
                 f"--configDir={layout.flink / 'conf'}",
             ],
@@ -219,5 +224,7 @@ def _taskmanager_problem(settings: Settings) -> str | None:
     except (OSError, http.client.HTTPException, ValueError) as error:
         return f"the JobManager cannot be asked for it yet ({error})"
     # one that was killed is listed until its heartbeats time out
-    alive = any(ports.answers(settings.taskmanager_host, one["dataPort"]) for one in registered)
-    return None if alive else "has not registered with the JobManager yet"
+    alive = sum(ports.answers(settings.taskmanager_host, one["dataPort"]) for one in registered)
+    if alive >= settings.taskmanagers:
+        return None
+    return f"{alive} of {settings.taskmanagers} TaskManagers have registered with the JobManager yet"

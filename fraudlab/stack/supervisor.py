@@ -80,7 +80,7 @@ class Stack:
             zookeeper.service(settings, layout),
             kafka.service(settings, layout),
             flink.jobmanager(settings, layout),
-            flink.taskmanager(settings, layout),
+            *flink.taskmanagers(settings, layout),
         )
         return {service.program.name: service for service in services}
 

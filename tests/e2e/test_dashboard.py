@@ -13,9 +13,10 @@ from playwright.sync_api import Browser, Page, expect
 from fraudlab import system
 from fraudlab.settings import Settings
 from fraudlab.stack import ports
+from fraudlab.stack.beside import free_ports
 from fraudlab.stack.supervisor import Stack
 from tests.e2e.conftest import Visit, visit
-from tests.support.home import free_ports, outside_pytest
+from tests.support.home import outside_pytest
 from tests.support.lab import Lab, environment
 from tests.support.waiting import eventually
 
