@@ -74,11 +74,11 @@ def main() -> None:
 
 
 def contestants(settings: Settings, topic: str) -> dict[str, Callable[[], float]]:
-    """What competes, by name: each runs to the end of the topic and gives its seconds. `×2` is a parallelism of two."""
+    """What competes, by name: each runs to the end of the topic and gives its seconds. `x2` is a parallelism of two."""
     cluster = FlinkCluster(settings.flink_url, Stack(settings).layout.flink)
     jobs = {DETECTOR: run_detector, "Flink SQL OVER window": run_over_window, PATTERN: run_pattern}
     flink = {
-        f"{name} ×{parallelism}": partial(run, settings, cluster, topic, parallelism)
+        f"{name} x{parallelism}": partial(run, settings, cluster, topic, parallelism)
         for parallelism in sorted({1, settings.taskmanagers})
         for name, run in jobs.items()
     }
