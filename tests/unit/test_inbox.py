@@ -143,6 +143,20 @@ def test_ntfys_plain_form_is_published(store: Store, method: str) -> None:
     assert "sequence_id" not in answer
 
 
+@pytest.mark.parametrize(
+    ("title", "shown"),
+    [
+        ("=?utf-8?b?w4RyZ2Vy?=", "Ärger"),
+        ("=?utf-8?b?abcde?=", "=?utf-8?b?abcde?="),
+        ("=?no-such-charset?q?x?=", "=?no-such-charset?q?x?="),
+        ("=?", "=?"),
+    ],
+)
+def test_an_encoded_title_is_decoded_or_left_as_it_is(store: Store, title: str, shown: str) -> None:
+    answer = ask(store, "POST", "/a", content=b"x", headers={"Title": title})
+    assert (answer.status_code, answer.json()["title"]) == (200, shown)
+
+
 def test_a_push_with_the_same_sequence_id_is_shown_once(store: Store) -> None:
     for topic, sequence in (("a", "1"), ("a", "1"), ("a", "2"), ("b", "1")):
         ask(store, "POST", f"/{topic}", content="x", headers={"X-Sequence-ID": sequence})
@@ -161,6 +175,12 @@ def test_a_push_with_the_same_sequence_id_is_shown_once(store: Store) -> None:
         ("/", b'{"message": "no topic"}', 400, 40009),
         ("/", b'{"topic": "a", "priority": 9}', 400, 40007),
         ("/a?priority=many", b"x", 400, 40007),
+        ("/a?priority=23", b"x", 400, 40007),
+        ("/a?priority=0", b"x", 400, 40007),
+        ("/", b'{"topic": "a", "tags": 5}', 400, 40024),
+        ("/", b'{"topic": "a", "tags": [5]}', 400, 40024),
+        ("/", b'{"topic": "a", "priority": "4"}', 400, 40024),
+        ("/", b'{"topic": 5}', 400, 40024),
         ("/a", b"x" * 5000, 413, 41301),
         ("/a", b"x" * 50_000, 413, 41301),
     ],
@@ -222,3 +242,21 @@ def test_what_was_taken_is_there_after_a_restart(tmp_path: Path) -> None:
     assert [one.message_id for one in second.find()] == ["1"]
     first.close()
     second.close()
+
+
+def test_only_the_newest_messages_are_kept_and_counted(tmp_path: Path) -> None:
+    store = Store(tmp_path / "messages.sqlite", kept=500)
+    for number in range(2100):
+        store.add("email" if number % 3 else "push", str(number), "a", title="t", text="x")
+        if number % 7 == 0:
+            store.add("email" if number % 3 else "push", str(number), "a", title="t", text="x")
+    kept = store.find(limit=10_000)
+    assert [int(one.message_id) for one in kept] == list(range(1000, 2100)), "the older ones went with the 1,500th"
+    emails = sum(one.kind == "email" for one in kept)
+    again = sum(one.deliveries > 1 for one in kept)
+    assert store.counts() == {"email": emails, "push": len(kept) - emails, "redelivered": again}
+    counts = store.counts()
+    store.close()
+    reopened = Store(tmp_path / "messages.sqlite")
+    assert reopened.counts() == counts
+    reopened.close()

@@ -6,7 +6,10 @@ from email import message_from_bytes
 from email.policy import SMTP, default
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from fraudlab.services.notifier.clean import one_line
 from fraudlab.services.notifier.delivery import NotNowError, RefusedError, of_http, of_smtp, pause_s
 from fraudlab.services.notifier.message import Message, Recipient
 from fraudlab.services.notifier.senders import AppriseSender, MailSender, NtfySender, filled, mail_of, sender_for
@@ -91,6 +94,26 @@ def test_an_address_that_is_none_is_refused_before_it_is_sent() -> None:
         mail_of(message(), "bank@lab.example", "ada@example.com\r\nBcc: thief@example.com")
 
 
+@pytest.mark.parametrize("address", ["a@b..com", "a@.b.com", "a@b.com.", "a@b", "@b.com", ".a@b.com", "a@b_c.com"])
+def test_an_address_that_only_looks_like_one_is_refused(address: str) -> None:
+    with pytest.raises(RefusedError, match="no usable e-mail address"):
+        mail_of(message(), "bank@lab.example", address)
+
+
+@given(
+    address=st.from_regex(r"[^@]{1,6}@[^@]{1,8}", fullmatch=True)
+    | st.text("ab.é😀-_!'\ud800\ufeff@\u2028", min_size=3, max_size=12),
+    name=st.text(max_size=20),
+)
+def test_whatever_address_and_name_there_are_it_is_a_mail_to_that_address_or_refused(address: str, name: str) -> None:
+    try:
+        content = mail_of(message(one_line(name)), "bank@lab.example", address).as_bytes()
+    except RefusedError:
+        return
+    (to,) = message_from_bytes(content, policy=SMTP)["To"].addresses
+    assert to.addr_spec == address.strip()
+
+
 def test_placeholders_are_the_recipients_and_cannot_leave_their_place() -> None:
     assert filled("pover://x@{user_id}?to={email}&p={phone}", ADA) == "pover://x@42?to=ada%40example.com&p=%2B49301234"
     nasty = Recipient(42, "", "a&to=thief@example.com#", "")
@@ -119,7 +142,7 @@ def test_a_url_says_how_to_send(url: str, kind: type) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["", "nonsense", "mailto://", "mailto://h?mode=ssl", "mailtos://h?mode=insecure", "ntfy://h/two/topics", "ntfy://h/a b", "http://x y"],
+    ["", "nonsense", "mailto://", "mailto://h?mode=ssl", "mailtos://h?mode=insecure", "ntfy://h/two/topics", "ntfy://h/a b", "http://x y", "mailto://h?from=lab@example..com"],
 )  # fmt: skip
 def test_a_url_that_is_none_is_refused_when_the_service_starts(url: str) -> None:
     with pytest.raises(ValueError, match=r"URL|mode|host"):

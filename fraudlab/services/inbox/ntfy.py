@@ -2,6 +2,7 @@
 
 import re
 import time
+from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 from typing import Any
 from uuid import uuid4
@@ -15,7 +16,9 @@ from fraudlab.services.inbox.store import Store
 MAX_MESSAGE_BYTES = 4096
 MAX_BODY_BYTES = 16_384
 KEEP_S = 43_200
-PRIORITIES = {"min": 1, "low": 2, "default": 3, "high": 4, "max": 5, "urgent": 5}
+PRIORITIES = {"min": 1, "low": 2, "default": 3, "high": 4, "max": 5, "urgent": 5} | {
+    str(one): one for one in range(1, 6)
+}
 NAMES = {
     "title": ("x-title", "title", "t"),
     "message": ("x-message", "message", "m"),
@@ -25,6 +28,16 @@ NAMES = {
     "sequence_id": ("x-sequence-id", "sequence-id", "sid"),
 }
 """By which names a header or a query parameter may come."""
+TYPES: dict[str, type[Any]] = {
+    "topic": str,
+    "title": str,
+    "message": str,
+    "priority": int,
+    "tags": list,
+    "click": str,
+    "sequence_id": str,
+}
+"""Of the fields of a JSON message."""
 
 
 class InvalidError(ValueError):
@@ -65,9 +78,16 @@ def _of_json(body: bytes) -> dict[str, Any]:
         message = orjson.loads(body)
     except orjson.JSONDecodeError:
         message = None
-    if not isinstance(message, dict):
+    if not isinstance(message, dict) or not all(map(_is_typed, message.items())):
         raise InvalidError(40024, "invalid request: request body must be message JSON")
     return message
+
+
+def _is_typed(field: tuple[str, Any]) -> bool:
+    name, value = field
+    if name not in TYPES or value is None:
+        return True
+    return type(value) is TYPES[name] and (name != "tags" or all(isinstance(tag, str) for tag in value))
 
 
 def _of_text(request: Request, body: bytes) -> dict[str, Any]:
@@ -80,25 +100,28 @@ def _of_text(request: Request, body: bytes) -> dict[str, Any]:
 
 
 def _decoded(header: str) -> str:
-    """A header's text: UTF-8 as it is, or encoded as in a mail (RFC 2047)."""
+    """A header's text: UTF-8 as it is, or encoded as in a mail (RFC 2047); what cannot be decoded stays as it is, as in ntfy."""
     try:
         text = header.encode("latin-1").decode("utf-8")
     except UnicodeError:
         text = header
-    return str(make_header(decode_header(text))) if "=?" in text else text
+    try:
+        return str(make_header(decode_header(text))) if "=?" in text else text
+    except (HeaderParseError, LookupError, ValueError):
+        return text
 
 
 def _publish(store: Store, given: dict[str, Any]) -> dict[str, Any]:
     """Stores a message. Gives the answer that ntfy gives."""
-    topic = str(given.get("topic") or "")
+    topic = given.get("topic") or ""
     if not re.fullmatch(r"[-_A-Za-z0-9]{1,64}", topic):
         raise InvalidError(40009, "invalid request: topic invalid")
-    text = str(given.get("message") or "triggered")
+    text = given.get("message") or "triggered"
     if len(text.encode("utf-8", "replace")) > MAX_MESSAGE_BYTES:
         raise InvalidError(41301, "message too large")
     tags = given.get("tags") or []
-    tags = [tag.strip() for tag in (tags.split(",") if isinstance(tags, str) else map(str, tags)) if tag.strip()]
-    sequence_id = str(given.get("sequence_id") or "")
+    tags = [tag.strip() for tag in (tags.split(",") if isinstance(tags, str) else tags) if tag.strip()]
+    sequence_id = given.get("sequence_id") or ""
     own_id = uuid4().hex[:12]
     now_s = int(time.time())
     answer = {
@@ -108,11 +131,11 @@ def _publish(store: Store, given: dict[str, Any]) -> dict[str, Any]:
         "expires": now_s + KEEP_S,
         "event": "message",
         "topic": topic,
-        "title": str(given.get("title") or ""),
+        "title": given.get("title") or "",
         "message": text,
         "priority": _priority(given.get("priority")),
         "tags": tags,
-        "click": str(given.get("click") or ""),
+        "click": given.get("click") or "",
     }
     answer = {field: value for field, value in answer.items() if value}
     headers = orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode()
@@ -123,7 +146,7 @@ def _publish(store: Store, given: dict[str, Any]) -> dict[str, Any]:
 def _priority(given: object) -> int | None:
     if given in (None, "", 0):
         return None
-    priority = PRIORITIES.get(str(given).lower()) or (int(str(given)) if str(given) in "12345" else None)
+    priority = PRIORITIES.get(str(given).lower())
     if priority is None:
         raise InvalidError(40007, "invalid request: priority invalid")
     return priority

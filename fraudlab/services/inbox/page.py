@@ -1,7 +1,9 @@
 """The inbox's page: mail as a mail program shows it, push messages as a phone does, both live."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
+from email.utils import parseaddr
 from importlib import resources
 
 import orjson
@@ -11,6 +13,7 @@ from nicegui.elements.mixins.text_element import TextElement
 from fraudlab.services.inbox.store import Store, Stored
 
 LOOK_EVERY_S = 0.1
+SPEAK_EVERY_S = 5.0
 MAILS_SHOWN, PUSHES_SHOWN = 100, 30
 EMOJI = {"rotating_light": "🚨", "warning": "⚠️", "tada": "🎉", "white_check_mark": "✅"}
 """Of ntfy's tags that stand for an emoji, those that are likely here."""
@@ -21,9 +24,9 @@ def add_page(store: Store) -> None:
     css = resources.files(__package__).joinpath("inbox.css").read_text(encoding="utf-8")
 
     @ui.page("/", title="Inbox")
-    def inbox(person: str = "") -> None:
+    async def inbox(person: str = "") -> None:
         ui.add_css(css)
-        _Page(store, person).build()
+        await _Page(store, person).build()
 
 
 class _Page:
@@ -32,16 +35,20 @@ class _Page:
     def __init__(self, store: Store, person: str) -> None:
         self._store = store
         self._person = person
-        self._seen = -1
+        self._seen: tuple[int, str] | None = None
         self._selected: int | None = None
+        self._buttons: dict[int | None, ui.element] = {}
+        """Of the mails in the list, by number."""
+        self._spoken = store.counts()
 
-    def build(self) -> None:
-        with ui.element("header").classes("top"):
+    async def build(self) -> None:
+        with ui.header(fixed=False).classes("top"):
             _text("h1", "Inbox")
             ui.input("Filter by person", value=self._person, on_change=lambda event: self._filter(event.value)).props(
                 "outlined dense clearable debounce=200"
             ).classes("filter")
-            self._status = _text("p", "").props("role=status")
+            self._status = _text("p", "").classes("counts")
+            self._voice = _text("div", "").classes("only-for-screen-readers").props("aria-live=polite")
         with ui.element("div").classes("desk"):
             with ui.element("section").props("aria-label=Mail").classes("list"):
                 _text("h2", "Mail")
@@ -52,21 +59,28 @@ class _Page:
                 _text("h2", "Phone")
                 self._pushes = ui.element("ol")
         self._open(None)
-        self._look()
+        await self._look()
         ui.timer(LOOK_EVERY_S, self._look)
+        ui.timer(SPEAK_EVERY_S, self._speak)
 
     def _filter(self, person: str | None) -> None:
         self._person = person or ""
-        self._seen = -1
-        self._look()
 
-    def _look(self) -> None:
-        if self._seen == self._store.version:
+    async def _look(self) -> None:
+        wanted = self._store.version, self._person
+        if self._seen == wanted:
             return
-        self._seen = self._store.version
-        mails = self._store.latest("email", self._person, MAILS_SHOWN)
-        pushes = self._store.latest("push", self._person, PUSHES_SHOWN)
+        mails, pushes = await asyncio.to_thread(self._read, self._person)
+        if self._person == wanted[1] and not self._status.is_deleted:
+            self._seen = wanted
+            self._show(mails, pushes)
+
+    def _read(self, person: str) -> tuple[list[Stored], list[Stored]]:
+        return self._store.latest("email", person, MAILS_SHOWN), self._store.latest("push", person, PUSHES_SHOWN)
+
+    def _show(self, mails: list[Stored], pushes: list[Stored]) -> None:
         _update(self._mails, mails, self._mail, "No mail" + (" for this person." if self._person else " yet."))
+        self._buttons = {mail.number: self._buttons[mail.number] for mail in mails}
         _update(self._pushes, pushes, _push, "No notifications")
         counts = self._store.counts()
         again = f", {counts['redelivered']} delivered again" if counts["redelivered"] else ""
@@ -74,9 +88,21 @@ class _Page:
         if self._selected is None and mails:
             self._open(mails[0])
 
+    def _speak(self) -> None:
+        """Tells a screen reader what came, in summary."""
+        counts, before = self._store.counts(), self._spoken
+        self._spoken = counts
+        mails, pushes = (counts[kind] - before[kind] for kind in ("email", "push"))
+        if mails > 0 or pushes > 0:
+            self._voice.set_text(f"New: {mails} mails, {pushes} push messages.")
+
     def _mail(self, mail: Stored) -> None:
-        with ui.element("button").props("type=button").classes("mail").on("click", lambda: self._choose(mail.number)):
-            _text("span", mail.addressee or mail.recipient).classes("who")
+        with ui.element("button").props("type=button").classes("mail") as button:
+            button.on("click", lambda: self._choose(mail.number))
+            self._buttons[mail.number] = button
+            if mail.number == self._selected:
+                button.props["aria-current"] = "true"
+            _text("span", parseaddr(mail.addressee)[0] or mail.recipient).classes("who")
             _text("time", _clock(mail.received_ms))
             _text("span", mail.title or "(no subject)").classes("what")
             if mail.deliveries > 1:
@@ -90,7 +116,11 @@ class _Page:
         )
 
     def _open(self, mail: Stored | None) -> None:
+        if self._selected in self._buttons:
+            self._buttons[self._selected].props.pop("aria-current", None)
         self._selected = mail.number if mail else None
+        if self._selected in self._buttons:
+            self._buttons[self._selected].props["aria-current"] = "true"
         self._reader.clear()
         with self._reader:
             if mail is None:
@@ -106,7 +136,7 @@ class _Page:
                 for name, value in fields:
                     _text("dt", name)
                     _text("dd", value)
-            with ui.tabs().props("dense align=left no-caps") as tabs:
+            with ui.tabs().props("dense align=left no-caps breakpoint=0") as tabs:
                 for name in ("HTML", "Text", "Headers"):
                     ui.tab(name)
             with ui.tab_panels(tabs, value="HTML" if mail.html else "Text"):

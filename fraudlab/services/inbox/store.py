@@ -1,10 +1,15 @@
-"""What the inbox received, in an SQLite file: each message once, however often it was delivered."""
+"""What the inbox received, in an SQLite file: each message once, however often it was delivered; the newest 50,000."""
 
 import sqlite3
+import threading
 import time
-from dataclasses import asdict, dataclass
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+KEPT = 50_000
+"""So many messages are kept, the newest ones: some 200 MB."""
+FORGET_EVERY = 1_000
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS messages (
@@ -23,6 +28,7 @@ CREATE TABLE IF NOT EXISTS messages (
   UNIQUE (kind, recipient, message_id)
 );
 CREATE INDEX IF NOT EXISTS recipients ON messages (recipient);
+CREATE INDEX IF NOT EXISTS kinds ON messages (kind);
 """
 
 
@@ -46,20 +52,25 @@ class Stored:
     received_ms: int
     deliveries: int
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
-
 
 class Store:
-    """The file; for one thread. What `add` has returned from outlives a kill of the process."""
+    """The file. One thread adds to it; any may read. What `add` has returned from outlives a kill of the process."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, kept: int = KEPT) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._kept = kept
         self._connection = sqlite3.connect(path, isolation_level=None)
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = NORMAL")
         self._connection.executescript(SCHEMA)
+        self._reading = threading.Lock()
+        self._reader = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._messages, self._again = Counter[str](), 0
+        for kind, messages, deliveries in self._connection.execute(
+            "SELECT kind, COUNT(*), SUM(deliveries) FROM messages GROUP BY kind"
+        ):
+            self._messages[kind] = messages
+            self._again += deliveries - messages
         self.version = 0
         """Grows with every delivery."""
 
@@ -95,44 +106,62 @@ class Store:
             "ON CONFLICT (kind, recipient, message_id) DO UPDATE SET deliveries = deliveries + 1 RETURNING *",
             values,
         ).fetchone()
+        stored = Stored(*row)
+        if stored.deliveries > 1:
+            self._again += 1
+        else:
+            self._messages[kind] += 1
+            if self._messages.total() >= self._kept + FORGET_EVERY:
+                self._forget()
         self.version += 1
-        return Stored(*row)
+        return stored
+
+    def _forget(self) -> None:
+        for kind, deliveries in self._connection.execute(
+            "DELETE FROM messages WHERE number <= (SELECT number FROM messages ORDER BY number DESC LIMIT 1 OFFSET ?) "
+            "RETURNING kind, deliveries",
+            (self._kept,),
+        ).fetchall():
+            self._messages[kind] -= 1
+            self._again -= deliveries - 1
 
     def get(self, number: int) -> Stored | None:
         """One message; None where there is none of this number."""
-        row = self._connection.execute("SELECT * FROM messages WHERE number = ?", (number,)).fetchone()
-        return Stored(*row) if row else None
+        return next(iter(self._read("WHERE number = ?", number)), None)
 
     def find(
         self, *, to: str = "", kind: str = "", since_ms: int = 0, after: int = 0, limit: int = 1000
     ) -> list[Stored]:
         """Messages in the order in which they first came: to this recipient, of this kind, since then, after this number."""
-        rows = self._connection.execute(
-            "SELECT * FROM messages WHERE number > ? AND received_ms >= ? "
-            "AND (? = '' OR recipient = ?) AND (? = '' OR kind = ?) ORDER BY number LIMIT ?",
-            (after, since_ms, to, to, kind, kind, limit),
+        wanted = {"recipient": to, "kind": kind}
+        conditions = "".join(f" AND {column} = ?" for column, value in wanted.items() if value)
+        return self._read(
+            f"WHERE number > ? AND received_ms >= ?{conditions} ORDER BY number LIMIT ?",
+            after,
+            since_ms,
+            *filter(None, wanted.values()),
+            limit,
         )
-        return [Stored(*row) for row in rows]
 
     def latest(self, kind: str, person: str, limit: int) -> list[Stored]:
         """The newest messages, newest first, in whose recipient, title or text `person` occurs."""
-        rows = self._connection.execute(
-            "SELECT * FROM messages WHERE kind = ? AND (? = '' OR instr(lower(recipient), ?) "
-            "OR instr(lower(title), ?) OR instr(lower(text), ?)) ORDER BY number DESC LIMIT ?",
-            (kind, *[person.strip().lower()] * 4, limit),
+        return self._read(
+            "WHERE kind = ? AND (? = '' OR instr(lower(recipient), ?) OR instr(lower(title), ?) "
+            "OR instr(lower(text), ?)) ORDER BY number DESC LIMIT ?",
+            kind,
+            *[person.strip().lower()] * 4,
+            limit,
         )
-        return [Stored(*row) for row in rows]
 
     def counts(self) -> dict[str, int]:
         """How many messages there are of each kind, and how many deliveries beyond the first."""
-        counted = {"email": 0, "push": 0, "redelivered": 0}
-        for kind, messages, deliveries in self._connection.execute(
-            "SELECT kind, COUNT(*), SUM(deliveries) FROM messages GROUP BY kind"
-        ):
-            counted[kind] = messages
-            counted["redelivered"] += deliveries - messages
-        return counted
+        return {"email": self._messages["email"], "push": self._messages["push"], "redelivered": self._again}
 
     def close(self) -> None:
         """Closes the file."""
+        self._reader.close()
         self._connection.close()
+
+    def _read(self, which: str, *values: object) -> list[Stored]:
+        with self._reading:
+            return [Stored(*row) for row in self._reader.execute(f"SELECT * FROM messages {which}", values)]  # noqa: S608

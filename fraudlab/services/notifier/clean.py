@@ -11,9 +11,9 @@ DIRECTION = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 FIRST_STRONG_ISOLATE, POP_ISOLATE = "\u2068", "\u2069"
 
 _STEERING = re.compile(f"[{DIRECTION}]")
-_MAILBOX = re.compile(
-    r"[^\s@<>()\[\]\\,;:\"\x00-\x20\x7f]+@[^\s@<>()\[\]\\,;:\"_\x00-\x20\x7f]+\.[^\s@<>()\[\]\\,;:\"_.]+"
-)
+_ATOM = r"[^\s@<>()\[\]\\,;:\"\x00-\x20\x7f]+"
+_LABEL = r"[^\s@<>()\[\]\\,;:\"_.\x00-\x20\x7f]+"
+_MAILBOX = re.compile(rf"{_ATOM}@(?:{_LABEL}\.)+{_LABEL}")
 
 
 def one_line(text: str) -> str:

@@ -3,8 +3,10 @@
 import logging
 import re
 import smtplib
+import ssl
 import threading
 import time
+from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -16,6 +18,7 @@ import httpx
 from fraudlab.services.notifier.clean import mailbox
 from fraudlab.services.notifier.delivery import NotNowError, RefusedError, of_http, of_smtp
 from fraudlab.services.notifier.message import Message, Recipient
+from fraudlab.services.same_origin import is_loopback
 
 IDLE_S = 5.0
 """A connection that was idle for longer is not trusted any more."""
@@ -64,7 +67,7 @@ class MailSender:
     """SMTP, in the form of URL that Apprise has: `mailtos://user:password@host:587?from=…&to={email}&mode=starttls`.
 
     Not through Apprise: it makes up a Message-ID of its own for each attempt and gives no reason when it fails. The connection
-    is kept between messages.
+    is kept between messages. With TLS the server's certificate must be valid and for its name.
     """
 
     def __init__(self, url: str, timeout_s: float) -> None:
@@ -80,25 +83,24 @@ class MailSender:
         self._port = parts.port or {"insecure": 25, "starttls": 587, "ssl": 465}[self._mode]
         self._user, self._password = unquote(options.get("user") or parts.username or ""), unquote(parts.password or "")
         self._from, self._to = options.get("from") or SENDER, options.get("to") or "{email}"
+        if mailbox(_split(self._from)[1]) is None:
+            raise ValueError(f"no address after from= in the URL: {self._from!r}")
         self._timeout_s = timeout_s
+        self._tls = ssl.create_default_context() if secure else None
         self._connection: smtplib.SMTP | None = None
         self._used_at = 0.0
 
     def send(self, message: Message) -> None:
         """See Sender."""
         mail = mail_of(message, self._from, filled(self._to, message.recipient, encode=False))
+        connection = self._connected()
         try:
-            connection = self._connected()
             connection.send_message(mail)
             self._used_at = time.monotonic()
         except smtplib.SMTPRecipientsRefused as error:
             self._reset()
             code, text = next(iter(error.recipients.values()))
             raise of_smtp(code, text, "the mail server refused the recipient") from error
-        except (smtplib.SMTPAuthenticationError, smtplib.SMTPConnectError, smtplib.SMTPHeloError) as error:
-            self.close()
-            reason = str(of_smtp(error.smtp_code, error.smtp_error, "the mail server refused us"))
-            raise NotNowError(reason, server_away=True) from error
         except smtplib.SMTPResponseException as error:
             self._reset()
             raise of_smtp(error.smtp_code, error.smtp_error, "the mail server refused the message") from error
@@ -107,7 +109,10 @@ class MailSender:
             raise RefusedError(f"the mail server cannot take it: {error}") from error
         except (OSError, smtplib.SMTPException) as error:
             self.close()
-            raise NotNowError(f"no mail server at {self._host}:{self._port}: {error}", server_away=True) from error
+            raise self._away(error) from error
+        except BaseException:
+            self.close()  # nobody knows how far it came
+            raise
 
     def close(self) -> None:
         """See Sender."""
@@ -119,14 +124,37 @@ class MailSender:
         if self._connection is not None and not self._is_alive(self._connection):
             self.close()
         if self._connection is None:
-            kind = smtplib.SMTP_SSL if self._mode == "ssl" else smtplib.SMTP
-            connection = kind(self._host, self._port, timeout=self._timeout_s)
-            self._connection = connection
+            try:
+                self._connection = self._opened()
+            except smtplib.SMTPResponseException as error:
+                reason = str(of_smtp(error.smtp_code, error.smtp_error, "the mail server refused us"))
+                raise NotNowError(reason, server_away=True) from error
+            except (OSError, smtplib.SMTPException) as error:
+                raise self._away(error) from error
+        return self._connection
+
+    def _opened(self) -> smtplib.SMTP:
+        """A connection that is encrypted and logged in as the URL says. No message goes over one that is not."""
+        # Without a name of its own smtplib asks the DNS for this machine's, each time.
+        name = "localhost" if is_loopback(self._host) else None
+        connection = (
+            smtplib.SMTP_SSL(self._host, self._port, name, timeout=self._timeout_s, context=self._tls)
+            if self._mode == "ssl"
+            else smtplib.SMTP(self._host, self._port, name, timeout=self._timeout_s)
+        )
+        try:
             if self._mode == "starttls":
-                connection.starttls()
+                connection.starttls(context=self._tls)
+            connection.ehlo_or_helo_if_needed()
             if self._user:
                 connection.login(self._user, self._password)
-        return self._connection
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _away(self, error: Exception) -> NotNowError:
+        return NotNowError(f"no mail server at {self._host}:{self._port}: {error}", server_away=True)
 
     def _is_alive(self, connection: smtplib.SMTP) -> bool:
         if time.monotonic() - self._used_at < IDLE_S:
@@ -155,14 +183,13 @@ def mail_of(message: Message, sender: str, to: str) -> EmailMessage:
     address = mailbox(to)
     if address is None:
         raise RefusedError(f"the person has no usable e-mail address: {to!r:.100}")
-    name, _, origin = sender.rpartition("<")
-    origin = origin.rstrip("> ")
+    name, origin = _split(sender)
     mail = EmailMessage(policy=SMTP)
     mail["Subject"] = message.subject
-    mail["From"] = Address(name.strip(), addr_spec=origin)
+    mail["From"] = Address(name, addr_spec=origin)
     try:
         mail["To"] = Address(message.recipient.name, addr_spec=address)
-    except (ValueError, IndexError) as error:
+    except (MessageError, ValueError, IndexError) as error:
         raise RefusedError(f"the person has no usable e-mail address: {to!r:.100}") from error
     mail["Date"] = message.created_at
     mail["Message-ID"] = f"<{message.message_id}@{origin.rpartition('@')[2]}>"
@@ -170,6 +197,11 @@ def mail_of(message: Message, sender: str, to: str) -> EmailMessage:
     mail.set_content(message.text)
     mail.add_alternative(message.html, subtype="html")
     return mail
+
+
+def _split(sender: str) -> tuple[str, str]:
+    name, _, address = sender.rpartition("<")
+    return name.strip(), address.rstrip("> ")
 
 
 class NtfySender:
