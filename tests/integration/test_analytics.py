@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import mysql.connector
 import pytest
 
-from fraudlab.services.analytics.database_reader import DatabaseReader, find_users, random_user
+from fraudlab.services.analytics.bank import find_users, random_user
+from fraudlab.services.analytics.database_reader import DatabaseReader
 from fraudlab.services.analytics.kafka_reader import ProgressReader, RecordReader
 from fraudlab.services.analytics.model import Model
 from fraudlab.services.analytics.reader import feed_of
