@@ -34,6 +34,14 @@ def test_only_plain_digits_are_the_number_of_a_user(text: str, is_number: bool) 
     assert bank.is_number(text) is is_number
 
 
+def test_one_is_not_many() -> None:
+    assert [words.counted(count, "dead letter") for count in (0, 1, 1_200)] == [
+        "0 dead letters",
+        "1 dead letter",
+        "1,200 dead letters",
+    ]
+
+
 def test_a_share_of_nothing_is_no_number() -> None:
     assert (words.share(1, 2), words.share(0, 0)) == ("50 %", "—")
 

@@ -17,6 +17,11 @@ def number(value: int | None) -> str:
     return NOTHING if value is None else f"{value:,}"
 
 
+def counted(count: int, what: str) -> str:
+    """`1 message`, `1,200 messages`."""
+    return f"{number(count)} {what}" if count == 1 else f"{number(count)} {what}s"
+
+
 def rate(per_second: float) -> str:
     """`0.4`, `199`."""
     return f"{per_second:,.0f}" if per_second >= 10 else f"{per_second:.1f}"
