@@ -1,7 +1,8 @@
 """Takes the README's picture of the dashboard, anew after the page has changed: `python docs/take_pictures.py`.
 
 The demo must be running (`fraudlab demo --seconds 180`), in an empty home, so that no test's users are in the picture. A fraud
-is committed through the button. Names are of many scripts: have fonts for them (Debian: fonts-droid-fallback, fonts-tlwg-loma-ttf).
+is committed through the button. Names are of many scripts: have fonts for them (Debian: fonts-droid-fallback,
+fonts-tlwg-loma-ttf, fonts-lohit-deva).
 With --views, the page is also taken wide and narrow, light and dark, to be looked at.
 """
 
