@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import Any
 
 import mysql.connector
@@ -95,7 +95,8 @@ class DatabaseReader(Reader):
         self._payments = PaymentCount()
         self._flags, self._refusals, self._labels, self._closed = Tail(), Tail(), Tail(), Tail()
         self._fraud: StagedFraud | None = None
-        self._stopped_ids: list[int] = []
+        self._stopped: list[tuple[int, int]] = []
+        """The users stopped last and since when (ms), the newest first."""
 
     def follow(self, fraud: StagedFraud) -> None:
         """Looks more often from now on, for what comes of this fraud."""
@@ -166,8 +167,7 @@ class DatabaseReader(Reader):
                 length, arriving = model.topic_lengths[topic], model.stages["mysql"].rate
                 model.observe(topic, Reading(length, self._captured_id(), lag, arriving), now_ms)
             model.observe("refused", Reading(model.refused_count, model.refused_count, None), now_ms)
-            self._stopped_ids = list(model.episodes.stopped)[-STOPPED_SHOWN:]
-            self._stopped_since = dict(model.episodes.stopped)
+            self._stopped = list(islice(reversed(model.episodes.stopped.items()), STOPPED_SHOWN))
 
         self.feed(take)
         self._name_stopped(cursor)
@@ -175,13 +175,13 @@ class DatabaseReader(Reader):
         return is_full and bool(events or labels)
 
     def _name_stopped(self, cursor: Any) -> None:
-        ids = self._stopped_ids
+        ids = [user_id for user_id, _ in self._stopped]
         rows = fetch(cursor, USERS + f"user_id IN ({_places(ids)})", *ids) if ids else []
         people = {row[0]: row for row in rows}
         accounts = [
-            StoppedAccount(each, full_name(people[each]), str(people[each][3] or ""), self._stopped_since[each])
-            for each in reversed(ids)
-            if each in people
+            StoppedAccount(user_id, full_name(people[user_id]), str(people[user_id][3] or ""), since_ms)
+            for user_id, since_ms in self._stopped
+            if user_id in people
         ]
         self.feed(
             lambda model: model.take_stopped_accounts(accounts) if list(model.stopped_accounts) != accounts else None
