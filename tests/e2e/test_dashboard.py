@@ -68,8 +68,10 @@ def test_the_fraud_button_leads_to_the_refused_payment(dashboard: Page, lab: Lab
 
 def test_without_a_choice_anybody_is_robbed(dashboard: Page, lab: Lab) -> None:
     lab.add_user()
+    ((before,),) = lab.query("SELECT COUNT(*) FROM declined_transactions")
     dashboard.get_by_label("Whose card?").fill("")
     dashboard.get_by_role("button", name="Commit fraud").click()
+    eventually(lambda: lab.query("SELECT COUNT(*) FROM declined_transactions") > [(before,)], "somebody is refused")
     caught_and_refused(dashboard)
 
 
@@ -126,9 +128,10 @@ def test_a_fraud_committed_on_stage_is_on_the_screen_in_less_than_a_second(dashb
     dashboard.evaluate(WATCH_ARRIVALS)
     since_commit_ms, since_press_ms = [], []
     for _ in range(5):
-        user = lab.add_user()
+        user = lab.new_user_id()
+        lab.add_user(user, last_name=f"Number {user}")
         commit_fraud(dashboard, user)
-        caught_and_refused(dashboard)
+        expect(dashboard.locator(".fraud-who")).to_have_text(f"Ada Number {user}: caught and stopped.")
         arrived_ms = dashboard.evaluate("(user) => window.arrivedMs[user]", f"user {user}")
         committed = datetime.fromisoformat(lab.activities(user)[0]["created_at"])
         since_commit_ms.append(round(arrived_ms - committed.timestamp() * 1000))

@@ -250,6 +250,14 @@ def test_steps_are_timed_from_the_frauds_commit() -> None:
     assert StagedFraud(7, "Ada", NOW_MS, fraud.tries, fraud.evidence, played=True).is_complete
 
 
+def test_the_payment_is_the_thiefs_or_where_none_of_his_was_accepted_the_owners() -> None:
+    owner = Try(by_thief=False, amount="12.00", currency="EUR", country="DE", merchant="Baker")
+    thief = Try(by_thief=True, amount="3,000.00", currency="USD", country="US", merchant="Shop")
+    fraud = StagedFraud(7, "Ada", NOW_MS).tried(owner)
+    assert fraud.tried(thief).steps[0].detail == "3,000.00 USD in US, Shop"
+    assert fraud.tried(replace(thief, refusal="refused")).steps[0].detail == "12.00 EUR in DE, Baker"
+
+
 def test_what_was_not_seen_within_a_minute_is_not_waited_for() -> None:
     fraud = StagedFraud(7, "Ada", NOW_MS, played=True).with_evidence(
         Evidence(payment_ms=NOW_MS, activity_ms=NOW_MS + 13, push_problem="withheld: too many")

@@ -83,7 +83,9 @@ class StagedFraud:
     def steps(self) -> tuple[Step, ...]:
         """The six things to see, in the order in which they usually come."""
         seen = self.evidence
-        fraud = next((one for one in self.tries if one.by_thief and not one.refusal), None)
+        accepted = [one for one in self.tries if not one.refusal]
+        # Soon after a reinstatement already the owner's payment may meet the rule: the thief's hour is not over.
+        fraud = next((one for one in accepted if one.by_thief), accepted[0] if accepted else None)
         what = f"{fraud.amount} {fraud.currency} in {fraud.country}, {fraud.merchant}" if fraud else ""
         refusal = seen.refusal or next((one.refusal for one in self.tries if one.refusal), "")
         return (
