@@ -1,20 +1,20 @@
 #!/bin/sh
-# Writes .env, once: a password for each account. Compose reads it, git ignores it.
+# Writes .env, once: a password for each account. Compose reads it, git ignores it. Run again, it adds what an older one lacks.
 set -eu
 cd "$(dirname "$0")/.."
+umask 077
 if [ -e .env ]; then
-  echo ".env is there and stays as it is."
+  cp .env .env.new
 else
-  umask 077
   {
     echo "# Written by containers/make-env.sh. Without it nobody gets at the data that the volumes hold."
-    for name in MYSQL_ROOT MYSQL_GENERATOR MYSQL_CDC MYSQL_FLAGGER MYSQL_NOTIFIER MYSQL_ANALYTICS MYSQL_OPERATOR MYSQL_LEARNER JUPYTER_TOKEN; do
-      echo "$name=$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')"
-    done
     echo "# What \`docker compose up\` starts: the labs. The demo: COMPOSE_PROFILES=demo docker compose up"
     echo "COMPOSE_PROFILES=lab"
   } > .env.new
-  mv .env.new .env
-  echo "Passwords are in .env."
 fi
+for name in MYSQL_ROOT MYSQL_GENERATOR MYSQL_CDC MYSQL_FLAGGER MYSQL_NOTIFIER MYSQL_ANALYTICS MYSQL_OPERATOR MYSQL_LEARNER JUPYTER_TOKEN DASHBOARD_PASSWORD; do
+  grep -q "^$name=" .env.new || echo "$name=$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')" >> .env.new
+done
+mv .env.new .env
+echo "Passwords are in .env; those that were there stay as they are."
 echo "Next: docker compose up"

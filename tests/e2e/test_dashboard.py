@@ -1,17 +1,21 @@
 """The dashboard in a real browser, before the running pipeline."""
 
 import re
+import signal
+import statistics
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import datetime
+from typing import Literal
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from fraudlab import system
-from fraudlab.settings import Settings
+from fraudlab.services.analytics import words
+from fraudlab.settings import LOOPBACK, Settings
 from fraudlab.stack import ports
 from fraudlab.stack.beside import free_ports
 from fraudlab.stack.supervisor import Stack
@@ -21,7 +25,9 @@ from tests.support.lab import Lab, environment
 from tests.support.waiting import eventually
 
 HOSTILE = "<img src=x onerror=document.title='owned'>"
+PAYMENT = re.compile(r"[\d,.]+ [A-Z]{3} in [A-Z]{2}, \w+")
 MILLISECONDS = re.compile(r"^\+[\d.]+ m?s$")
+NO_ADDRESS = "the person has no usable e-mail address"
 REFUSAL = "payment refused: the account is stopped because of suspicious activities"
 
 
@@ -31,14 +37,18 @@ def commit_fraud(page: Page, user: int) -> None:
     page.get_by_role("button", name="Commit fraud").click()
 
 
+def step(page: Page, number: int) -> Locator:
+    """One of the six things that become of a fraud on stage."""
+    return page.get_by_role("list", name="What becomes of it").get_by_role("listitem").nth(number)
+
+
 def caught_and_refused(page: Page) -> None:
     """Waits until payment, activity, flag, e-mail, push and refusal are there, each with its milliseconds."""
-    steps = page.get_by_role("list", name="What becomes of it").get_by_role("listitem")
-    expect(steps).to_have_count(6)
-    expect(steps.nth(0).locator(".step-after")).to_have_text("0 ms", timeout=30_000)
+    expect(step(page, 0).locator(".step-after")).to_have_text("0 ms")
+    expect(step(page, 0)).to_contain_text(PAYMENT)
     for number in range(1, 6):
-        expect(steps.nth(number).locator(".step-after")).to_have_text(MILLISECONDS, timeout=30_000)
-    expect(steps.nth(5)).to_contain_text(REFUSAL)
+        expect(step(page, number).locator(".step-after")).to_have_text(MILLISECONDS)
+    expect(step(page, 5)).to_contain_text(REFUSAL)
 
 
 def activity_of(page: Page, user: int) -> int:
@@ -59,8 +69,10 @@ def test_the_fraud_button_leads_to_the_refused_payment(dashboard: Page, lab: Lab
 
 def test_without_a_choice_anybody_is_robbed(dashboard: Page, lab: Lab) -> None:
     lab.add_user()
+    ((before,),) = lab.query("SELECT COUNT(*) FROM declined_transactions")
     dashboard.get_by_label("Whose card?").fill("")
     dashboard.get_by_role("button", name="Commit fraud").click()
+    eventually(lambda: lab.query("SELECT COUNT(*) FROM declined_transactions") > [(before,)], "somebody is refused")
     caught_and_refused(dashboard)
 
 
@@ -102,16 +114,107 @@ def test_a_name_with_markup_is_shown_as_text(dashboard: Page, lab: Lab) -> None:
     assert dashboard.title() == "Fraud, live"
 
 
-def test_an_activity_is_on_the_page_in_less_than_a_second(dashboard: Page, lab: Lab) -> None:
-    """A loose bound for a loaded machine; bench/dashboard.py has the figures."""
-    took_s = []
-    for _ in range(3):
-        user = lab.add_user()
-        lab.commit_fraud(user)
-        began = time.monotonic()
-        dashboard.locator(".activity").filter(has_text=f"user {user}").first.wait_for()
-        took_s.append(time.monotonic() - began)
-    assert min(took_s) < 1.0, took_s
+WATCH_ARRIVALS = """() => {
+  window.pressedMs = 0;
+  window.arrivedMs = {};
+  document.querySelector(".fraud-button").addEventListener("click", () => { window.pressedMs = Date.now(); }, true);
+  new MutationObserver(() => document.querySelectorAll(".activity .who .quiet").forEach((user) => {
+    window.arrivedMs[user.textContent] ??= Date.now();
+  })).observe(document.querySelector(".stream"), { childList: true, subtree: true });
+}"""
+
+
+def test_a_fraud_committed_on_stage_is_on_the_screen_in_less_than_a_second(dashboard: Page, lab: Lab) -> None:
+    """By the page's own clock. The thief pays up to 0.6 s after the button was pressed: that is a part of the play."""
+    dashboard.evaluate(WATCH_ARRIVALS)
+    since_commit_ms, since_press_ms = [], []
+    for _ in range(5):
+        user = lab.new_user_id()
+        lab.add_user(user, last_name=f"Number {user}")
+        commit_fraud(dashboard, user)
+        expect(dashboard.locator(".fraud-who")).to_have_text(f"Ada Number {user}: caught and stopped.")
+        arrived_ms = dashboard.evaluate("(user) => window.arrivedMs[user]", f"user {user}")
+        committed = datetime.fromisoformat(lab.activities(user)[0]["created_at"])
+        since_commit_ms.append(round(arrived_ms - committed.timestamp() * 1000))
+        since_press_ms.append(arrived_ms - dashboard.evaluate("window.pressedMs"))
+    print(f"\nms until a fraud is on the screen: since its commit {since_commit_ms}, since the button {since_press_ms}")
+    assert statistics.median(since_commit_ms) < 1_000, since_commit_ms
+
+
+def test_a_mail_server_that_hangs_is_seen_as_a_stalled_stage(dashboard: Page, lab: Lab) -> None:
+    messages, flags = (dashboard.locator(".stage").filter(has_text=name) for name in ("Messages sent", "Flags set"))
+    expect(messages).to_contain_text("lag 0")
+    lab.stack.kill("inbox", signal.SIGSTOP)
+    try:
+        lab.fraud_is_caught()
+        expect(messages).to_contain_text("stalled")
+        expect(messages).to_contain_text("lag 2")
+        expect(flags).not_to_contain_text("stalled")
+    finally:
+        lab.stack.kill("inbox", signal.SIGCONT)
+    expect(messages).to_contain_text("lag 0")
+    expect(messages).not_to_contain_text("stalled")
+
+
+def test_a_message_that_cannot_be_delivered_and_its_dead_letter_are_shown(dashboard: Page, lab: Lab) -> None:
+    user = lab.add_user(email="nobody at example.com")
+    commit_fraud(dashboard, user)
+    expect(step(dashboard, 3)).to_contain_text("not sent")
+    expect(step(dashboard, 4).locator(".step-after")).to_have_text(MILLISECONDS)
+    problems = dashboard.get_by_role("region", name="What needs a person")
+    message = problems.get_by_role("listitem").filter(has_text=f"email to user {user}")
+    expect(message).to_contain_text(NO_ADDRESS)
+    letter = problems.get_by_role("listitem").filter(has_text=f"from {lab.names.suspicious_activities}").first
+    expect(letter).to_contain_text(NO_ADDRESS)
+    letters = len({one["dead_letter_id"] for one in lab.dead_letters()})
+    expect(problems).to_contain_text(words.counted(letters, "dead letter"))
+
+
+def test_flow_and_map_hold_what_mysql_and_kafka_hold(dashboard: Page, lab: Lab) -> None:
+    user = lab.add_user(home_country="IS")
+    lab.pay(user, "600.00", "IS")
+    lab.await_activities(user, [lab.pay(user, "600.00", "NZ")])
+    lab.await_stopped(user)
+    dashboard.get_by_text("Pairs of countries as a table").click()
+    pair = dashboard.get_by_role("row").filter(has_text="Iceland and New Zealand")
+    eventually(lambda: pair.count() == 1, "the pair is in the map's table")
+    counts = {
+        "MySQL": "SELECT COUNT(*) FROM transactions",
+        "Flags set": "SELECT COUNT(*) FROM flag_changes WHERE suspicious_activities",
+        "Messages sent": "SELECT COUNT(*) FROM notifications WHERE status = 'sent'",
+        "Payments refused": "SELECT COUNT(*) FROM declined_transactions",
+    }
+
+    def is_right(name: str) -> bool:
+        shown = dashboard.locator(".stage").filter(has_text=name).locator(".stage-count").inner_text()
+        return shown == f"{lab.query(counts[name])[0][0]:,}"
+
+    eventually(lambda: all(is_right(name) for name in counts), "the numbers in the flow are right")
+
+
+def test_a_stopped_account_that_the_search_finds_is_reinstated_there(dashboard: Page, lab: Lab) -> None:
+    user = lab.add_user(first_name="Radia", last_name="Perlman")
+    lab.commit_fraud(user)
+    lab.await_stopped(user)
+    dashboard.get_by_label("Whose card?").fill(str(user))
+    dashboard.get_by_role("button", name=f"Reinstate Radia Perlman · {user}").click()
+    eventually(lambda: not lab.is_stopped(user), "the account is reinstated")
+    expect(dashboard.get_by_role("button", name=f"Radia Perlman · {user}", exact=False)).not_to_contain_text(
+        "Reinstate"
+    )
+
+
+def test_a_button_without_its_database_says_so(watched: Visit, settings: Settings) -> None:
+    (port,) = free_ports(1)
+    with another_dashboard(settings.model_copy(update={"mysql_port": port}), LOOPBACK) as own:
+        page = watched.page
+        page.goto(own.dashboard_url)
+        page.get_by_role("button", name="Commit fraud").click()
+        expect(page.locator(".fraud-who")).to_contain_text("MySQL does not answer")
+        page.get_by_label("Whose card?").fill("²")
+        page.keyboard.press("Enter")
+        expect(page.locator(".fraud-who")).to_contain_text("MySQL does not answer")
+        expect(page.locator(".waiting")).to_contain_text("waiting for MySQL")
 
 
 def test_after_a_restart_of_the_service_the_open_page_comes_back_and_is_right(dashboard: Page, lab: Lab) -> None:
@@ -194,17 +297,71 @@ def test_a_screen_reader_finds_landmarks_headings_and_tables_for_charts(dashboar
     eventually(lambda: rows.count() > 5, "the table has rows")
 
 
-def test_nothing_is_cut_off_on_a_phone(browser: Browser, settings: Settings) -> None:
-    with closing(browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)) as context:
+ILLEGIBLE = """() => {
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const rgba = (colour) => {
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = colour;
+    canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const over = (above, below) => below.map((value, each) => above[each] * above[3] / 255 + value * (1 - above[3] / 255));
+  const behind = (element) => {
+    const own = rgba(getComputedStyle(element).backgroundColor);
+    return own[3] === 255 || !element.parentElement ? own.slice(0, 3) : over(own, behind(element.parentElement));
+  };
+  const luminance = (colour) => colour.map((value) => value / 255)
+    .map((value) => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, value, each) => sum + value * [0.2126, 0.7152, 0.0722][each], 0);
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const found = { read: 0, illegible: [] };
+  while (texts.nextNode()) {
+    const element = texts.currentNode.parentElement;
+    if (!texts.currentNode.data.trim() || !element.checkVisibility({ visibilityProperty: true })
+      || element.closest(".q-icon, .only-for-screen-readers, .skip, script, style, noscript")) continue;
+    const style = getComputedStyle(element);
+    const background = behind(element);
+    const text = over(rgba(element instanceof SVGElement ? style.fill : style.color), background);
+    const [dark, light] = [luminance(text), luminance(background)].sort((one, other) => one - other);
+    const ratio = (light + 0.05) / (dark + 0.05);
+    const size = parseFloat(style.fontSize);
+    const isLarge = size >= 24 || (size >= 18.66 && style.fontWeight >= 700);
+    found.read += 1;
+    if (ratio < (isLarge ? 3 : 4.5)) found.illegible.push([texts.currentNode.data.trim(), ratio.toFixed(2)]);
+  }
+  return found;
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 390, 1440])
+def test_nothing_is_cut_off_and_all_text_stands_out_from_what_is_behind_it(
+    browser: Browser, settings: Settings, lab: Lab, scheme: Literal["light", "dark"], width: int
+) -> None:
+    """WCAG 2.2, success criterion 1.4.3 (AA): a contrast of 4.5, of large text 3."""
+    lab.fraud_is_caught()
+    with closing(
+        browser.new_context(
+            viewport={"width": width, "height": 844},
+            color_scheme=scheme,
+            reduced_motion="reduce",
+            has_touch=width < 1000,
+        )
+    ) as context:
         page = visit(context).page
         page.goto(settings.dashboard_url)
-        page.locator(".page").wait_for()
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        page.locator(".activity").first.wait_for()
+        page.locator(".stage.is-unknown").first.wait_for(state="detached")
+        page.locator(".chart svg text").first.wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
         for card in page.locator(".card").all():
             box = card.bounding_box()
             assert box is not None
             assert box["x"] >= 0
-            assert box["x"] + box["width"] <= 390
+            assert box["x"] + box["width"] <= width
+        texts = page.evaluate(ILLEGIBLE)
+        assert texts["illegible"] == []
+        assert texts["read"] > 100
 
 
 def test_light_and_dark_follow_the_system_and_the_choice_stays(browser: Browser, settings: Settings) -> None:

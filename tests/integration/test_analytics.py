@@ -3,12 +3,14 @@
 import asyncio
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import mysql.connector
 import pytest
 
-from fraudlab.services.analytics.database_reader import DatabaseReader, find_users, random_user
+from fraudlab import system
+from fraudlab.services.analytics.bank import find_users, random_user
+from fraudlab.services.analytics.database_reader import DatabaseReader
 from fraudlab.services.analytics.kafka_reader import ProgressReader, RecordReader
 from fraudlab.services.analytics.model import Model
 from fraudlab.services.analytics.reader import feed_of
@@ -86,6 +88,43 @@ def test_a_model_that_begins_now_comes_to_the_figures_of_kafka_and_mysql(lab: La
         )
         eventually(lambda: knows_everything(model, lab), "the model follows")
         assert model.time_to_refusal is not None
+
+
+def test_a_look_that_mysql_ends_halfway_loses_nothing_and_counts_nothing_twice(lab: Lab) -> None:
+    killed: set[int] = set()
+    with followed(lab.settings) as model, closing(system.connect(lab.settings, "root", autocommit=True)) as root:
+        cursor = root.cursor()
+
+        def held_up() -> list[int]:
+            cursor.execute(
+                "SELECT id FROM information_schema.processlist WHERE user = %s AND state LIKE 'Waiting for table%'",
+                (lab.names.account("analytics"),),
+            )
+            return [row[0] for row in cursor.fetchall() if row[0] not in killed]
+
+        def kill_held_up() -> None:
+            eventually(lambda: len(held_up()) == 2, "the looks of this model and of the running dashboard are held up")
+            for connection_id in held_up():
+                cursor.execute(f"KILL {connection_id}")
+                killed.add(connection_id)
+
+        eventually(lambda: knows_everything(model, lab), "the model knows everything")
+        # What the reader asks for last is held up: it has read everything else when its connection is killed.
+        cursor.execute(f"LOCK TABLES {lab.names.database}.notifications WRITE")
+        try:
+            kill_held_up()
+            user = lab.add_user()
+            lab.commit_fraud(user)
+            lab.await_stopped(user)
+            lab.execute(
+                "INSERT INTO declined_transactions (user_id, amount, currency, reason) VALUES (%s, 1, 'EUR', 'refused')",
+                user,
+                role="generator",
+            )
+            kill_held_up()
+        finally:
+            cursor.execute("UNLOCK TABLES")
+        eventually(lambda: knows_everything(model, lab), "the model knows everything again")
 
 
 def test_a_label_that_belongs_to_an_activity_is_a_case_found(lab: Lab) -> None:

@@ -1,17 +1,20 @@
 """The dashboard's figures, reduced from records and rows in any order, with time moved by hand."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import orjson
 import pytest
 
-from fraudlab.services.analytics import records
+from fraudlab.services.analytics import database_reader, records
+from fraudlab.services.analytics.database_reader import up_to_the_same_time
 from fraudlab.services.analytics.id_set import IdSet
 from fraudlab.services.analytics.model import LATEST_KEPT, FlagChange, Label, Model, Refusal
+from fraudlab.services.analytics.payment_count import PaymentCount
 from fraudlab.services.analytics.per_second import PerSecond
 from fraudlab.services.analytics.records import Activity, DeadLetter
 from fraudlab.services.analytics.staged_fraud import Evidence, StagedFraud, Try
-from fraudlab.services.analytics.stages import STALLED_AFTER_MS, Reading, Stage, State
+from fraudlab.services.analytics.stages import LOOKED_AT_WITHIN_MS, STALLED_AFTER_MS, Reading, Stage, State
 from fraudlab.services.analytics.tail import SETTLED_AFTER_MS, Tail
 from fraudlab.verification.score import Recall
 
@@ -179,8 +182,43 @@ def test_a_stage_that_owes_and_does_nothing_is_stalled_after_seconds() -> None:
 
 def test_a_stage_with_nothing_to_do_is_idle_not_stalled() -> None:
     stage = Stage()
+    for second in range(60):
+        stage.observe(Reading(count=10, progress=10, lag=0), NOW_MS + second * 1_000)
+    assert stage.state(NOW_MS + 60_000) is State.IDLE
+
+
+def test_a_stage_that_nobody_could_look_at_for_seconds_is_not_known() -> None:
+    stage = Stage()
     stage.observe(Reading(count=10, progress=10, lag=0), NOW_MS)
-    assert stage.state(NOW_MS + 3_600_000) is State.IDLE
+    stage.observe(Reading(count=11, progress=11, lag=0), NOW_MS + 1_000)
+    assert stage.state(NOW_MS + 1_000 + LOOKED_AT_WITHIN_MS) is State.FLOWING
+    assert stage.state(NOW_MS + 1_001 + LOOKED_AT_WITHIN_MS) is State.UNKNOWN
+    stage.observe(Reading(count=12, progress=12, lag=0), NOW_MS + 9_000)
+    assert stage.state(NOW_MS + 9_000) is State.FLOWING
+
+
+def detector(stage: Stage, second: int, progress: int, lag: int) -> State:
+    """Looks at a stage that tells of its work every ten seconds: what it owes then is 16 s old."""
+    now_ms = NOW_MS + second * 1_000
+    stage.observe(Reading(0, progress, lag, overdue_ms=16_000), now_ms)
+    return stage.state(now_ms)
+
+
+def test_a_job_that_tells_of_its_work_with_a_checkpoint_is_stalled_when_what_it_owes_is_older() -> None:
+    stage = Stage()
+    for second in range(21):  # checkpoints at 0, 10 and 20; then it hangs
+        assert detector(stage, second, progress=second // 10, lag=0) is not State.STALLED
+    for second in range(21, 36):
+        assert detector(stage, second, progress=2, lag=0) is not State.STALLED
+    assert detector(stage, 36, progress=2, lag=100) is State.STALLED
+
+
+def test_a_job_that_catches_up_from_checkpoint_to_checkpoint_is_not_stalled() -> None:
+    stage = Stage()
+    detector(stage, 0, progress=0, lag=0)
+    assert {detector(stage, second, progress=second // 10, lag=10_000 - second) for second in range(10, 60)} == {
+        State.BEHIND
+    }
 
 
 def test_what_is_on_its_way_at_the_usual_rate_is_no_backlog() -> None:
@@ -212,6 +250,26 @@ def test_steps_are_timed_from_the_frauds_commit() -> None:
     assert StagedFraud(7, "Ada", NOW_MS, fraud.tries, fraud.evidence, played=True).is_complete
 
 
+def test_the_payment_is_the_thiefs_or_where_none_of_his_was_accepted_the_owners() -> None:
+    owner = Try(by_thief=False, amount="12.00", currency="EUR", country="DE", merchant="Baker")
+    thief = Try(by_thief=True, amount="3,000.00", currency="USD", country="US", merchant="Shop")
+    fraud = StagedFraud(7, "Ada", NOW_MS).tried(owner)
+    assert fraud.tried(thief).steps[0].detail == "3,000.00 USD in US, Shop"
+    assert fraud.tried(replace(thief, refusal="refused")).steps[0].detail == "12.00 EUR in DE, Baker"
+
+
+def test_what_was_not_seen_within_a_minute_is_not_waited_for() -> None:
+    fraud = StagedFraud(7, "Ada", NOW_MS, played=True).with_evidence(
+        Evidence(payment_ms=NOW_MS, activity_ms=NOW_MS + 13, push_problem="withheld: too many")
+    )
+    assert [step.verdict for step in fraud.steps] == ["", "", "", "", "not sent", ""]
+    assert not fraud.is_complete
+    over = replace(fraud, is_over=True)
+    assert over.is_complete
+    assert [step.verdict for step in over.steps] == ["", "", "not seen", "not seen", "not sent", "not seen"]
+    assert over.steps[2].problem == "not seen within 60 s"
+
+
 def test_an_activity_of_the_staged_user_is_followed_and_an_older_one_is_not() -> None:
     model = Model()
     model.stage_fraud(StagedFraud(7, "Ada", began_ms=NOW_MS))
@@ -223,6 +281,29 @@ def test_an_activity_of_the_staged_user_is_followed_and_an_older_one_is_not() ->
 
 
 # What carries them
+
+
+def test_payments_are_counted_once_while_they_settle() -> None:
+    count = PaymentCount()
+    assert count.take(floor=0, rows=[(0, 100, 3), (0, 101, 1)]) == [(100, 3), (101, 1)]
+    # Two of second 100 are settled now, the third and a late one are not.
+    assert count.take(floor=2, rows=[(1, 100, 2), (0, 100, 2), (0, 101, 1)]) == [(100, 1)]
+    assert (count.total, count.floor) == (5, 2)
+    assert count.take(floor=5, rows=[(1, 100, 2), (1, 101, 1)]) == []
+    assert count.take(floor=5, rows=[]) == []
+    assert count.total == 5
+
+
+def test_where_a_batch_is_full_later_rows_of_other_tables_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database_reader, "BATCH", 3)
+    flags = [(1, 10), (2, 20), (3, 30)]  # full: there may be one of time 31
+    refusals = [(1, 15), (2, 30), (3, 40), (4, 25)]
+    assert up_to_the_same_time(flags, refusals) == [flags, [(1, 15), (2, 30)]], (
+        "an id is never left out before a later one"
+    )
+    assert up_to_the_same_time(flags[:2], refusals[:2]) == [flags[:2], refusals[:2]]
+    both_full = [(1, 5), (2, 12), (3, 7)]
+    assert up_to_the_same_time(flags, both_full) == [[(1, 10)], both_full]
 
 
 def test_an_id_set_knows_what_was_added() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from fraudlab.pipeline import contracts
-from fraudlab.services.analytics import geography, words
+from fraudlab.services.analytics import bank, geography, words
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,28 @@ def test_countries_are_listed_as_in_a_sentence() -> None:
     assert words.countries(["DE"]) == "Germany"
     assert words.countries(["DE", "FR", "XX"]) == "Germany, France and XX"
     assert words.countries([]) == "—"
+
+
+def test_a_name_cannot_turn_the_direction_of_what_stands_after_it() -> None:
+    assert words.person("Ada \u202eecalevoL\u2069", 7) == "Ada ecalevoL"
+    assert words.person("\u202e", 7) == words.person("", 7) == "user 7"
+    assert words.isolated("Ada") == "Ada"
+    assert words.isolated("עדה") == "\u2068עדה\u2069"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_number"), [("7", True), ("²", False), ("٣", False), ("9" * 5_000, False), ("-7", False)]
+)
+def test_only_plain_digits_are_the_number_of_a_user(text: str, is_number: bool) -> None:
+    assert bank.is_number(text) is is_number
+
+
+def test_one_is_not_many() -> None:
+    assert [words.counted(count, "dead letter") for count in (0, 1, 1_200)] == [
+        "0 dead letters",
+        "1 dead letter",
+        "1,200 dead letters",
+    ]
 
 
 def test_a_share_of_nothing_is_no_number() -> None:

@@ -1,6 +1,8 @@
 """The Compose file says what the code needs, publishes on loopback only, and hands each container no more than its own."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import yaml  # type: ignore[import-untyped] # comes with myst-parser
 
 from fraudlab import system
 from fraudlab.pipeline import database
+from fraudlab.services.same_origin import is_loopback
 from fraudlab.settings import Settings
 from fraudlab.stack import secret_store
 from fraudlab.stack.supervisor import Stack
@@ -41,7 +44,7 @@ def mib(limit: str) -> int:
 @pytest.mark.parametrize("name", OWN)
 def test_every_variable_is_a_setting_or_a_secret(name: str) -> None:
     known = {f"FRAUDLAB_{each.upper()}" for each in Settings.model_fields} | SECRETS
-    known.add(secret_store.variable("jupyter_token"))
+    known |= {secret_store.variable(each) for each in ("jupyter_token", "dashboard_password")}
     assert set(SERVICES[name]["environment"]) <= known
 
 
@@ -49,6 +52,26 @@ def test_every_variable_is_a_setting_or_a_secret(name: str) -> None:
 def test_a_container_knows_no_password_but_its_own(name: str) -> None:
     given = set(SERVICES[name]["environment"]) & SECRETS
     assert given == {secret_store.variable(f"mysql_{role}") for role in MAY_KNOW.get(name, ())}
+
+
+def test_the_dashboard_asks_for_a_password_that_a_person_can_look_up() -> None:
+    settings = Settings(in_container=True)
+    assert not is_loopback(settings.bind_address(settings.dashboard_host)), "other containers reach it"
+    variable = secret_store.variable("dashboard_password")
+    assert {name for name in OWN if variable in SERVICES[name]["environment"]} == {"lab", "dashboard"}
+
+
+def test_an_older_env_file_gets_what_it_lacks_and_keeps_the_rest(tmp_path: Path) -> None:
+    script = tmp_path / "containers" / "make-env.sh"
+    script.parent.mkdir()
+    shutil.copy(REPOSITORY / "containers/make-env.sh", script)
+    (tmp_path / ".env").write_text("MYSQL_ROOT=kept\n")
+    for _ in range(2):
+        subprocess.run(["sh", script], check=True, capture_output=True)
+    lines = (tmp_path / ".env").read_text().splitlines()
+    assert lines[0] == "MYSQL_ROOT=kept"
+    assert {line.partition("=")[0] for line in lines} == MADE
+    assert len(lines) == len(MADE)
 
 
 def test_every_secret_is_made_and_none_is_written_down() -> None:

@@ -36,7 +36,7 @@ def main() -> None:
 
     model = Model()
 
-    access.guard(settings.dashboard_host, secrets.secret("dashboard_password"))
+    access.guard(settings.bind_address(settings.dashboard_host), secrets.secret("dashboard_password"))
     ui.add_css(resources.files(__package__).joinpath("dashboard.css").read_text(encoding="utf-8"), shared=True)
 
     @app.get("/land.svg")

@@ -56,6 +56,7 @@ def _login_page(password: str) -> None:
             answer.props["role"] = "alert"
             Words(
                 "p",
-                "It is `dashboard_password` in secrets.json, in the runtime folder of the machine that this dashboard runs on.",
+                "It is `dashboard_password` in secrets.json, in the runtime folder of the machine that this dashboard runs on; "
+                "in containers, DASHBOARD_PASSWORD in the file .env.",
                 "quiet",
             )

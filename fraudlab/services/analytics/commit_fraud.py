@@ -12,20 +12,18 @@ from data_generator.sink import GeneratorError, Outcome
 from data_generator.stream import Payment
 
 from fraudlab import system
-from fraudlab.services.analytics.database_reader import DatabaseReader, find_users, random_user
+from fraudlab.services.analytics.bank import BankError, find_users, random_user
+from fraudlab.services.analytics.database_reader import DatabaseReader
 from fraudlab.services.analytics.model import Model
 from fraudlab.services.analytics.reader import Feed
 from fraudlab.services.analytics.staged_fraud import StagedFraud, Try
+from fraudlab.services.analytics.words import isolated, person
 from fraudlab.settings import Settings
 
 SCENARIOS = ("cloned_card", "burst")
 """The second one goes on paying where the first one ended before the account was stopped."""
 LONGEST_GAP_S = 0.6
 DATABASE_PATIENCE_S = 5
-
-
-class FraudError(Exception):
-    """The fraud cannot be committed; the text says why, and what to do."""
 
 
 class FraudStage:
@@ -39,21 +37,23 @@ class FraudStage:
         """Commits a fraud for a user, or for a random one without an id; returns when all its payments were tried.
 
         Raises:
-            FraudError: Another one is being played, or the user cannot be chosen.
+            BankError: Another one is being played, the user cannot be chosen, or MySQL does not answer.
         """
         if self._taken:
-            raise FraudError("A fraud is being committed at the moment: wait a second.")
+            raise BankError("A fraud is being committed at the moment: wait a second.")
         self._taken = True
         try:
             chosen = user_id if user_id is not None else await asyncio.to_thread(random_user, self._settings)
             if chosen is None:
-                raise FraudError("The bank has no user who can pay: start it with `fraudlab demo`.")
+                raise BankError("The bank has no user who can pay: start it with `fraudlab demo`.")
             found = await asyncio.to_thread(find_users, self._settings, str(chosen))
             if not found:
-                raise FraudError(f"There is no user {chosen}.")
+                raise BankError(f"There is no user {chosen}.")
             ((_, name, _, is_stopped),) = found
             if is_stopped:
-                raise FraudError(f"The account of {name} is stopped already: reinstate it first.")
+                raise BankError(
+                    f"The account of {isolated(person(name, chosen))} is stopped already: reinstate it first."
+                )
             fraud = StagedFraud(chosen, name, time.time_ns() // 1_000_000)
             self._model.stage_fraud(fraud)
             self._database.follow(fraud)

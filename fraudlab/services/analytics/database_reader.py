@@ -1,8 +1,10 @@
 """Reads MySQL: payments, flags, refusals, labels, notifications; and, while a fraud is on stage, what came of it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import replace
+from itertools import islice, takewhile
 from typing import Any
 
 import mysql.connector
@@ -15,8 +17,9 @@ from fraudlab.services.analytics.model import (
     StoppedAccount,
     Undeliverable,
 )
+from fraudlab.services.analytics.payment_count import PaymentCount
 from fraudlab.services.analytics.reader import Feed, Reader
-from fraudlab.services.analytics.staged_fraud import Evidence, StagedFraud
+from fraudlab.services.analytics.staged_fraud import PATIENCE_S, Evidence, StagedFraud
 from fraudlab.services.analytics.stages import Reading
 from fraudlab.services.analytics.tail import SETTLED_AFTER_MS, Tail
 from fraudlab.settings import Settings
@@ -25,9 +28,10 @@ from fraudlab.system import connect
 LOOK_EVERY_S = 0.5
 LOOK_AT_STAGE_EVERY_S = 0.05
 SERIES_S = 600
-STOPPED_SHOWN = 50
+BATCH = 5_000
+"""Rows of a table taken in at once: after a restart there are all of them to be read, and the page is served meanwhile."""
+STOPPED_SHOWN = 12
 UNDELIVERABLE_SHOWN = 12
-MATCHES = 8
 
 _NEWEST_SETTLED = (
     "SELECT MAX(transaction_id) FROM transactions WHERE transaction_id > %s AND created_at < FROM_UNIXTIME(%s)"
@@ -38,23 +42,27 @@ _PAYMENTS = (
 )
 _FLAG_CHANGES = (
     "SELECT change_id, CAST(UNIX_TIMESTAMP(changed_at) * 1000 AS SIGNED), user_id, suspicious_activities"
-    " FROM flag_changes WHERE change_id > %s ORDER BY change_id"
+    " FROM flag_changes WHERE change_id > %s ORDER BY change_id LIMIT %s"
 )
 _REFUSALS = (
     "SELECT declined_id, CAST(UNIX_TIMESTAMP(declined_at) * 1000 AS SIGNED), user_id"
-    " FROM declined_transactions WHERE declined_id > %s ORDER BY declined_id"
+    " FROM declined_transactions WHERE declined_id > %s ORDER BY declined_id LIMIT %s"
 )
 _LABELS = (
     "SELECT l.transaction_id, CAST(UNIX_TIMESTAMP(t.created_at) * 1000 AS SIGNED), t.user_id, l.scenario"
     " FROM fraud_labels AS l JOIN transactions AS t USING (transaction_id) WHERE l.transaction_id > %s"
+    " ORDER BY l.transaction_id LIMIT %s"
 )
-_CLOSED = "SELECT deletion_id, CAST(UNIX_TIMESTAMP(deleted_at) * 1000 AS SIGNED), user_id FROM deleted_users WHERE deletion_id > %s"
+_CLOSED = (
+    "SELECT deletion_id, CAST(UNIX_TIMESTAMP(deleted_at) * 1000 AS SIGNED), user_id"
+    " FROM deleted_users WHERE deletion_id > %s ORDER BY deletion_id LIMIT %s"
+)
 _NOTIFICATIONS = "SELECT channel, status, COUNT(*) FROM notifications GROUP BY channel, status"
 _UNDELIVERABLE = (
     "SELECT user_id, channel, COALESCE(reason, ''), CAST(UNIX_TIMESTAMP(created_at) * 1000 AS SIGNED)"
     " FROM notifications WHERE status = 'undeliverable' ORDER BY notification_id DESC LIMIT %s"
 )
-_USERS = "SELECT user_id, first_name, last_name, home_country, suspicious_activities FROM user_profile WHERE "
+USERS = "SELECT user_id, first_name, last_name, home_country, suspicious_activities FROM user_profile WHERE "
 _STAGE = {
     "flag_ms": (
         "SELECT CAST(UNIX_TIMESTAMP(changed_at) * 1000 AS SIGNED), '' FROM flag_changes"
@@ -84,11 +92,11 @@ class DatabaseReader(Reader):
     def __init__(self, settings: Settings, feed: Feed, captured_id: Callable[[], int]) -> None:
         super().__init__(feed)
         self._settings, self._captured_id = settings, captured_id
-        self._payments_floor = self._payments_settled = 0
-        self._payments_open: dict[int, int] = {}
+        self._payments = PaymentCount()
         self._flags, self._refusals, self._labels, self._closed = Tail(), Tail(), Tail(), Tail()
         self._fraud: StagedFraud | None = None
-        self._stopped_ids: list[int] = []
+        self._stopped: list[tuple[int, int]] = []
+        """The users stopped last and since when (ms), the newest first."""
 
     def follow(self, fraud: StagedFraud) -> None:
         """Looks more often from now on, for what comes of this fraud."""
@@ -100,78 +108,80 @@ class DatabaseReader(Reader):
             while not self.stopped.is_set():
                 if time.monotonic() >= next_look:
                     next_look = time.monotonic() + LOOK_EVERY_S
-                    self._look(cursor)
+                    if self._look(cursor):
+                        next_look = 0.0
                     self.answers()
                 if self._fraud is not None:
                     self._look_at_stage(cursor, self._fraud)
-                self.stopped.wait(LOOK_AT_STAGE_EVERY_S if self._fraud is not None else LOOK_EVERY_S)
+                pause_s = LOOK_AT_STAGE_EVERY_S if self._fraud is not None else LOOK_EVERY_S
+                self.stopped.wait(min(pause_s, max(0.0, next_look - time.monotonic())))
 
-    def _look(self, cursor: Any) -> None:
+    def _look(self, cursor: Any) -> bool:
+        """Reads what is new. Returns whether there is more of it, to be read at once."""
         now_ms = time.time_ns() // 1_000_000
-        total, newest, by_second = self._count_payments(cursor, now_ms)
+        # First everything is read, then it is taken in: MySQL may go away in between, and what was half read is read again.
+        settled_before_s = (now_ms - SETTLED_AFTER_MS) / 1000
+        ((settled,),) = fetch(cursor, _NEWEST_SETTLED, self._payments.floor, settled_before_s)
+        floor = int(settled or self._payments.floor)
+        payments = fetch(cursor, _PAYMENTS, floor, self._payments.floor)
+        ((newest,),) = fetch(cursor, "SELECT MAX(transaction_id) FROM transactions")
         # Refusals before flags: a refusal that is seen has its flag in what is read after it.
-        refusals = self._refusals.fresh(_rows(cursor, _REFUSALS, self._refusals.floor), now_ms)
-        flags = self._flags.fresh(_rows(cursor, _FLAG_CHANGES, self._flags.floor), now_ms)
-        labels = self._labels.fresh(_rows(cursor, _LABELS, self._labels.floor), now_ms)
-        closed = self._closed.fresh(_rows(cursor, _CLOSED, self._closed.floor), now_ms)
-        notifications = {(channel, status): int(count) for channel, status, count in _rows(cursor, _NOTIFICATIONS)}
-        undeliverable = [Undeliverable(*row) for row in _rows(cursor, _UNDELIVERABLE, UNDELIVERABLE_SHOWN)]
-        events = sorted([*((row[1], 0, row) for row in flags), *((row[1], 1, row) for row in refusals)])
+        refusal_rows = fetch(cursor, _REFUSALS, self._refusals.floor, BATCH)
+        flag_rows = fetch(cursor, _FLAG_CHANGES, self._flags.floor, BATCH)
+        closed_rows = fetch(cursor, _CLOSED, self._closed.floor, BATCH)
+        label_rows = fetch(cursor, _LABELS, self._labels.floor, BATCH)
+        notifications = {(channel, status): int(count) for channel, status, count in fetch(cursor, _NOTIFICATIONS)}
+        undeliverable = [Undeliverable(*row) for row in fetch(cursor, _UNDELIVERABLE, UNDELIVERABLE_SHOWN)]
+
+        by_second = self._payments.take(floor, [(int(one), int(second), int(count)) for one, second, count in payments])
+        total, recent = self._payments.total, [(second * 1000, count) for second, count in by_second]
+        recent = [one for one in recent if one[0] > now_ms - SERIES_S * 1000]
+        flags, refusals, closed = (
+            tail.fresh(rows, now_ms)
+            for tail, rows in zip(
+                (self._flags, self._refusals, self._closed),
+                up_to_the_same_time(flag_rows, refusal_rows, closed_rows),
+                strict=True,
+            )
+        )
+        labels = self._labels.fresh(label_rows, now_ms)
+        events = sorted((row[1], kind, row) for kind, rows in enumerate((flags, refusals, closed)) for row in rows)
 
         def take(model: Model) -> None:
-            model.take_payments(total, by_second)
+            model.take_payments(total, recent)
             for _, kind, row in events:
-                if kind:
+                if kind == 0:
+                    model.take_flag_changes([FlagChange(row[2], bool(row[3]), row[1])])
+                elif kind == 1:
                     model.take_refusals([Refusal(row[2], row[1])])
                 else:
-                    model.take_flag_changes([FlagChange(row[2], bool(row[3]), row[1])])
+                    model.episodes.forget(row[2])
             if labels:
                 model.take_labels([Label(row[0], row[2], row[3]) for row in labels])
-            for row in closed:
-                model.episodes.forget(row[2])
             model.take_notifications(notifications, undeliverable)
-            lag = max(0, newest - self._captured_id())
-            model.observe("mysql", Reading(total, newest, None), now_ms)
+            newest_id = int(newest or 0)
+            lag = max(0, newest_id - self._captured_id())
+            model.observe("mysql", Reading(total, newest_id, None), now_ms)
             for topic in ("user_profile", "transactions"):
                 # One job reads one binlog for both topics: what it owes the one, it owes the other.
                 length, arriving = model.topic_lengths[topic], model.stages["mysql"].rate
                 model.observe(topic, Reading(length, self._captured_id(), lag, arriving), now_ms)
             model.observe("refused", Reading(model.refused_count, model.refused_count, None), now_ms)
-            self._stopped_ids = list(model.episodes.stopped)[-STOPPED_SHOWN:]
-            self._stopped_since = dict(model.episodes.stopped)
+            self._stopped = list(islice(reversed(model.episodes.stopped.items()), STOPPED_SHOWN))
 
         self.feed(take)
         self._name_stopped(cursor)
-
-    def _count_payments(self, cursor: Any, now_ms: int) -> tuple[int, int, list[tuple[int, int]]]:
-        """How many payments in all, the newest one's id, and the new ones by second."""
-        ((settled,),) = _rows(cursor, _NEWEST_SETTLED, self._payments_floor, (now_ms - SETTLED_AFTER_MS) / 1000)
-        floor = int(settled or self._payments_floor)
-        before, self._payments_open = self._payments_open, {}
-        seen: dict[int, int] = {}
-        for is_settled, second, count in _rows(cursor, _PAYMENTS, floor, self._payments_floor):
-            seen[int(second)] = seen.get(int(second), 0) + int(count)
-            if is_settled:
-                self._payments_settled += int(count)
-            else:
-                self._payments_open[int(second)] = int(count)
-        ((newest,),) = _rows(cursor, "SELECT MAX(transaction_id) FROM transactions")
-        self._payments_floor = floor
-        new = [
-            (second * 1000, count - before.get(second, 0))
-            for second, count in seen.items()
-            if count != before.get(second, 0) and second * 1000 > now_ms - SERIES_S * 1000
-        ]
-        return self._payments_settled + sum(self._payments_open.values()), int(newest or 0), new
+        is_full = any(len(rows) == BATCH for rows in (flag_rows, refusal_rows, closed_rows, label_rows))
+        return is_full and bool(events or labels)
 
     def _name_stopped(self, cursor: Any) -> None:
-        ids = self._stopped_ids
-        rows = _rows(cursor, _USERS + f"user_id IN ({_places(ids)})", *ids) if ids else []
+        ids = [user_id for user_id, _ in self._stopped]
+        rows = fetch(cursor, USERS + f"user_id IN ({_places(ids)})", *ids) if ids else []
         people = {row[0]: row for row in rows}
         accounts = [
-            StoppedAccount(each, full_name(people[each]), str(people[each][3] or ""), self._stopped_since[each])
-            for each in reversed(ids)
-            if each in people
+            StoppedAccount(user_id, full_name(people[user_id]), str(people[user_id][3] or ""), since_ms)
+            for user_id, since_ms in self._stopped
+            if user_id in people
         ]
         self.feed(
             lambda model: model.take_stopped_accounts(accounts) if list(model.stopped_accounts) != accounts else None
@@ -180,21 +190,22 @@ class DatabaseReader(Reader):
     def _look_at_stage(self, cursor: Any, fraud: StagedFraud) -> None:
         found: dict[str, Any] = {}
         for name, query in _STAGE.items():
-            for moment_ms, text in _rows(cursor, query, fraud.user_id, fraud.began_ms):
+            for moment_ms, text in fetch(cursor, query, fraud.user_id, fraud.began_ms):
                 found[name] = moment_ms
                 if name == "refusal_ms":
                     found["refusal"] = text
-        for channel, sent_ms, status, reason in _rows(cursor, _STAGE_NOTIFICATIONS, fraud.user_id, fraud.began_ms):
+        for channel, sent_ms, status, reason in fetch(cursor, _STAGE_NOTIFICATIONS, fraud.user_id, fraud.began_ms):
             if status == "sent":
                 found[f"{channel}_ms"] = sent_ms
             elif status in ("undeliverable", "withheld"):
                 found[f"{channel}_problem"] = f"{status}: {reason}"
         evidence = Evidence(**{name: found[name] for name in Evidence.__dataclass_fields__ if name in found})
+        is_over = time.time_ns() // 1_000_000 - fraud.began_ms > PATIENCE_S * 1000
 
         def take(model: Model) -> None:
             if model.staged is None or model.staged.began_ms != fraud.began_ms:
                 return
-            updated = model.staged.with_evidence(evidence)
+            updated = replace(model.staged.with_evidence(evidence), is_over=is_over)
             if updated != model.staged:
                 model.stage_fraud(updated)
             if updated.is_complete:
@@ -210,28 +221,15 @@ def connect_analytics(settings: Settings) -> Any:
     )
 
 
-def find_users(settings: Settings, text: str) -> list[tuple[int, str, str, bool]]:
-    """The first few users whose id or name is meant: id, name, home country and whether the account is stopped."""
-    with closing(connect_analytics(settings)) as connection, closing(connection.cursor()) as cursor:
-        if text.strip().isdigit():
-            rows = _rows(cursor, _USERS + "user_id = %s", int(text))
-        else:
-            escaped = "".join(f"\\{letter}" if letter in "%_\\" else letter for letter in text.strip())
-            query = _USERS + f"CONCAT_WS(' ', first_name, last_name) LIKE %s LIMIT {MATCHES}"
-            rows = _rows(cursor, query, f"%{escaped}%")
-    return [(row[0], full_name(row), str(row[3] or ""), bool(row[4])) for row in rows]
+def up_to_the_same_time(*tables: Sequence[tuple[Any, ...]]) -> list[list[tuple[Any, ...]]]:
+    """Of several tables that are read in batches, the rows that can be taken in together, in the order of their times.
 
-
-def random_user(settings: Settings) -> int | None:
-    """Some user with a home country whose account is not stopped; None where there is none."""
-    query = (
-        "SELECT user_id FROM user_profile, (SELECT FLOOR(MIN(user_id) + RAND() * (MAX(user_id) - MIN(user_id))) AS start"
-        " FROM user_profile) AS chance WHERE user_id >= start AND NOT suspicious_activities AND home_country IS NOT NULL"
-        " ORDER BY user_id LIMIT 1"
-    )
-    with closing(connect_analytics(settings)) as connection, closing(connection.cursor()) as cursor:
-        rows = _rows(cursor, query)
-    return int(rows[0][0]) if rows else None
+    Where a batch is full, its table goes on after it: later rows of the others wait for what comes there.
+    """
+    ends_ms = [max(row[1] for row in rows) for rows in tables if len(rows) == BATCH]
+    if not ends_ms:
+        return [list(rows) for rows in tables]
+    return [list(takewhile(lambda row: row[1] <= min(ends_ms), rows)) for rows in tables]
 
 
 def full_name(row: tuple[Any, ...]) -> str:
@@ -239,7 +237,7 @@ def full_name(row: tuple[Any, ...]) -> str:
     return " ".join(str(part) for part in row[1:3] if part)
 
 
-def _rows(cursor: Any, query: str, *values: object) -> list[Any]:
+def fetch(cursor: Any, query: str, *values: object) -> list[Any]:
     cursor.execute(query, values)
     return list(cursor.fetchall())
 

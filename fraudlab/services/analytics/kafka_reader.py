@@ -74,6 +74,7 @@ class ProgressReader(Reader):
         super().__init__(feed)
         self._settings, self._names = settings, settings.names
         self._newest_ids = {self._names.transactions: 0, self._names.transaction_mid: 0}
+        self._due_after_s = settings.checkpoint_interval_s + CHECKPOINT_GRACE_S
         self._ends_seen: deque[tuple[float, Partitions]] = deque()
         self.captured_id = 0
         """The newest payment in `transactions`; read by the reader of MySQL, which knows the newest one there is."""
@@ -141,12 +142,15 @@ class ProgressReader(Reader):
             count = lengths[names.transaction_mid]
             model.observe("transaction_mid", Reading(count, joined, max(0, captured - joined)), now_ms)
             lag = sum(max(0, due.get(one, 0) - detector.get(one, 0)) for one in mid)
-            model.observe("suspicious_activities", Reading(model.activity_count, sum(detector.values()), lag), now_ms)
+            reading = Reading(
+                model.activity_count, sum(detector.values()), lag, overdue_ms=round(self._due_after_s * 1000)
+            )
+            model.observe("suspicious_activities", reading, now_ms)
             lag = sum(max(0, ends[one] - flagger.get(one, 0)) for one in found)
             model.observe("flags", Reading(model.episodes.times_stopped, sum(flagger.values()), lag), now_ms)
-            lag = sum(max(0, ends[one] - notifier.get(one, 0)) for one in found)
-            sent = model.sent("sent")
-            model.observe("notifications", Reading(sent, sum(notifier.values()) + sent, lag), now_ms)
+            lag = sum(max(0, ends[one] - notifier.get(one, 0)) for one in found) + model.sent("pending")
+            done = sum(notifier.values()) + sum(model.notifications.values()) - model.sent("pending")
+            model.observe("notifications", Reading(model.sent("sent"), done, lag), now_ms)
             model.observe("dead_letters", Reading(model.letter_count, model.letter_count, None), now_ms)
             for topic in ("user_profile", "transactions"):
                 model.topic_lengths[topic] = lengths[getattr(names, topic)]
@@ -155,12 +159,12 @@ class ProgressReader(Reader):
 
     def _ends_due(self, ends: Partitions) -> Partitions:
         """The ends as they were so long ago that a checkpoint must hold them."""
-        now, patience_s = time.monotonic(), self._settings.checkpoint_interval_s + CHECKPOINT_GRACE_S
+        now = time.monotonic()
         self._ends_seen.append((now, ends))
-        while len(self._ends_seen) > 1 and self._ends_seen[1][0] <= now - patience_s:
+        while len(self._ends_seen) > 1 and self._ends_seen[1][0] <= now - self._due_after_s:
             self._ends_seen.popleft()
         seen_at, due = self._ends_seen[0]
-        return due if seen_at <= now - patience_s else {}
+        return due if seen_at <= now - self._due_after_s else {}
 
 
 def _consumer(settings: Settings, most: int) -> Any:

@@ -115,6 +115,7 @@ class Model:
         self._cases: set[tuple[int, str]] = set()
         self._found: set[tuple[int, str]] = set()
         self._users: set[int] = set()
+        self._score: Score | None = None
         self._latencies_ms: Newest[int] = Newest(LATENCIES_KEPT)
         self._refusal_latencies_ms: deque[int] = deque(maxlen=LATENCIES_KEPT)
         self._letter_ids: set[str] = set()
@@ -151,6 +152,7 @@ class Model:
             self.episodes.activity(activity.user_id, activity.committed_ms)
             self._follow(activity)
         self._take_refusal_latencies()
+        self._score = None
         self.revision += 1
 
     def take_labels(self, labels: Iterable[Label]) -> None:
@@ -161,6 +163,7 @@ class Model:
             self._cases.add(case)
             if label.transaction_id in self._members:
                 self._found.add(case)
+        self._score = None
         self.revision += 1
 
     def take_flag_changes(self, changes: Iterable[FlagChange]) -> None:
@@ -236,8 +239,10 @@ class Model:
 
     @property
     def score(self) -> Score:
-        """Precision and recall against the labels."""
-        return tally(self._cases, self._found, self._users)
+        """Precision and recall against the labels, counted again only after something came: each open page asks for it."""
+        if self._score is None:
+            self._score = tally(self._cases, self._found, self._users)
+        return self._score
 
     def sent(self, status: str) -> int:
         """How many notifications have this status."""

@@ -3,10 +3,11 @@
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Literal
 
 from nicegui import app, ui
 
-from fraudlab import system
+from fraudlab.services.analytics.bank import BankError, reinstate
 from fraudlab.services.analytics.commit_fraud import FraudStage
 from fraudlab.services.analytics.model import Model
 from fraudlab.services.analytics.parts.accounts import Accounts
@@ -128,7 +129,15 @@ class _Page:
             Words("span", text)
 
     async def _reinstate(self, user_id: int) -> None:
-        was_stopped = await asyncio.to_thread(system.reinstate, self._settings, user_id)
-        text = f"User {user_id} can pay again." if was_stopped else f"User {user_id} was not stopped."
+        try:
+            was_stopped = await asyncio.to_thread(reinstate, self._settings, user_id)
+        except BankError as error:
+            self._say(str(error), "negative")
+        else:
+            self._say(
+                f"User {user_id} can pay again." if was_stopped else f"User {user_id} was not stopped.", "positive"
+            )
+
+    def _say(self, text: str, kind: Literal["positive", "negative"]) -> None:
         self._answer.set_text(text)
-        ui.notify(text, position="bottom", type="positive")
+        ui.notify(text, position="bottom", type=kind)

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, field, replace
 
+PATIENCE_S = 60
+"""What was not seen so long after the fraud began is not waited for any more: the rule may not catch it, or something is down."""
+
 
 @dataclass(frozen=True)
 class Try:
@@ -33,12 +36,16 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Step:
-    """A step as the page shows it. `after_ms`: since the fraud's commit, None while it is awaited. `problem`: why it will not come."""
+    """A step as the page shows it. `after_ms`: since the fraud's commit, None while it is awaited.
+
+    `problem`: why it will not come; `verdict` the same in two words.
+    """
 
     name: str
     detail: str
     after_ms: int | None
     problem: str = ""
+    verdict: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,8 @@ class StagedFraud:
     error: str = ""
     played: bool = False
     """All payments of the scenario were tried."""
+    is_over: bool = False
+    """Nothing more is waited for."""
 
     def tried(self, one: Try) -> "StagedFraud":
         """With one more payment."""
@@ -66,23 +75,37 @@ class StagedFraud:
     @property
     def is_complete(self) -> bool:
         """Nothing more is to be expected."""
-        return bool(self.error) or (self.played and all(one.after_ms is not None or one.problem for one in self.steps))
+        if self.error or self.is_over:
+            return True
+        return self.played and all(one.after_ms is not None or one.problem for one in self.steps)
 
     @property
     def steps(self) -> tuple[Step, ...]:
         """The six things to see, in the order in which they usually come."""
         seen = self.evidence
-        fraud = next((one for one in self.tries if one.by_thief and not one.refusal), None)
+        accepted = [one for one in self.tries if not one.refusal]
+        # Soon after a reinstatement already the owner's payment may meet the rule: the thief's hour is not over.
+        fraud = next((one for one in accepted if one.by_thief), accepted[0] if accepted else None)
         what = f"{fraud.amount} {fraud.currency} in {fraud.country}, {fraud.merchant}" if fraud else ""
         refusal = seen.refusal or next((one.refusal for one in self.tries if one.refusal), "")
         return (
-            Step("Payment", what, None if seen.payment_ms is None else 0),
-            Step("Activity", "the rule is met: the alert is in Kafka", self._after(seen.activity_ms)),
-            Step("Flag", "the account is stopped", self._after(seen.flag_ms)),
-            Step("E-mail", "accepted by the mail server", self._after(seen.email_ms), seen.email_problem),
-            Step("Push", "accepted by the push server", self._after(seen.push_ms), seen.push_problem),
-            Step("Refusal", refusal or "the thief's next payment", self._after(seen.refusal_ms)),
+            self._step("Payment", what, seen.payment_ms),
+            self._step("Activity", "the rule is met: the alert is in Kafka", seen.activity_ms),
+            self._step("Flag", "the account is stopped", seen.flag_ms),
+            self._step("E-mail", "accepted by the mail server", seen.email_ms, seen.email_problem),
+            self._step("Push", "accepted by the push server", seen.push_ms, seen.push_problem),
+            self._step("Refusal", refusal or "the thief's next payment", seen.refusal_ms),
         )
+
+    def _step(self, name: str, detail: str, moment_ms: int | None, problem: str = "") -> Step:
+        after_ms = self._after(moment_ms)
+        if after_ms is not None:
+            return Step(name, detail, after_ms)
+        if problem:
+            return Step(name, detail, None, problem, "not sent")
+        if self.is_over or self.error:
+            return Step(name, detail, None, f"not seen within {PATIENCE_S} s" if self.is_over else "", "not seen")
+        return Step(name, detail, None)
 
     def _after(self, moment_ms: int | None) -> int | None:
         if moment_ms is None or self.evidence.payment_ms is None:

@@ -8,10 +8,18 @@ from fraudlab.services.analytics.geography import country_name
 
 NOTHING = "—"
 
+_MARKS_OF_DIRECTION = dict.fromkeys([0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
+_ISOLATE, _END_OF_ISOLATE = "\u2068", "\u2069"
+
 
 def number(value: int | None) -> str:
     """`12,345`; a dash where there is none."""
     return NOTHING if value is None else f"{value:,}"
+
+
+def counted(count: int, what: str) -> str:
+    """`1 message`, `1,200 messages`."""
+    return f"{number(count)} {what}" if count == 1 else f"{number(count)} {what}s"
 
 
 def rate(per_second: float) -> str:
@@ -52,5 +60,10 @@ def countries(codes: Iterable[str]) -> str:
 
 
 def person(name: str, user_id: int) -> str:
-    """The name, or the number of a user without one."""
-    return name or f"user {user_id}"
+    """The name, or the number of a user without one. It cannot turn the direction of the text after it."""
+    return name.translate(_MARKS_OF_DIRECTION).strip() or f"user {user_id}"
+
+
+def isolated(name: str) -> str:
+    """For the middle of a sentence: a name written from right to left keeps to itself, so the words around it stay in order."""
+    return name if name.isascii() else f"{_ISOLATE}{name}{_END_OF_ISOLATE}"

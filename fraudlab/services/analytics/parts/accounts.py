@@ -9,8 +9,6 @@ from fraudlab.services.analytics.model import Model, StoppedAccount
 from fraudlab.services.analytics.parts.elements import Words, block, card
 from fraudlab.services.analytics.words import clock, number, person
 
-SHOWN = 12
-
 Reinstate = Callable[[int], Awaitable[None]]
 
 
@@ -28,8 +26,8 @@ class Accounts:
     def refresh(self) -> None:
         """Shows what is new."""
         count = len(self._model.episodes.stopped)
-        accounts = self._model.stopped_accounts[:SHOWN]
-        more = f", the newest {len(accounts)} of them here" if count > len(accounts) else ""
+        accounts = self._model.stopped_accounts
+        more = f", the newest {len(accounts)} of them here; the search above finds all" if count > len(accounts) else ""
         self._sum.set_text(
             f"{number(count)} stopped{more}. Who is reinstated can pay again." if count else "Nobody is stopped."
         )

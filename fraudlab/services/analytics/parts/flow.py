@@ -73,8 +73,9 @@ class _Tile:
     def refresh(self, now_ms: int) -> None:
         reading, state = self._stage.reading, self._stage.state(now_ms)
         self._count.set_text(number(reading.count if reading else None))
-        self._rate.set_text(f"{rate(self._stage.rate)}/s" if reading and self._stage.rate else "")
-        lag = None if reading is None else reading.lag
+        is_known = state is not State.UNKNOWN
+        self._rate.set_text(f"{rate(self._stage.rate)}/s" if is_known and self._stage.rate else "")
+        lag = reading.lag if reading and is_known else None
         self._lag.set_text("" if lag is None else f"lag {number(lag)}")
         if state is not self._shown:
             if self._shown is not None:

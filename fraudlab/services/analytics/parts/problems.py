@@ -7,7 +7,7 @@ from nicegui import ui
 
 from fraudlab.services.analytics.model import Model
 from fraudlab.services.analytics.parts.elements import Words, block, card, icon
-from fraudlab.services.analytics.words import clock, number
+from fraudlab.services.analytics.words import clock, counted, number
 
 SHOWN = 6
 
@@ -26,14 +26,14 @@ class Problems:
         model = self._model
         failed, withheld, pending = (model.sent(status) for status in ("undeliverable", "withheld", "pending"))
         self._messages.show(
-            f"{number(failed)} messages undeliverable, {number(withheld)} withheld, {number(pending)} on their way",
+            f"{counted(failed, 'message')} undeliverable, {number(withheld)} withheld, {number(pending)} on their way",
             [
                 (clock(one.created_ms), f"{one.channel} to user {one.user_id}", one.reason or "no reason given")
                 for one in model.undeliverable[:SHOWN]
             ],
         )
         self._letters.show(
-            f"{number(model.letter_count)} dead letters",
+            counted(model.letter_count, "dead letter"),
             [
                 (clock(one.arrived_ms), f"from {one.topic or one.dead_letter_id}", one.reason)
                 for one in islice(reversed(model.letters), SHOWN)

@@ -8,7 +8,7 @@ from nicegui import ui
 from fraudlab.services.analytics.model import Model
 from fraudlab.services.analytics.parts.elements import Words, block, card
 from fraudlab.services.analytics.records import Activity
-from fraudlab.services.analytics.words import clock, countries, duration, euros, person
+from fraudlab.services.analytics.words import clock, countries, duration, euros, isolated, person
 
 SHOWN = 12
 SPEAK_EVERY_S = 5.0
@@ -63,5 +63,5 @@ class Stream:
         last = next(reversed(self._model.latest))
         self._voice.set_text(
             f"{new} new {'activity' if new == 1 else 'activities'}. The newest: "
-            f"{person(last.name, last.user_id)} paid in {countries(last.countries)}, {euros(last.total_eur)}."
+            f"{isolated(person(last.name, last.user_id))} paid in {countries(last.countries)}, {euros(last.total_eur)}."
         )

@@ -12,8 +12,8 @@ from fraudlab.services.analytics.parts.elements import Table, Words, block, card
 from fraudlab.services.analytics.words import number
 
 PAIRS_DRAWN = 80
-PAIRS_LISTED = 25
-PAIRS_BESIDE = 10
+PAIRS_LISTED = 100
+PAIRS_BESIDE = 16
 COUNTRIES_NAMED = 8
 NEWEST_DRAWN = 3
 
@@ -112,6 +112,10 @@ class World:
                     "color": "var(--text)",
                     "fontSize": 11,
                     "fontWeight": 600,
+                    # Without it a label is as high as a Chinese character, which is nothing where no font has one.
+                    "lineHeight": 15,
+                    "textBorderColor": "var(--card)",
+                    "textBorderWidth": 2,
                 },
             }
             for rank, (code, count) in enumerate(counts.most_common())
