@@ -1,5 +1,6 @@
 """The comparison of what must be with what is: pure functions of the recomputed truth and the records of the topics."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ LETTER = "transaction-"
 CHANNELS = ("email", "push")
 TOLD = ("sent", "undeliverable", "withheld")
 """How a notification may end."""
+
+_ID = re.compile(r"[0-9]{1,19}")
 
 
 @dataclass(frozen=True)
@@ -197,4 +200,4 @@ def _listed(ids: tuple[int, ...], most: int = 10) -> str:
 
 def _number(name: str) -> tuple[str, int]:
     text, _, number = name.rpartition("-")
-    return (text, int(number)) if number.isdecimal() else (name, 0)
+    return (text, int(number)) if _ID.fullmatch(number) else (name, 0)

@@ -1,5 +1,6 @@
 """Records that nobody should have written end in `dead_letters` or in the result stated here; nothing restarts."""
 
+import io
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -8,9 +9,12 @@ from typing import Any
 import mysql.connector
 import pytest
 from kafka.errors import MessageSizeTooLargeError
+from rich.console import Console
 
 from fraudlab.pipeline.contracts import MAX_DEAD_LETTER_PAYLOAD
 from fraudlab.settings import Settings
+from fraudlab.verification.report import render
+from fraudlab.verification.verify import verify
 from tests.support import flink
 from tests.support.kafka import Record
 from tests.support.lab import LearnerLab, learner_lab
@@ -321,6 +325,19 @@ def test_an_activity_of_nobody_does_nothing(hostile: LearnerLab, user: int) -> N
     record = hostile.topics.publish(hostile.names.suspicious_activities, "1", json.dumps(activity).encode())
     hostile.fraud_is_caught()
     assert hostile.letter_of(record) is None
+
+
+def test_after_all_of_it_the_verification_finds_what_is_wrong_and_reads_on(hostile: LearnerLab) -> None:
+    """No notifier runs here, and strangers have written activities and payments that nobody made."""
+    nested = hostile.topics.publish(hostile.names.suspicious_activities, "1", GARBAGE["nested arrays"])
+    verification = verify(hostile.settings, settle_s=0)
+    assert not verification.exact
+    assert nested.place in {finding.id for finding in verification.findings.wrong}
+    assert verification.findings.missing == ()
+    assert verification.findings.lost_payments == ()
+    json.dumps(verification.as_dict())
+    render(verification, Console(file=io.StringIO()))
+    assert_letter(hostile, nested)
 
 
 def test_after_all_of_it_fraud_is_caught_in_every_partition_and_nothing_has_restarted(hostile: LearnerLab) -> None:

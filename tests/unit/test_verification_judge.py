@@ -150,6 +150,73 @@ def test_a_record_that_is_no_activity_is_wrong() -> None:
     assert kinds(findings) == {"wrong": ["suspicious_activities-0-0"]}
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"activity_id": "\ud800"},
+        {"countries": ["\ud800"]},
+        {"total_amount_eur": "sNaN"},
+        {"total_amount_eur": "Infinity"},
+        {"transaction_id": 10**400},
+        {"transaction_ids": [1, 2**63]},
+        {"transaction_ids": 7},
+        {"user_id": [7]},
+    ],
+    ids=str,
+)
+def test_an_activity_with_a_field_that_cannot_be_is_wrong(change: dict[str, Any]) -> None:
+    findings = compared(records_of(ACTIVITY, ACTIVITY | change))
+    assert kinds(findings) == {"wrong": ["suspicious_activities-0-0"]}
+    findings.wrong[0].problem.encode()
+
+
+def test_an_activity_nested_too_deeply_to_be_read_is_wrong() -> None:
+    records = records_of(ACTIVITY)
+    records.add(NAMES, NAMES.suspicious_activities, "suspicious_activities-0-1", b"[" * 100_000 + b"]" * 100_000)
+    assert kinds(compared(records)) == {"wrong": ["suspicious_activities-0-1"]}
+
+
+def test_an_id_with_more_digits_than_a_number_may_have_is_a_name_like_any_other() -> None:
+    records = records_of(ACTIVITY | {"activity_id": f"activity-{'9' * 5000}"})
+    add(records, NAMES.dead_letters, {"dead_letter_id": f"transaction-{'9' * 5000}"})
+    assert kinds(compared(records)).keys() == {"missing", "extra", "wrong", "extra_dead_letters"}
+
+
+@pytest.mark.parametrize("user_id", [None, [7], {"id": 7}, "7"], ids=repr)
+def test_a_change_of_nobodys_flag_proves_nothing(user_id: Any) -> None:
+    records = records_of(ACTIVITY)
+    for change in (flag_envelope(150, was=0, is_now=1), flag_envelope(150, was=0, is_now=1)):
+        change["after"]["user_id"] = user_id
+        add(records, NAMES.user_profile, change)
+    assert kinds(compared(records)) == {}
+    assert not records.flag_changes
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        None,
+        7,
+        {"file": "binlog.000001"},
+        {"file": "binlog.000001", "pos": None},
+        {"file": "binlog.000001", "pos": "4"},
+        {"file": "binlog.000001", "pos": 4, "row": "first"},
+        {"file": "binlog", "pos": 4},
+        {"file": ["binlog.000001"], "pos": 4},
+        {"file": f"binlog.{'9' * 5000}x", "pos": 4},
+    ],
+    ids=lambda source: repr(source)[:40],
+)
+def test_an_envelope_that_does_not_say_where_it_is_from_has_no_position(source: Any) -> None:
+    assert binlog_position({"op": "c", "source": source}) is None
+
+
+@pytest.mark.parametrize("letter_id", [None, 7, [[]], {}], ids=repr)
+def test_a_dead_letter_without_an_id_is_named_by_its_place(letter_id: Any) -> None:
+    records = records_of(ACTIVITY, letters=({"dead_letter_id": letter_id, "reason": letter_id},))
+    assert [letter.reason for letter in records.dead_letters["dead_letters-0-0"]] == [""]
+
+
 def test_dead_letters_are_those_of_the_payments_that_do_not_count() -> None:
     late = Payment(7, NOON_MS, "DE", 1_000, "too late")
     truth = dataclasses.replace(TRUTH, payments=TRUTH.payments | {3: 7}, faulty={3: late})
