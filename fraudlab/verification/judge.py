@@ -10,6 +10,8 @@ from fraudlab.verification.records import Activity, Records
 from fraudlab.verification.truth import Expected, Notified, Payment, Truth
 
 TOO_LATE = "later than the allowed lateness"
+OVERTAKEN = "too late and overtaken"
+"""The fault of a payment that was committed too late and after one with a higher id. It counts for nothing, and nobody is told."""
 ACTIVITY = "activity-"
 LETTER = "transaction-"
 CHANNELS = ("email", "push")
@@ -82,12 +84,16 @@ def compare(truth: Truth, records: Records, window_ms: int, min_countries: int, 
         missing_dead_letters=tuple(
             Finding(f"{LETTER}{transaction_id}", payment.user_id, f"does not count: {payment.fault}")
             for transaction_id, payment in sorted(truth.faulty.items())
-            if f"{LETTER}{transaction_id}" not in records.dead_letters
+            if payment.fault != OVERTAKEN and f"{LETTER}{transaction_id}" not in records.dead_letters
         ),
         extra_dead_letters=tuple(
-            Finding(each, None, f"the payment counts, yet: {letters[0].reason}")
+            Finding(each, None, f"{kind}, yet: {letters[0].reason}")
             for each, letters in sorted(records.dead_letters.items())
-            if each.startswith(LETTER) and _number(each)[1] not in truth.faulty
+            for prefix, kind, rightful in (
+                (LETTER, "the payment counts", truth.faulty),
+                (ACTIVITY, "the activity is raised, or its window does not meet the rule", truth.given_up),
+            )
+            if each.startswith(prefix) and _number(each)[1] not in rightful
         ),
         lost_payments=tuple(
             Finding(str(transaction_id), truth.payments[transaction_id], f"not in {topic}")

@@ -106,6 +106,21 @@ class Records:
             if was != is_now and type(after.get("user_id")) is int:
                 self.flag_changes[after["user_id"]][position] = is_now
 
+    def overtaken(self) -> dict[int, tuple[int, int]]:
+        """Payments that MySQL committed after one with a higher id: behind which, and in which place behind it (1, 2, …).
+
+        All others were committed in the order of their ids, as a snapshot reads them.
+        """
+        highest, place = 0, 0
+        behind: dict[int, tuple[int, int]] = {}
+        for transaction_id, _ in sorted(self.captured.items(), key=lambda one: (one[1] or (), one[0])):
+            if transaction_id > highest:
+                highest, place = transaction_id, 0
+            else:
+                place += 1
+                behind[transaction_id] = highest, place
+        return behind
+
     def was_stopped_at(self, user_id: int, transaction_id: int) -> bool | None:
         """Whether the account was stopped when the payment was committed, by the binlog; None where that is silent."""
         position = self.captured.get(transaction_id)

@@ -23,6 +23,7 @@ TRUTH = Truth(
     payments={1: 7, 2: 7},
     faulty={},
     expected={2: Expected(2, 7, NOON_MS + 5, (1, 2))},
+    given_up=frozenset(),
     claimed=PAYMENTS,
     wrong_flags={},
     accepted_while_stopped=(),
@@ -232,6 +233,35 @@ def test_dead_letters_are_those_of_the_payments_that_do_not_count() -> None:
         add(records, NAMES.transactions, payment_envelope(3, 300))
         add(records, NAMES.transaction_mid, {"transaction_id": 3})
         assert kinds(compared(records, truth)) == expected
+
+
+def test_a_payment_that_is_too_late_and_overtaken_has_no_dead_letter() -> None:
+    late = Payment(7, NOON_MS, "DE", 1_000, "too late and overtaken")
+    truth = dataclasses.replace(TRUTH, faulty={3: late})
+    assert kinds(compared(records_of(ACTIVITY), truth)) == {}
+    letter = {"dead_letter_id": "transaction-3", "reason": TOO_LATE}
+    assert kinds(compared(records_of(ACTIVITY, letters=(letter,)), truth)) == {"wrong": ["transaction-3"]}
+
+
+def test_an_activity_is_given_up_in_dead_letters_only_where_nobody_could_be_told() -> None:
+    letters = tuple({"dead_letter_id": f"activity-{number}", "reason": "no profile"} for number in (2, 3, 4))
+    truth = dataclasses.replace(TRUTH, given_up=frozenset({4}))
+    findings = compared(records_of(ACTIVITY, letters=letters), truth)
+    assert kinds(findings) == {"extra_dead_letters": ["activity-2", "activity-3"]}
+
+
+def test_payments_committed_in_another_order_than_that_of_their_ids_are_known_by_the_binlog() -> None:
+    records = Records()
+    for transaction_id, pos, op in [
+        (1, 0, "r"),
+        (3, 0, "r"),
+        (5, 500, "c"),
+        (4, 900, "c"),
+        (2, 800, "c"),
+        (6, 950, "c"),
+    ]:
+        add(records, NAMES.transactions, payment_envelope(transaction_id, pos, op))
+    assert records.overtaken() == {2: (5, 1), 4: (5, 2)}
 
 
 def test_a_payment_that_did_not_reach_a_topic_is_lost() -> None:
