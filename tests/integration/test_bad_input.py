@@ -439,6 +439,20 @@ def test_a_joined_payment_without_most_of_its_fields_is_a_dead_letter(hostile: L
         assert_letter(hostile, hostile.topics.publish(hostile.names.transaction_mid, "1", json.dumps(record).encode()))
 
 
+@pytest.mark.parametrize("key", [None, "1", "not a user"], ids=repr)
+def test_a_joined_payment_with_another_key_counts_for_the_user_that_it_names(
+    hostile: LearnerLab, key: str | None
+) -> None:
+    user = hostile.add_user()
+    first = 7 * 10**15 + user
+    content = json.dumps(joined_payment(user_id=user, transaction_id=first)).encode()
+    record = hostile.topics.publish(hostile.names.transaction_mid, key, content)
+    second = hostile.pay(user, "600.00", "FR")
+    activities = {one["transaction_id"]: one for one in hostile.await_activities(user, [second])}
+    assert activities[second]["transaction_ids"] == [first, second]
+    assert hostile.letter_of(record) is None
+
+
 WRONG_ACTIVITIES: dict[str, list[Any]] = {
     "user_id": ["7", 7.5, True, None, 10**400, [7]],
     "created_at": ["", "yesterday", "2024-01-01T00:00:00", "0001-01-01T00:00:00+23:59", None, 0, []],
