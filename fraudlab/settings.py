@@ -75,7 +75,9 @@ class Settings(BaseSettings):
     )
     allowed_lateness_s: int = Field(1800, ge=0, description="how far a payment may lie behind the user's newest")
     max_age_s: int = Field(30 * 86_400, ge=1, description="how long after it happened the bank may store a payment")
-    profile_patience_s: int = Field(600, ge=1, description="how long a payment waits for a profile that comes after it")
+    profile_patience_s: int = Field(
+        600, ge=1, description="how long payments and what is found wait for a user's profile"
+    )
 
     @property
     def bootstrap_servers(self) -> str:
@@ -139,4 +141,5 @@ class Settings(BaseSettings):
             threshold_eur_cents=int(self.threshold_eur * 100),
             allowed_lateness_ms=self.allowed_lateness_s * 1000,
             max_age_ms=self.max_age_s * 1000,
+            profile_patience_ms=self.profile_patience_s * 1000,
         )

@@ -2,7 +2,7 @@
 
 import gc
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -24,8 +24,15 @@ from fraudlab.pipeline.transaction import MalformedRecordError, iso, read_paymen
 JOB = "fraud-detector"
 PROFILE_FIELDS = ("user_first_name", "user_last_name", "user_email", "user_phone_number")
 
+NO_PROFILE = "nobody can be told of this activity: its user has no profile"
+
 CLOCK_SKEW_MS = 86_400_000
 """How far apart, on the bank's clock, two partitions of a topic may be read at the same moment."""
+
+
+Waiting = tuple[int, str, str, dict[str, Any]]
+"""An activity that waits for its user's profile: since when (processing time, ms), partition and offset of the record with which it
+became known, and what is to be raised."""
 
 
 class FraudDetector(KeyedProcessFunction):  # type: ignore[misc] # PyFlink is untyped
@@ -62,11 +69,16 @@ class FraudDetector(KeyedProcessFunction):  # type: ignore[misc] # PyFlink is un
             yield self._dead_letter("later than the allowed lateness", payment.transaction_id, partition, offset, text)
         activities = waiting
         if waiting or verdict.hours:
-            record = orjson.loads(text)
-            activities = (*waiting, *(self._activity(hour, record) for hour in verdict.hours))
+            record, now_ms = orjson.loads(text), ctx.timer_service().current_processing_time()
+            found = ((now_ms, partition, offset, self._activity(hour, record)) for hour in verdict.hours)
+            activities = (*waiting, *found)
             if record.get("user_suspicious_activity") is not None:
                 yield from self._raise(activities, record)
                 activities = ()
+            else:
+                overdue = self._overdue(waiting, now_ms)
+                yield from self._give_up(activities[:overdue])
+                activities = activities[overdue:]
         if verdict.history is not history or len(activities) != len(waiting):
             self._user.update((verdict.history, activities))
         if not has_payments(history) and has_payments(verdict.history):
@@ -80,19 +92,35 @@ class FraudDetector(KeyedProcessFunction):  # type: ignore[misc] # PyFlink is un
         """
         history, waiting = self._user.value()
         if self._bank_clock_ms > quiet_since_ms(history) + self._rule.quiet_ms + CLOCK_SKEW_MS:
-            self._user.update((forget_payments(history), waiting))
+            yield from self._give_up(waiting)
+            self._user.update((forget_payments(history), ()))
         else:
             self._wake_up(ctx)
-        yield from ()
 
     def _wake_up(self, ctx: KeyedProcessFunction.Context) -> None:
         timers = ctx.timer_service()
         timers.register_processing_time_timer(timers.current_processing_time() + self._rule.quiet_ms + CLOCK_SKEW_MS)
 
-    def _raise(self, activities: Iterable[dict[str, Any]], record: dict[str, Any]) -> Iterator[Row]:
+    def _overdue(self, waiting: Sequence[Waiting], now_ms: int) -> int:
+        """How many of them, which stand in order, have waited too long. The join has then forgotten their payments, too."""
+        return sum(since_ms + self._rule.profile_patience_ms < now_ms for since_ms, *_ in waiting)
+
+    def _give_up(self, waiting: Iterable[Waiting]) -> Iterator[Row]:
+        """Dead letters instead of activities, so that what waits for a profile that never comes does not grow for ever."""
+        for _, partition, offset, activity in waiting:
+            yield self._dead_letter(
+                NO_PROFILE,
+                activity["transaction_id"],
+                partition,
+                offset,
+                orjson.dumps(activity).decode(),
+                activity["activity_id"],
+            )
+
+    def _raise(self, activities: Iterable[Waiting], record: dict[str, Any]) -> Iterator[Row]:
         """The rows of activities, now that a record brings the user's profile. Where it was unknown they have waited for it."""
         profile = {field: record.get(field) for field in PROFILE_FIELDS}
-        for activity in activities:
+        for *_, activity in activities:
             raised = activity | profile | {"detected_at": iso(time.time_ns() // 1_000_000)}
             yield Row(self._names.suspicious_activities, str(raised["user_id"]), orjson.dumps(raised).decode())
 
@@ -113,8 +141,17 @@ class FraudDetector(KeyedProcessFunction):  # type: ignore[misc] # PyFlink is un
             "created_at": record["created_at"],
         }
 
-    def _dead_letter(self, reason: str, transaction_id: int | None, partition: str, offset: str, text: str) -> Row:
-        letter_id = None if transaction_id is None else f"transaction-{transaction_id}"
+    def _dead_letter(
+        self,
+        reason: str,
+        transaction_id: int | None,
+        partition: str,
+        offset: str,
+        text: str,
+        letter_id: str | None = None,
+    ) -> Row:
+        if letter_id is None and transaction_id is not None:
+            letter_id = f"transaction-{transaction_id}"
         letter = dead_letter(
             self._names.transaction_mid,
             int(partition),

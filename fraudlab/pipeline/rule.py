@@ -13,7 +13,7 @@ class Rule:
     For every payment the rule looks at the user's payments in `(t - window_ms, t]`, where `t` is its event time. They are
     suspicious when they come from at least `min_countries` countries and total at least `threshold_eur_cents`.
     A payment is too late when the user already has one more than `allowed_lateness_ms` after it, or when the bank stored it more
-    than `max_age_ms` after it happened.
+    than `max_age_ms` after it happened. What is found about a user whose profile is unknown waits `profile_patience_ms` for it.
     """
 
     window_ms: int = 3_600_000
@@ -21,6 +21,7 @@ class Rule:
     threshold_eur_cents: int = 100_000
     allowed_lateness_ms: int = 1_800_000
     max_age_ms: int = 30 * 86_400_000
+    profile_patience_ms: int = 600_000
 
     @property
     def retention_ms(self) -> int:

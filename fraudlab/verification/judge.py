@@ -1,5 +1,6 @@
 """The comparison of what must be with what is: pure functions of the recomputed truth and the records of the topics."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,11 +10,15 @@ from fraudlab.verification.records import Activity, Records
 from fraudlab.verification.truth import Expected, Notified, Payment, Truth
 
 TOO_LATE = "later than the allowed lateness"
+OVERTAKEN = "too late and overtaken"
+"""The fault of a payment that was committed too late and after one with a higher id. It counts for nothing, and nobody is told."""
 ACTIVITY = "activity-"
 LETTER = "transaction-"
 CHANNELS = ("email", "push")
 TOLD = ("sent", "undeliverable", "withheld")
 """How a notification may end."""
+
+_ID = re.compile(r"[0-9]{1,19}")
 
 
 @dataclass(frozen=True)
@@ -79,12 +84,16 @@ def compare(truth: Truth, records: Records, window_ms: int, min_countries: int, 
         missing_dead_letters=tuple(
             Finding(f"{LETTER}{transaction_id}", payment.user_id, f"does not count: {payment.fault}")
             for transaction_id, payment in sorted(truth.faulty.items())
-            if f"{LETTER}{transaction_id}" not in records.dead_letters
+            if payment.fault != OVERTAKEN and f"{LETTER}{transaction_id}" not in records.dead_letters
         ),
         extra_dead_letters=tuple(
-            Finding(each, None, f"the payment counts, yet: {letters[0].reason}")
+            Finding(each, None, f"{kind}, yet: {letters[0].reason}")
             for each, letters in sorted(records.dead_letters.items())
-            if each.startswith(LETTER) and _number(each)[1] not in truth.faulty
+            for prefix, kind, rightful in (
+                (LETTER, "the payment counts", truth.faulty),
+                (ACTIVITY, "the activity is raised, or its window does not meet the rule", truth.given_up),
+            )
+            if each.startswith(prefix) and _number(each)[1] not in rightful
         ),
         lost_payments=tuple(
             Finding(str(transaction_id), truth.payments[transaction_id], f"not in {topic}")
@@ -197,4 +206,4 @@ def _listed(ids: tuple[int, ...], most: int = 10) -> str:
 
 def _number(name: str) -> tuple[str, int]:
     text, _, number = name.rpartition("-")
-    return (text, int(number)) if number.isdecimal() else (name, 0)
+    return (text, int(number)) if _ID.fullmatch(number) else (name, 0)

@@ -1,6 +1,7 @@
 """What the topics hold, as far as the judge needs it: parsed strictly, every record of every topic."""
 
 import json
+import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,8 @@ import orjson
 from fraudlab.pipeline.contracts import Names
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+_FILE_NUMBER = re.compile(r"[0-9]{1,18}\Z")
 
 BinlogPosition = tuple[int, int, int]
 """File number, offset in the file and row of the event: the order in which MySQL committed."""
@@ -72,8 +75,8 @@ class Records:
         if topic == names.suspicious_activities:
             try:
                 activity = parse_activity(value)
-            except (KeyError, TypeError, ValueError, ArithmeticError) as error:
-                self.unreadable_activities.append((place, f"cannot be read: {error!r}"))
+            except (KeyError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
+                self.unreadable_activities.append((place, f"cannot be read: {error!r:.200}"))
                 return
             self.activities[activity.activity_id].append(activity)
             return
@@ -85,7 +88,8 @@ class Records:
         elif topic == names.transaction_mid and type(record.get("transaction_id")) is int:
             self.joined.add(record["transaction_id"])
         elif topic == names.dead_letters:
-            letter = DeadLetter(str(record.get("dead_letter_id") or place), str(record.get("reason") or ""))
+            letter_id, reason = record.get("dead_letter_id"), record.get("reason")
+            letter = DeadLetter(_text_or(letter_id, place), _text_or(reason, ""))
             self.dead_letters[letter.dead_letter_id].append(letter)
 
     def _add_payment(self, envelope: dict[str, Any]) -> None:
@@ -99,8 +103,23 @@ class Records:
         before, after, position = envelope.get("before"), envelope.get("after"), binlog_position(envelope)
         if position and isinstance(before, dict) and isinstance(after, dict):
             was, is_now = bool(before.get("suspicious_activities")), bool(after.get("suspicious_activities"))
-            if was != is_now:
+            if was != is_now and type(after.get("user_id")) is int:
                 self.flag_changes[after["user_id"]][position] = is_now
+
+    def overtaken(self) -> dict[int, tuple[int, int]]:
+        """Payments that MySQL committed after one with a higher id: behind which, and in which place behind it (1, 2, …).
+
+        All others were committed in the order of their ids, as a snapshot reads them.
+        """
+        highest, place = 0, 0
+        behind: dict[int, tuple[int, int]] = {}
+        for transaction_id, _ in sorted(self.captured.items(), key=lambda one: (one[1] or (), one[0])):
+            if transaction_id > highest:
+                highest, place = transaction_id, 0
+            else:
+                place += 1
+                behind[transaction_id] = highest, place
+        return behind
 
     def was_stopped_at(self, user_id: int, transaction_id: int) -> bool | None:
         """Whether the account was stopped when the payment was committed, by the binlog; None where that is silent."""
@@ -116,21 +135,21 @@ def parse_activity(value: bytes) -> Activity:
     """One record of `suspicious_activities`.
 
     Raises:
-        KeyError, TypeError, ValueError, ArithmeticError: A field is missing or not as agreed.
+        KeyError, TypeError, ValueError, ArithmeticError, RecursionError: A field is missing or not as agreed.
     """
     record = json.loads(value, parse_float=Decimal)
     if not isinstance(record, dict):
         raise TypeError("not a JSON object")
     return Activity(
-        activity_id=_exactly(str, record["activity_id"]),
+        activity_id=_text(record["activity_id"]),
         user_id=_exactly(int, record["user_id"]),
-        transaction_id=_exactly(int, record["transaction_id"]),
+        transaction_id=_transaction_id(record["transaction_id"]),
         window_start_ms=epoch_ms(record["window_start"]),
         window_end_ms=epoch_ms(record["window_end"]),
-        total_eur=Decimal(record["total_amount_eur"]),
+        total_eur=_finite(record["total_amount_eur"]),
         transaction_count=_exactly(int, record["transaction_count"]),
-        countries=tuple(_exactly(str, country) for country in record["countries"]),
-        transaction_ids=tuple(_exactly(int, each) for each in record["transaction_ids"]),
+        countries=tuple(_text(country) for country in record["countries"]),
+        transaction_ids=tuple(_transaction_id(each) for each in record["transaction_ids"]),
         created_ms=epoch_ms(record["created_at"]),
         detected_ms=epoch_ms(record["detected_at"]),
         content=json.dumps({key: record[key] for key in sorted(record) if key != "detected_at"}, default=str),
@@ -146,17 +165,45 @@ def epoch_ms(time: str) -> int:
 
 
 def binlog_position(envelope: dict[str, Any]) -> BinlogPosition | None:
-    """Where in the binlog a Debezium envelope's change is; None for what a snapshot read."""
+    """Where in the binlog a Debezium envelope's change is; None for what a snapshot read, or where it does not say."""
     source = envelope.get("source")
-    if not isinstance(source, dict) or envelope.get("op") == "r" or not source.get("file"):
+    if not isinstance(source, dict) or envelope.get("op") == "r":
         return None
-    return int(str(source["file"]).rpartition(".")[2]), int(source["pos"]), int(source.get("row") or 0)
+    file, pos, row = source.get("file"), source.get("pos"), source.get("row") or 0
+    number = _FILE_NUMBER.search(file) if type(file) is str else None
+    if number is None or type(pos) is not int or type(row) is not int:
+        return None
+    return int(number[0]), pos, row
 
 
 def _exactly(kind: type, value: Any) -> Any:
     if type(value) is not kind:
         raise TypeError(f"{value!r} is not of type {kind.__name__}")
     return value
+
+
+def _text(value: Any) -> str:
+    """A string that can be printed. Raises UnicodeEncodeError, a ValueError, for half a surrogate pair."""
+    text: str = _exactly(str, value)
+    text.encode()
+    return text
+
+
+def _text_or(value: Any, otherwise: str) -> str:
+    return value if type(value) is str and value else otherwise
+
+
+def _transaction_id(value: Any) -> int:
+    if not 0 < _exactly(int, value) < 2**63:
+        raise ValueError("not an id of a payment")
+    return int(value)
+
+
+def _finite(value: Any) -> Decimal:
+    amount = Decimal(value)
+    if not amount.is_finite():
+        raise ValueError(f"{value!r} is no amount")
+    return amount
 
 
 def _json_object(value: bytes) -> dict[str, Any]:

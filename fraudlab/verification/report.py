@@ -15,7 +15,7 @@ TITLES = {
     "duplicate": "Doubled: one activity with different contents",
     "wrong": "Wrong: records that say what is not so",
     "missing_dead_letters": "Payments that do not count and are not in dead_letters",
-    "extra_dead_letters": "Payments in dead_letters that count",
+    "extra_dead_letters": "Payments in dead_letters that count, and activities there that must be raised",
     "lost_payments": "Payments that are lost on the way",
     "wrong_flags": "Accounts whose flag is wrong",
     "accepted_while_stopped": "Payments accepted though the account was stopped",

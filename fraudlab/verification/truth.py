@@ -1,10 +1,11 @@
 """What must be true, by MySQL's account: recomputed in plain SQL inside one consistent snapshot of the database."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib import resources
 from string import Template
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from fraudlab.pipeline import contracts
@@ -67,6 +68,8 @@ class Truth:
     """Payments that do not count and belong in `dead_letters`."""
     expected: dict[int, Expected]
     """By the id of the window's last payment."""
+    given_up: frozenset[int]
+    """Ids of windows' last payments whose activity is not there, because nobody could be told of it in time."""
     claimed: dict[int, Payment]
     """The payments asked for."""
     wrong_flags: dict[int, bool]
@@ -83,13 +86,23 @@ class Truth:
     notifications: tuple[Notified, ...] = ()
 
 
-def recompute(connection: Any, settings: Settings, captured: Collection[int], claimed: Collection[int]) -> Truth:
+def recompute(
+    connection: Any,
+    settings: Settings,
+    *,
+    captured: Collection[int] = (),
+    overtaken: Mapping[int, tuple[int, int]] = MappingProxyType({}),
+    raised: Collection[int] = (),
+    claimed: Collection[int] = (),
+) -> Truth:
     """Recomputes everything, in a few seconds for 100,000 payments. Needs SELECT and CREATE TEMPORARY TABLES only.
 
     Args:
         connection: A `mysql.connector` connection to the payment database, opened for this and to be closed afterwards.
         settings: The rule's parameters.
         captured: Ids of the payments whose insertion is in the topic: of the deleted ones only these count.
+        overtaken: Payments that were committed after one with a higher id: behind which, and in which place behind it.
+        raised: Ids of the payments whose activity is in the topic: where a profile came late, it may be there or not.
         claimed: Ids of the payments that the caller wants to look at, those that activities name.
     """
     with connection.cursor() as cursor:
@@ -105,8 +118,11 @@ def recompute(connection: Any, settings: Settings, captured: Collection[int], cl
         connection.start_transaction(consistent_snapshot=True)
         cursor.execute("SELECT transaction_id FROM deleted_transactions")
         deleted = [row for row in cursor.fetchall() if row[0] in captured]
-        if deleted:
-            cursor.executemany("INSERT INTO captured_deleted VALUES (%s)", deleted)
+        _fill(cursor, "INSERT INTO captured_deleted VALUES (%s)", deleted)
+        _fill(
+            cursor, "INSERT INTO overtaken VALUES (%s, %s, %s)", [(each, *behind) for each, behind in overtaken.items()]
+        )
+        _fill(cursor, "INSERT INTO raised VALUES (%s)", [(each,) for each in raised])
         for statement in _statements("recompute.sql", _parameters(settings)):
             cursor.execute(statement)
         truth = _truth(cursor, sorted(claimed))
@@ -128,6 +144,7 @@ def _truth(cursor: Any, claimed: list[int]) -> Truth:
                 cursor, "SELECT transaction_id, user_id, known_ms, transaction_ids FROM expected"
             )
         },
+        given_up=frozenset(row[0] for row in _rows(cursor, "SELECT transaction_id FROM given_up")),
         claimed=wanted,
         wrong_flags={user_id: bool(is_set) for user_id, is_set in _query(cursor, "flags.sql")},
         accepted_while_stopped=tuple(
@@ -155,7 +172,13 @@ def _parameters(settings: Settings) -> dict[str, int]:
         "max_age_ms": settings.max_age_s * 1000,
         "min_countries": settings.min_countries,
         "threshold_cents": int(settings.threshold_eur * 100),
+        "profile_patience_ms": settings.profile_patience_s * 1000,
     }
+
+
+def _fill(cursor: Any, statement: str, rows: list[tuple[int, ...]]) -> None:
+    if rows:
+        cursor.executemany(statement, rows)
 
 
 def _statements(file: str, values: dict[str, int]) -> list[str]:

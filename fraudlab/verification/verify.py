@@ -157,7 +157,14 @@ class _Observer:
         activities = [one for same in records.activities.values() for one in same]
         claimed = {each for one in activities for each in (one.transaction_id, *one.transaction_ids)}
         with closing(self._connect()) as connection:
-            truth = recompute(connection, settings, records.captured.keys(), claimed)
+            truth = recompute(
+                connection,
+                settings,
+                captured=records.captured.keys(),
+                overtaken=records.overtaken(),
+                raised={one.transaction_id for one in activities},
+                claimed=claimed,
+            )
         firsts = [min(same, key=lambda one: one.detected_ms) for same in records.activities.values()]
         return Verification(
             counts=_counts(truth, records),

@@ -13,6 +13,7 @@ import pytest
 
 from fraudlab import system
 from fraudlab.settings import Settings
+from tests.support import flink
 from tests.support.home import fraudlab
 from tests.support.lab import Lab, assert_exact
 from tests.support.waiting import eventually
@@ -30,6 +31,11 @@ _banks = count(1)
 WHILE_PAYMENTS_GO_ON = {"taskmanager", "jobmanager", "kafka"}
 """Without these nothing is detected for seconds, while the bank takes payments; flagger and ZooKeeper are back before anyone notices."""
 
+ENDS_ALL_JOBS = {"taskmanager", "jobmanager"}
+"""After the others the jobs may go on without going back to a checkpoint."""
+
+SCENARIOS = {"cloned_card", "impossible_travel", "burst", "traveller", "border_shopper", "family"}
+
 
 @pytest.mark.parametrize("program", ["taskmanager", "jobmanager", "kafka", "mysql", "flagger", "zookeeper"])
 def test_a_killed_program_comes_back_and_nothing_is_lost_or_done_twice(lab: Lab, tmp_path: Path, program: str) -> None:
@@ -40,6 +46,8 @@ def test_a_killed_program_comes_back_and_nothing_is_lost_or_done_twice(lab: Lab,
         eventually(lambda: process_id(lab, program) not in (None, killed[0]), f"the supervisor starts {program} again")
 
     report = run_through(lab, tmp_path / "report.json", kill, payments_go_on=program in WHILE_PAYMENTS_GO_ON)
+    if program in ENDS_ALL_JOBS:
+        assert None not in restored(lab), "each job went on from a checkpoint"
     if program == "mysql":
         assert report["reconnects"] > 0
 
@@ -50,6 +58,7 @@ def test_a_whole_system_stopped_and_started_again_in_mid_stream_loses_nothing(la
         fraudlab(print, "up")
 
     report = run_through(lab, tmp_path / "report.json", stop_and_start, payments_go_on=False)
+    assert None not in restored(lab), "each job went on from a checkpoint"
     assert report["reconnects"] > 0
 
 
@@ -60,6 +69,8 @@ def run_through(lab: Lab, file: Path, fault: Callable[[], None], *, payments_go_
         The generator's report.
     """
     lab.fraud_is_caught()
+    flink.await_something_to_restore(lab.settings)
+    jobs, snapshot = job_ids(lab), lab.snapshot_records()
     began = datetime.now(UTC)
     with paying_bank(lab.settings, file):
         eventually(lambda: known(lab, began) >= ACTIVITIES_BEFORE, "activities before the fault")
@@ -71,6 +82,9 @@ def run_through(lab: Lab, file: Path, fault: Callable[[], None], *, payments_go_
         eventually(
             lambda: known(lab, resumed_at) >= ACTIVITIES_AFTER, "activities after the recovery", RECOVERY_DEADLINE_S
         )
+    # A job submitted anew would begin at the beginning, and what it sends again would be exact, too.
+    assert job_ids(lab) == jobs
+    assert lab.snapshot_records() == snapshot
     report: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     verification = assert_exact(lab.settings)
     outage_s = max(delay_s(one) for one in activities(lab, fault_at))
@@ -81,6 +95,7 @@ def run_through(lab: Lab, file: Path, fault: Callable[[], None], *, payments_go_
         f" {report['too_late']} too late, {report['reconnects']} reconnects, {verification.redelivered} redelivered"
     )
     assert (report["unknown"], report["error"]) == (0, None)
+    assert report["by_scenario"].keys() >= SCENARIOS
     assert report["declined"] > 0
     assert report["late"] > 0
     assert report["too_late"] > 0
@@ -111,6 +126,16 @@ def paying_bank(settings: Settings, report: Path) -> Iterator[None]:
 def process_id(lab: Lab, program: str) -> int | None:
     """The process id of a program of the stack; None where it does not run."""
     return next(one.pid for one in lab.stack.status() if one.name == program)
+
+
+def job_ids(lab: Lab) -> set[str]:
+    """The ids of the jobs."""
+    return {job.id for job in flink.jobs_of(lab.settings)}
+
+
+def restored(lab: Lab) -> list[int | None]:
+    """The checkpoint that each job has last gone on from."""
+    return [flink.restored_from(lab.settings, job) for job in job_ids(lab)]
 
 
 def activities(lab: Lab, since: datetime) -> list[dict[str, Any]]:

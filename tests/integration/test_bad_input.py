@@ -1,5 +1,6 @@
 """Records that nobody should have written end in `dead_letters` or in the result stated here; nothing restarts."""
 
+import io
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -8,15 +9,22 @@ from typing import Any
 import mysql.connector
 import pytest
 from kafka.errors import MessageSizeTooLargeError
+from rich.console import Console
 
 from fraudlab.pipeline.contracts import MAX_DEAD_LETTER_PAYLOAD
+from fraudlab.pipeline.detector import NO_PROFILE
 from fraudlab.settings import Settings
+from fraudlab.verification.report import render
+from fraudlab.verification.verify import verify
 from tests.support import flink
 from tests.support.kafka import Record
 from tests.support.lab import LearnerLab, learner_lab
 from tests.support.waiting import eventually
 
 DEADLINE_S = 20.0
+PATIENCE_S = 10
+"""How long a user's profile is waited for; by default for minutes."""
+
 MIB = 2**20
 ARABIC = "\N{ARABIC-INDIC DIGIT THREE}.\N{ARABIC-INDIC DIGIT ZERO}\N{ARABIC-INDIC DIGIT ZERO}"
 NOW = datetime.now(UTC)
@@ -47,7 +55,8 @@ GARBAGE = {
 @pytest.fixture(scope="module")
 def hostile(settings: Settings) -> Iterator[LearnerLab]:
     """A learner whose topics anybody writes to."""
-    with learner_lab(settings, "hostile") as lab:
+    patient = settings.model_copy(update={"profile_patience_s": PATIENCE_S})
+    with learner_lab(patient, "hostile") as lab:
         lab.submit_jobs()
         lab.start_flagger()
         lab.fraud_is_caught()
@@ -117,6 +126,19 @@ def test_an_amount_too_large_for_the_table_is_refused_by_mysql(hostile: LearnerL
         hostile.pay(user, amount, "DE")
 
 
+@pytest.mark.parametrize("column", ["merchant", "type", "currency", "country"])
+def test_a_text_of_2_mb_is_refused_by_mysql(hostile: LearnerLab, column: str) -> None:
+    user = hostile.add_user()
+    fields: dict[str, Any] = {"amount": "600.00", "country": "DE", column: "x" * 2 * MIB}
+    with pytest.raises(mysql.connector.DataError, match=f"Data too long for column '{column}'"):
+        hostile.pay(user, **fields)
+
+
+def test_a_name_of_2_mb_is_refused_by_mysql(hostile: LearnerLab) -> None:
+    with pytest.raises(mysql.connector.DataError, match="Data too long for column 'first_name'"):
+        hostile.add_user(first_name="x" * 2 * MIB)
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -136,6 +158,32 @@ def test_a_name_arrives_as_it_was_written(hostile: LearnerLab, name: str) -> Non
     (activity,) = hostile.await_activities(user, [second])
     assert (activity["user_first_name"], activity["user_last_name"]) == (name, name)
     hostile.await_stopped(user)
+
+
+def test_what_is_found_about_a_user_whose_profile_never_comes_is_given_up_and_not_kept_for_ever(
+    hostile: LearnerLab,
+) -> None:
+    user = hostile.new_user_id()
+    first, second = hostile.commit_fraud(user)
+    later: list[int] = []
+
+    def given_up() -> dict[str, Any] | None:
+        later.append(hostile.pay(user, "1.00", "DE"))  # it is noticed when the user pays again
+        return next((one for one in hostile.dead_letters() if one["dead_letter_id"] == f"activity-{second}"), None)
+
+    letter = eventually(given_up, "the activity is a dead letter", PATIENCE_S + DEADLINE_S)
+    assert letter.keys() == DEAD_LETTER
+    assert letter["reason"] == NO_PROFILE
+    assert letter["transaction_id"] == second
+    assert json.loads(letter["payload"])["transaction_ids"] == [first, second]
+    place = (letter["topic"], letter["partition"], letter["offset"])
+    (found_with,) = [one for one in hostile.joined(user) if (one.topic, one.partition, one.offset) == place]
+    assert found_with.json["transaction_id"] == second
+
+    hostile.add_user(user)
+    activities = {one["transaction_id"]: one for one in hostile.await_activities(user, later[-1:])}
+    assert {first, second}.isdisjoint(activities), "given up for good"
+    assert {first, second} < set(activities[later[-1]]["transaction_ids"]), "yet its payments count"
 
 
 # Written to the topics, as no program of ours does
@@ -200,6 +248,95 @@ WRONG_IDS: dict[str, list[Any]] = {
 def test_an_envelope_with_a_wrong_id_is_a_dead_letter(hostile: LearnerLab, field: str, value: Any) -> None:
     record = hostile.topics.publish(hostile.names.transactions, "1", envelope(**{field: value}))
     assert_letter(hostile, record, f"after has no integer {field}")
+
+
+@pytest.mark.parametrize("op", ["u", "d"])
+@pytest.mark.parametrize("value", [None, "seven", 7.5, 2**63], ids=repr)
+def test_an_envelope_that_takes_back_no_payment_in_particular_is_a_dead_letter(
+    hostile: LearnerLab, op: str, value: Any
+) -> None:
+    after = json.loads(envelope())["after"]
+    whole = {"op": op, "before": after | {"transaction_id": value}, "after": None if op == "d" else after}
+    record = hostile.topics.publish(hostile.names.transactions, "1", json.dumps(whole).encode())
+    assert_letter(hostile, record, "before has no integer transaction_id")
+
+
+def profile_envelope(user_id: int, **fields: object) -> bytes:
+    """A Debezium envelope of a user's profile, with changes."""
+    profile: dict[str, object] = {
+        "user_id": user_id,
+        "first_name": "Ada",
+        "last_name": "Lovelace",
+        "email": "ada@example.com",
+        "phone_number": "+49 30 1234567",
+        "home_country": "DE",
+        "suspicious_activities": 0,
+    }
+    return json.dumps({"op": "c", "before": None, "after": profile | fields}).encode()
+
+
+@pytest.mark.parametrize("value", [None, "", "yes", True, 0.5, 300, [0], {"is": 0}], ids=repr)
+def test_a_profile_that_does_not_say_whether_the_account_is_stopped_is_a_dead_letter(
+    hostile: LearnerLab, value: Any
+) -> None:
+    user = hostile.new_user_id()
+    content = profile_envelope(user, suspicious_activities=value)
+    record = hostile.topics.publish(hostile.names.user_profile, str(user), content)
+    assert_letter(hostile, record, "after has no integer suspicious_activities")
+
+
+ODD_NAMES: list[tuple[object, str | None]] = [
+    (None, None),
+    (7, "7"),
+    (True, "true"),
+    (["Ada"], '["Ada"]'),  # what Flink's JSON format makes of a container where it wants a string
+    ("\x00", "\x00"),
+    ("x" * 10_000, "x" * 10_000),
+]
+
+
+@pytest.mark.parametrize(("name", "read"), ODD_NAMES, ids=[f"{one[0]!r:.20}" for one in ODD_NAMES])
+def test_a_profile_with_an_odd_name_gives_activities_with_what_it_is_read_as(
+    hostile: LearnerLab, name: object, read: str | None
+) -> None:
+    """Only Debezium writes envelopes, and it writes what a VARCHAR(100) holds."""
+    user = hostile.new_user_id()
+    record = hostile.topics.publish(hostile.names.user_profile, str(user), profile_envelope(user, first_name=name))
+    _, second = hostile.commit_fraud(user)
+    (activity,) = hostile.await_activities(user, [second])
+    assert activity["user_first_name"] == read
+    assert hostile.letter_of(record) is None
+
+
+TIMES_IN_ENVELOPES: list[Any] = [
+    *("", "yesterday", "2024-01-01", "2024-01-01 00:00:00", "24:00:00", 1_700_000_000_000, True, [], {}),
+    *("10000-01-01T00:00:00Z", "+10000-01-01T00:00:00Z", "+999999999-12-31T23:59:59Z", "-999999999-01-01T00:00:00Z"),
+    *("2999-01-01T00:00:00Z", "0000-01-01T00:00:00Z", "1000-01-01T00:00:00Z", "2024-02-30T00:00:00Z", None),
+]
+
+
+@pytest.mark.parametrize("field", ["transaction_time", "created_at"])
+@pytest.mark.parametrize("value", TIMES_IN_ENVELOPES, ids=repr)
+def test_an_envelope_with_a_time_that_cannot_be_is_a_dead_letter(hostile: LearnerLab, field: str, value: Any) -> None:
+    user = hostile.new_user_id()
+    payment = 4 * 10**15 + user
+    content = envelope(user_id=user, transaction_id=payment, **{field: value})
+    hostile.topics.publish(hostile.names.transactions, str(user), content)
+    letter = eventually(lambda: hostile.letter_of_payment(payment), "it is a dead letter", DEADLINE_S)
+    assert letter["topic"] == hostile.names.transaction_mid
+
+
+def test_an_envelope_without_a_key_counts_as_what_it_says(hostile: LearnerLab) -> None:
+    """The join reads the value only, and gives its own records the key that they need."""
+    user = hostile.new_user_id()
+    hostile.topics.publish(hostile.names.user_profile, None, profile_envelope(user))
+    first, second = 5 * 10**15 + user, 6 * 10**15 + user
+    hostile.topics.publish(hostile.names.transactions, None, envelope(user_id=user, transaction_id=first))
+    eventually(lambda: hostile.joined(user), "the payment is joined", DEADLINE_S)
+    content = envelope(user_id=user, transaction_id=second, country="FR")
+    hostile.topics.publish(hostile.names.transactions, None, content)
+    (_, activity) = sorted(hostile.await_activities(user, [first, second]), key=lambda one: one["transaction_id"])
+    assert activity["transaction_ids"] == [first, second]
 
 
 def test_an_envelope_with_an_id_in_quotes_is_read_as_its_number(hostile: LearnerLab) -> None:
@@ -302,6 +439,20 @@ def test_a_joined_payment_without_most_of_its_fields_is_a_dead_letter(hostile: L
         assert_letter(hostile, hostile.topics.publish(hostile.names.transaction_mid, "1", json.dumps(record).encode()))
 
 
+@pytest.mark.parametrize("key", [None, "1", "not a user"], ids=repr)
+def test_a_joined_payment_with_another_key_counts_for_the_user_that_it_names(
+    hostile: LearnerLab, key: str | None
+) -> None:
+    user = hostile.add_user()
+    first = 7 * 10**15 + user
+    content = json.dumps(joined_payment(user_id=user, transaction_id=first)).encode()
+    record = hostile.topics.publish(hostile.names.transaction_mid, key, content)
+    second = hostile.pay(user, "600.00", "FR")
+    activities = {one["transaction_id"]: one for one in hostile.await_activities(user, [second])}
+    assert activities[second]["transaction_ids"] == [first, second]
+    assert hostile.letter_of(record) is None
+
+
 WRONG_ACTIVITIES: dict[str, list[Any]] = {
     "user_id": ["7", 7.5, True, None, 10**400, [7]],
     "created_at": ["", "yesterday", "2024-01-01T00:00:00", "0001-01-01T00:00:00+23:59", None, 0, []],
@@ -321,6 +472,20 @@ def test_an_activity_of_nobody_does_nothing(hostile: LearnerLab, user: int) -> N
     record = hostile.topics.publish(hostile.names.suspicious_activities, "1", json.dumps(activity).encode())
     hostile.fraud_is_caught()
     assert hostile.letter_of(record) is None
+
+
+def test_after_all_of_it_the_verification_finds_what_is_wrong_and_reads_on(hostile: LearnerLab) -> None:
+    """No notifier runs here, and strangers have written activities and payments that nobody made."""
+    nested = hostile.topics.publish(hostile.names.suspicious_activities, "1", GARBAGE["nested arrays"])
+    verification = verify(hostile.settings, settle_s=2)
+    assert not verification.exact
+    assert nested.place in {finding.id for finding in verification.findings.wrong}
+    assert verification.findings.missing == ()
+    assert verification.findings.lost_payments == ()
+    assert not [one.id for one in verification.findings.extra_dead_letters if one.id.startswith("activity-")]
+    json.dumps(verification.as_dict())
+    render(verification, Console(file=io.StringIO()))
+    assert_letter(hostile, nested)
 
 
 def test_after_all_of_it_fraud_is_caught_in_every_partition_and_nothing_has_restarted(hostile: LearnerLab) -> None:

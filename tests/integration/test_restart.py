@@ -9,7 +9,7 @@ from tests.support.waiting import eventually
 
 def test_after_a_restart_of_the_taskmanager_the_binlog_is_read_on_from_where_it_was(lab: Lab) -> None:
     lab.fraud_is_caught()
-    snapshot = snapshot_records(lab)
+    snapshot = lab.snapshot_records()
     user = lab.add_user()
     first = lab.pay(user, "600.00", "DE")
     lab.settle(user)
@@ -22,16 +22,10 @@ def test_after_a_restart_of_the_taskmanager_the_binlog_is_read_on_from_where_it_
     (activity,) = lab.await_activities(user, [second])
     assert activity["transaction_ids"] == [first, second], "the detector remembers the payment from before"
     lab.await_jobs()
-    assert snapshot_records(lab) == snapshot, "no second snapshot"
+    assert lab.snapshot_records() == snapshot, "no second snapshot"
     assert_exact(lab.settings)
 
 
 def running_pid(lab: Lab) -> int | None:
     """The TaskManager's process id; None where there is none."""
     return next(one.pid for one in lab.stack.status() if one.name == "taskmanager")
-
-
-def snapshot_records(lab: Lab) -> int:
-    """How many records the CDC job has written of rows that it read from the tables themselves."""
-    records = lab.topics.read(lab.names.user_profile) + lab.topics.read(lab.names.transactions)
-    return sum(record.value is not None and record.json["op"] == "r" for record in records)

@@ -1,5 +1,6 @@
 """Event time: late and too late payments, equal times, records delivered twice."""
 
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 from tests.support.lab import Lab, assert_exact
@@ -46,6 +47,28 @@ def test_a_payment_as_late_as_is_allowed_counts_and_a_later_one_is_a_dead_letter
     (activity,) = lab.await_activities(user, [last])
     assert activity["transaction_ids"] == [just_in_time, last]
     assert lab.letter_of_payment(just_in_time) is None
+
+
+def test_payments_count_in_the_order_of_their_commits_not_of_their_ids(lab: Lab) -> None:
+    """A slow client has its payment's id first and commits last: its payment is what makes the hour suspicious."""
+    user = lab.add_user()
+    now = datetime.now(UTC)
+    with closing(lab.connect("generator")) as slow, closing(slow.cursor()) as cursor:
+        cursor.execute(
+            "INSERT INTO transactions (user_id, amount, currency, country, transaction_time)"
+            " VALUES (%s, 600, 'EUR', 'DE', %s)",
+            (user, (now - timedelta(seconds=1)).replace(tzinfo=None)),
+        )
+        first = cursor.lastrowid
+        second = lab.pay(user, "600.00", "FR", now)
+        eventually(lambda: lab.joined(user), "the second payment is joined")
+        assert lab.activities(user) == []
+        slow.commit()
+    (activity,) = lab.await_activities(user, [second])
+    assert first < second
+    assert activity["transaction_ids"] == [first, second]
+    arrived = dict.fromkeys(one.json["transaction_id"] for one in lab.joined(user) if one.value is not None)
+    assert list(arrived) == [second, first]
 
 
 def test_an_envelope_delivered_twice_counts_once(lab: Lab) -> None:

@@ -19,7 +19,8 @@ from kafka.admin import KafkaAdminClient
 from fraudlab import system
 from fraudlab.pipeline import contracts
 from fraudlab.settings import Settings
-from fraudlab.verification.judge import TOO_LATE
+from fraudlab.verification.judge import OVERTAKEN, TOO_LATE
+from fraudlab.verification.records import Records
 from fraudlab.verification.truth import Expected, Truth, recompute
 from fraudlab.verification.verify import Verification, verify
 
@@ -58,8 +59,10 @@ class World:
             cursor.execute(statement, values)
             return int(cursor.lastrowid or 0)
 
-    def user(self, user_id: int) -> None:
-        self.execute("INSERT INTO user_profile (user_id, first_name) VALUES (%s, 'Ada')", user_id)
+    def user(self, user_id: int, created_at: datetime = T0 - timedelta(days=1)) -> None:
+        self.execute(
+            "INSERT INTO user_profile (user_id, first_name, created_at) VALUES (%s, 'Ada', %s)", user_id, created_at
+        )
 
     def pay(
         self,
@@ -158,9 +161,9 @@ class World:
         self.services_have_handled_all()
         return verify(self.settings, settle_s=2)
 
-    def recompute(self) -> Truth:
+    def recompute(self, **known: Any) -> Truth:
         with closing(system.connect(self.settings, "operator", database=self.names.database)) as connection:
-            return recompute(connection, self.settings, captured=(), claimed=())
+            return recompute(connection, self.settings, **known)
 
 
 @pytest.fixture
@@ -448,6 +451,39 @@ def test_a_user_without_a_profile_raises_nothing_unless_it_was_deleted_later(ban
     assert [one.user_id for one in bank.recompute().expected.values()] == [7, 8]
 
 
+def test_an_activity_whose_profile_comes_late_is_raised_or_given_up(bank: World) -> None:
+    patience = timedelta(seconds=bank.settings.profile_patience_s)
+    known = at(1) + timedelta(milliseconds=5)
+    bank.user(7, known + patience / 2)
+    bank.user(8, known + patience / 2 + timedelta(milliseconds=1))
+    last = {}
+    for user_id in (7, 8, 9):
+        bank.pay(user_id, "600.00", "DE", 0)
+        last[user_id] = bank.pay(user_id, "600.00", "FR", 1)
+    in_time, late, never = last.values()
+    truth = bank.recompute()
+    assert (set(truth.expected), set(truth.given_up)) == ({in_time}, {late, never})
+    truth = bank.recompute(raised={late, never})
+    assert (set(truth.expected), set(truth.given_up)) == ({in_time, late}, {never}), (
+        "nobody has told a user who is not there"
+    )
+
+
+def test_the_order_of_the_commits_decides_what_is_too_late_and_what_an_activity_became_known_with(bank: World) -> None:
+    for user_id in (7, 8):
+        bank.user(user_id)
+    slow = bank.pay(7, "600.00", "DE", 0, created=1)
+    quick = bank.pay(7, "600.00", "FR", 1, created=2)
+    long_past = bank.pay(8, "600.00", "DE", -31, created=0)
+    bank.pay(8, "600.00", "FR", 0)
+    as_numbered = bank.recompute()
+    assert as_numbered.expected[quick].known_ms == int(at(2).timestamp() * 1000)
+    assert as_numbered.faulty == {}
+    truth = bank.recompute(overtaken={slow: (quick, 1), long_past: (long_past + 1, 1)})
+    assert truth.expected == {quick: Expected(quick, 7, int(at(1).timestamp() * 1000), (slow, quick))}
+    assert {each: payment.fault for each, payment in truth.faulty.items()} == {long_past: OVERTAKEN}
+
+
 def test_the_sql_agrees_with_the_rule_written_out(bank: World) -> None:
     seeded = random.Random(4)
     rows: list[tuple[int, int, Decimal, str, str, datetime, datetime]] = []
@@ -466,12 +502,20 @@ def test_the_sql_agrees_with_the_rule_written_out(bank: World) -> None:
             " VALUES (%s, %s, %s, %s, %s, %s, %s)",
             rows,
         )
-    truth = bank.recompute()
-    expected, too_late = written_out(rows, bank.settings)
-    assert len(expected) > 100
-    assert truth.expected == expected
-    assert set(truth.faulty) == too_late
-    assert len(too_late) > 10
+    for in_bank_order, overtaken in (rows, {}), displaced(rows, seeded):
+        truth = bank.recompute(overtaken=overtaken)
+        expected, too_late = written_out(in_bank_order, bank.settings)
+        assert len(expected) > 100
+        assert truth.expected == expected
+        assert set(truth.faulty) == too_late
+        assert len(too_late) > 10
+
+
+def displaced(rows: list[Any], chance: random.Random) -> tuple[list[Any], dict[int, tuple[int, int]]]:
+    """The rows in an order in which some come up to three places too late, and what `Records.overtaken` says of it."""
+    order = sorted(rows, key=lambda row: row[0] + chance.choice([0, 0, 0, 1.5, 3.5]))
+    records = Records(captured={row[0]: (1, place, 0) for place, row in enumerate(order)})
+    return order, records.overtaken()
 
 
 def written_out(rows: list[Any], settings: Settings) -> tuple[dict[int, Expected], set[int]]:
@@ -492,5 +536,5 @@ def written_out(rows: list[Any], settings: Settings) -> tuple[dict[int, Expected
             meets = sum(one[3] for one in window) >= settings.threshold_eur
             if end_id not in expected and meets and len({one[2] for one in window}) >= settings.min_countries:
                 known_ms = (created_at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
-                expected[end_id] = Expected(end_id, user_id, known_ms, tuple(one[0] for one in window))
+                expected[end_id] = Expected(end_id, user_id, known_ms, tuple(sorted(one[0] for one in window)))
     return expected, too_late

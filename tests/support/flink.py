@@ -44,6 +44,22 @@ def _failures(settings: Settings, job_id: str) -> int:
     return len(get_json(settings, f"/jobs/{job_id}/exceptions")["exceptionHistory"]["entries"])
 
 
+def restored_from(settings: Settings, job_id: str) -> int | None:
+    """The checkpoint that a job has last gone on from; None where it has not, since the JobManager last took it over."""
+    restored = get_json(settings, f"/jobs/{job_id}/checkpoints")["latest"]["restored"]
+    return int(restored["id"]) if restored else None
+
+
+def await_something_to_restore(settings: Settings) -> None:
+    """Waits until each of the learner's jobs has a checkpoint to go back to, from whenever."""
+    eventually(
+        lambda: all(
+            _last_checkpoint_ms(settings, job.id) or restored_from(settings, job.id) for job in jobs_of(settings)
+        ),
+        "a checkpoint of each job",
+    )
+
+
 def await_checkpoint(settings: Settings) -> None:
     """Waits until each of the learner's jobs has completed a checkpoint that began after this call."""
     now_ms = time.time_ns() // 1_000_000

@@ -171,6 +171,11 @@ class Lab:
         self.await_activities(user, [second])
         self.await_stopped(user)
 
+    def snapshot_records(self) -> int:
+        """How many records the CDC job has written of rows that it read from the tables themselves."""
+        records = self.topics.read(self.names.user_profile) + self.topics.read(self.names.transactions)
+        return sum(record.value is not None and record.json["op"] == "r" for record in records)
+
     # Waiting
 
     def await_activities(self, user_id: int, transaction_ids: list[int]) -> list[Activity]:

@@ -23,6 +23,7 @@ TRUTH = Truth(
     payments={1: 7, 2: 7},
     faulty={},
     expected={2: Expected(2, 7, NOON_MS + 5, (1, 2))},
+    given_up=frozenset(),
     claimed=PAYMENTS,
     wrong_flags={},
     accepted_while_stopped=(),
@@ -150,6 +151,73 @@ def test_a_record_that_is_no_activity_is_wrong() -> None:
     assert kinds(findings) == {"wrong": ["suspicious_activities-0-0"]}
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"activity_id": "\ud800"},
+        {"countries": ["\ud800"]},
+        {"total_amount_eur": "sNaN"},
+        {"total_amount_eur": "Infinity"},
+        {"transaction_id": 10**400},
+        {"transaction_ids": [1, 2**63]},
+        {"transaction_ids": 7},
+        {"user_id": [7]},
+    ],
+    ids=str,
+)
+def test_an_activity_with_a_field_that_cannot_be_is_wrong(change: dict[str, Any]) -> None:
+    findings = compared(records_of(ACTIVITY, ACTIVITY | change))
+    assert kinds(findings) == {"wrong": ["suspicious_activities-0-0"]}
+    findings.wrong[0].problem.encode()
+
+
+def test_an_activity_nested_too_deeply_to_be_read_is_wrong() -> None:
+    records = records_of(ACTIVITY)
+    records.add(NAMES, NAMES.suspicious_activities, "suspicious_activities-0-1", b"[" * 100_000 + b"]" * 100_000)
+    assert kinds(compared(records)) == {"wrong": ["suspicious_activities-0-1"]}
+
+
+def test_an_id_with_more_digits_than_a_number_may_have_is_a_name_like_any_other() -> None:
+    records = records_of(ACTIVITY | {"activity_id": f"activity-{'9' * 5000}"})
+    add(records, NAMES.dead_letters, {"dead_letter_id": f"transaction-{'9' * 5000}"})
+    assert kinds(compared(records)).keys() == {"missing", "extra", "wrong", "extra_dead_letters"}
+
+
+@pytest.mark.parametrize("user_id", [None, [7], {"id": 7}, "7"], ids=repr)
+def test_a_change_of_nobodys_flag_proves_nothing(user_id: Any) -> None:
+    records = records_of(ACTIVITY)
+    for change in (flag_envelope(150, was=0, is_now=1), flag_envelope(150, was=0, is_now=1)):
+        change["after"]["user_id"] = user_id
+        add(records, NAMES.user_profile, change)
+    assert kinds(compared(records)) == {}
+    assert not records.flag_changes
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        None,
+        7,
+        {"file": "binlog.000001"},
+        {"file": "binlog.000001", "pos": None},
+        {"file": "binlog.000001", "pos": "4"},
+        {"file": "binlog.000001", "pos": 4, "row": "first"},
+        {"file": "binlog", "pos": 4},
+        {"file": ["binlog.000001"], "pos": 4},
+        {"file": f"binlog.{'9' * 5000}x", "pos": 4},
+    ],
+    ids=lambda source: repr(source)[:40],
+)
+def test_an_envelope_that_does_not_say_where_it_is_from_has_no_position(source: Any) -> None:
+    assert binlog_position({"op": "c", "source": source}) is None
+
+
+@pytest.mark.parametrize("letter_id", [None, 7, [[]], {}], ids=repr)
+def test_a_dead_letter_without_an_id_is_named_by_its_place(letter_id: Any) -> None:
+    records = records_of(ACTIVITY, letters=({"dead_letter_id": letter_id, "reason": letter_id},))
+    assert [letter.reason for letter in records.dead_letters["dead_letters-0-0"]] == [""]
+
+
 def test_dead_letters_are_those_of_the_payments_that_do_not_count() -> None:
     late = Payment(7, NOON_MS, "DE", 1_000, "too late")
     truth = dataclasses.replace(TRUTH, payments=TRUTH.payments | {3: 7}, faulty={3: late})
@@ -165,6 +233,35 @@ def test_dead_letters_are_those_of_the_payments_that_do_not_count() -> None:
         add(records, NAMES.transactions, payment_envelope(3, 300))
         add(records, NAMES.transaction_mid, {"transaction_id": 3})
         assert kinds(compared(records, truth)) == expected
+
+
+def test_a_payment_that_is_too_late_and_overtaken_has_no_dead_letter() -> None:
+    late = Payment(7, NOON_MS, "DE", 1_000, "too late and overtaken")
+    truth = dataclasses.replace(TRUTH, faulty={3: late})
+    assert kinds(compared(records_of(ACTIVITY), truth)) == {}
+    letter = {"dead_letter_id": "transaction-3", "reason": TOO_LATE}
+    assert kinds(compared(records_of(ACTIVITY, letters=(letter,)), truth)) == {"wrong": ["transaction-3"]}
+
+
+def test_an_activity_is_given_up_in_dead_letters_only_where_nobody_could_be_told() -> None:
+    letters = tuple({"dead_letter_id": f"activity-{number}", "reason": "no profile"} for number in (2, 3, 4))
+    truth = dataclasses.replace(TRUTH, given_up=frozenset({4}))
+    findings = compared(records_of(ACTIVITY, letters=letters), truth)
+    assert kinds(findings) == {"extra_dead_letters": ["activity-2", "activity-3"]}
+
+
+def test_payments_committed_in_another_order_than_that_of_their_ids_are_known_by_the_binlog() -> None:
+    records = Records()
+    for transaction_id, pos, op in [
+        (1, 0, "r"),
+        (3, 0, "r"),
+        (5, 500, "c"),
+        (4, 900, "c"),
+        (2, 800, "c"),
+        (6, 950, "c"),
+    ]:
+        add(records, NAMES.transactions, payment_envelope(transaction_id, pos, op))
+    assert records.overtaken() == {2: (5, 1), 4: (5, 2)}
 
 
 def test_a_payment_that_did_not_reach_a_topic_is_lost() -> None:

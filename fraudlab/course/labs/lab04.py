@@ -505,7 +505,7 @@ def observe_found(world: World, *_answers: object) -> Found:
     """Reads the activities, and recomputes from MySQL which must be there."""
     raised = {record.json["activity_id"]: record.json["user_id"] for record in world.records("suspicious_activities")}
     with closing(system.connect(world.settings, "operator", database=world.names.database)) as connection:
-        truth = recompute(connection, world.settings, (), ())
+        truth = recompute(connection, world.settings)
     expected = {f"activity-{one.transaction_id}": one.user_id for one in truth.expected.values()}
     return Found(
         _customers(raised.values()),

@@ -1,8 +1,11 @@
 -- One account a job, each with the least it needs. ${database} and the account names are filled in; passwords are set by the caller.
-GRANT INSERT, SELECT ON ${database}.user_profile TO ${generator}
+-- Who inserts sets neither ids of payments nor created_at: only the database's own counter and clock tell in what order it took what.
+GRANT INSERT (user_id, first_name, last_name, email, phone_number, home_country), SELECT ON ${database}.user_profile TO ${generator}
+//
+GRANT INSERT (user_id, amount, currency, type, country, merchant, transaction_time) ON ${database}.transactions TO ${generator}
 //
 -- The columns it may read tell whether a commit arrived whose answer was lost.
-GRANT INSERT, SELECT (transaction_id, user_id, transaction_time) ON ${database}.transactions TO ${generator}
+GRANT SELECT (transaction_id, user_id, transaction_time) ON ${database}.transactions TO ${generator}
 //
 GRANT INSERT ON ${database}.fraud_labels TO ${generator}
 //
@@ -52,5 +55,5 @@ GRANT SELECT, CREATE TEMPORARY TABLES ON ${database}.* TO ${learner}
 //
 GRANT INSERT, UPDATE, DELETE ON ${database}.user_profile TO ${learner}
 //
-GRANT INSERT, DELETE ON ${database}.transactions TO ${learner}
+GRANT INSERT (user_id, amount, currency, type, country, merchant, transaction_time), DELETE ON ${database}.transactions TO ${learner}
 //

@@ -43,6 +43,13 @@ SELECT *,
     WHEN message_topic = '${transactions}' AND JSON_VALUE(message, '$$.op') <> 'd'
       AND TRY_CAST(REGEXP_EXTRACT(JSON_VALUE(message, '$$.after.transaction_id'), '^-?[0-9]+$$') AS BIGINT) IS NULL
       THEN 'after has no integer transaction_id'
+    WHEN message_topic = '${transactions}' AND JSON_VALUE(message, '$$.op') <> 'c' AND JSON_VALUE(message, '$$.op') <> 'r'
+      AND TRY_CAST(REGEXP_EXTRACT(JSON_VALUE(message, '$$.before.transaction_id'), '^-?[0-9]+$$') AS BIGINT) IS NULL
+      THEN 'before has no integer transaction_id'
+    -- The join takes it for a profile that it does not know yet: the user's activities wait.
+    WHEN message_topic = '${user_profile}' AND JSON_VALUE(message, '$$.op') <> 'd'
+      AND TRY_CAST(REGEXP_EXTRACT(JSON_VALUE(message, '$$.after.suspicious_activities'), '^-?[0-9]+$$') AS TINYINT) IS NULL
+      THEN 'after has no integer suspicious_activities'
   END AS reason
 FROM envelopes
 WHERE message IS NOT NULL

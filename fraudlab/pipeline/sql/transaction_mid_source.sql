@@ -18,9 +18,13 @@ CREATE TABLE transaction_mid (
 )
 //
 -- One string a record: what costs between the JVM and Python is each value that crosses.
+-- The join's records tell their user in both key and value. A stranger's with another key, or none, belongs to whom its value names.
 CREATE TEMPORARY VIEW keyed_transactions AS
 SELECT
-  COALESCE(message_key, ''),
+  CASE
+    WHEN POSITION(CONCAT('"user_id":', message_key, ',') IN message) > 0 THEN message_key
+    ELSE COALESCE(JSON_VALUE(message, '$$.user_id'), message_key, '')
+  END,
   CONCAT(CAST(message_partition AS STRING), ':', CAST(message_offset AS STRING), ':', message)
 FROM transaction_mid
 WHERE message IS NOT NULL

@@ -1,5 +1,6 @@
--- Which activities must exist. ${window_ms}, ${allowed_lateness_ms}, ${future_tolerance_ms}, ${max_age_ms}, ${min_countries} and
--- ${threshold_cents} are filled in; the temporary tables of tables.sql are there, with rates, countries and captured deletions.
+-- Which activities must exist. ${window_ms}, ${allowed_lateness_ms}, ${future_tolerance_ms}, ${max_age_ms}, ${min_countries},
+-- ${threshold_cents} and ${profile_patience_ms} are filled in; the temporary tables of tables.sql are there, with rates, countries,
+-- captured deletions, payments that were overtaken and activities in the topic.
 INSERT INTO span_before VALUES (0), (1)
 //
 INSERT INTO judged
@@ -12,10 +13,16 @@ payment AS (
   FROM deleted_transactions AS d
   JOIN captured_deleted USING (transaction_id)
 ),
+arrived AS (
+  SELECT p.*, ROW_NUMBER() OVER (ORDER BY COALESCE(o.after_id, p.transaction_id), COALESCE(o.place, 0)) AS arrival
+  FROM payment AS p
+  LEFT JOIN overtaken AS o USING (transaction_id)
+),
 converted AS (
   SELECT
     p.transaction_id,
     p.user_id,
+    p.arrival,
     CAST(UNIX_TIMESTAMP(p.transaction_time) * 1000 AS SIGNED) AS event_ms,
     CAST(UNIX_TIMESTAMP(p.created_at) * 1000 AS SIGNED) AS created_ms,
     c.code AS known_country,
@@ -27,20 +34,18 @@ converted AS (
       WHEN p.transaction_time IS NULL THEN 'transaction_time'
       WHEN p.transaction_time > p.created_at + INTERVAL ${future_tolerance_ms} * 1000 MICROSECOND THEN 'transaction_time'
       WHEN p.created_at > p.transaction_time + INTERVAL ${max_age_ms} * 1000 MICROSECOND THEN 'transaction_time'
-    END AS malformed,
-    EXISTS (SELECT 1 FROM user_profile AS u WHERE u.user_id = p.user_id)
-      OR EXISTS (SELECT 1 FROM deleted_users AS u WHERE u.user_id = p.user_id AND p.created_at < u.deleted_at) AS may_raise
-  FROM payment AS p
+    END AS malformed
+  FROM arrived AS p
   LEFT JOIN rate AS r ON r.currency = CAST(p.currency AS BINARY)
   LEFT JOIN country AS c ON c.code = CAST(p.country AS BINARY)
 ),
 dated AS (
   SELECT
     converted.*,
-    MAX(CASE WHEN malformed IS NULL THEN event_ms END) OVER (
-      PARTITION BY user_id ORDER BY transaction_id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-    ) AS newest_before_ms
+    MAX(CASE WHEN malformed IS NULL THEN event_ms END) OVER before_it AS newest_before_ms,
+    MAX(CASE WHEN malformed IS NULL THEN transaction_id END) OVER before_it AS highest_before
   FROM converted
+  WINDOW before_it AS (PARTITION BY user_id ORDER BY arrival ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
 )
 SELECT
   transaction_id,
@@ -51,40 +56,43 @@ SELECT
   eur_cents,
   CASE
     WHEN malformed IS NOT NULL THEN malformed
-    WHEN event_ms < newest_before_ms - ${allowed_lateness_ms} THEN 'too late'
+    WHEN event_ms < newest_before_ms - ${allowed_lateness_ms}
+      -- With a lower id than one before it, it cannot be told from a payment delivered again, and has no dead letter.
+      THEN IF(transaction_id < highest_before, 'too late and overtaken', 'too late')
   END,
-  may_raise
+  arrival
 FROM dated
 //
 INSERT INTO counting
-SELECT transaction_id, user_id, event_ms, event_ms DIV ${window_ms}, created_ms, country, eur_cents, may_raise
+SELECT transaction_id, user_id, event_ms, event_ms DIV ${window_ms}, created_ms, country, eur_cents, arrival
 FROM judged
 WHERE fault IS NULL
 //
 INSERT INTO counting_again SELECT * FROM counting
 //
 INSERT INTO suspicious
-SELECT STRAIGHT_JOIN x.transaction_id, x.user_id, x.event_ms, x.span
+SELECT STRAIGHT_JOIN x.transaction_id, x.user_id, x.event_ms, x.span, x.arrival
 FROM counting AS x
 JOIN span_before AS b
 JOIN counting_again AS m
   ON m.user_id = x.user_id AND m.span = x.span - b.spans
   AND m.event_ms > x.event_ms - ${window_ms} AND m.event_ms <= x.event_ms
-WHERE x.may_raise
 GROUP BY x.transaction_id
 HAVING COUNT(DISTINCT m.country) >= ${min_countries} AND SUM(m.eur_cents) >= ${threshold_cents}
 //
--- An activity becomes known with the first payment, in the order of the bank's ids, with which its window meets the rule.
+-- An activity becomes known with the first payment, in the bank's order, with which its window meets the rule.
 INSERT INTO expected
 WITH
 member AS (
   SELECT STRAIGHT_JOIN
     x.transaction_id AS suspicious_id,
     x.user_id,
+    x.arrival AS suspicious_arrival,
     m.transaction_id,
+    m.arrival,
     m.created_ms,
     m.eur_cents,
-    ROW_NUMBER() OVER (PARTITION BY x.transaction_id, m.country ORDER BY m.transaction_id) = 1 AS first_of_country
+    ROW_NUMBER() OVER (PARTITION BY x.transaction_id, m.country ORDER BY m.arrival) = 1 AS first_of_country
   FROM suspicious AS x
   JOIN span_before AS b
   JOIN counting AS m
@@ -94,14 +102,14 @@ member AS (
 so_far AS (
   SELECT
     member.*,
-    transaction_id >= suspicious_id
+    arrival >= suspicious_arrival
       AND SUM(eur_cents) OVER by_arrival >= ${threshold_cents}
       AND SUM(first_of_country) OVER by_arrival >= ${min_countries} AS known
   FROM member
-  WINDOW by_arrival AS (PARTITION BY suspicious_id ORDER BY transaction_id)
+  WINDOW by_arrival AS (PARTITION BY suspicious_id ORDER BY arrival)
 ),
 numbered AS (
-  SELECT so_far.*, SUM(known) OVER (PARTITION BY suspicious_id ORDER BY transaction_id) AS times_known
+  SELECT so_far.*, SUM(known) OVER (PARTITION BY suspicious_id ORDER BY arrival) AS times_known
   FROM so_far
 )
 SELECT
@@ -112,4 +120,22 @@ SELECT
 FROM numbered
 WHERE times_known = 0 OR (known AND times_known = 1)
 GROUP BY suspicious_id
+//
+-- Nobody can be told of an activity without a profile. It is raised when the profile comes in time, and otherwise perhaps with a later
+-- payment: then the topic has it. Half of the patience, because it is measured on other clocks than the database's.
+INSERT INTO given_up
+SELECT e.transaction_id
+FROM expected AS e
+LEFT JOIN raised AS r USING (transaction_id)
+WHERE NOT EXISTS (
+    SELECT 1
+    FROM user_profile AS u
+    WHERE u.user_id = e.user_id
+      AND (r.transaction_id IS NOT NULL OR UNIX_TIMESTAMP(u.created_at) * 1000 <= e.known_ms + ${profile_patience_ms} / 2)
+  )
+  AND NOT EXISTS (
+    SELECT 1 FROM deleted_users AS u WHERE u.user_id = e.user_id AND UNIX_TIMESTAMP(u.deleted_at) * 1000 > e.known_ms
+  )
+//
+DELETE e FROM expected AS e JOIN given_up USING (transaction_id)
 //

@@ -7,7 +7,14 @@ CREATE TEMPORARY TABLE country (code VARBINARY(8) NOT NULL PRIMARY KEY)
 -- Deleted payments whose insertion was captured, so that the pipeline could know them.
 CREATE TEMPORARY TABLE captured_deleted (transaction_id BIGINT NOT NULL PRIMARY KEY)
 //
--- Every payment, with what keeps it from counting (NULL: it counts). Times in milliseconds since the epoch.
+-- Payments that were committed after one with a higher id: behind which, and in which place behind it.
+CREATE TEMPORARY TABLE overtaken (transaction_id BIGINT NOT NULL PRIMARY KEY, after_id BIGINT NOT NULL, place INT NOT NULL)
+//
+-- The payments whose activity is in the topic.
+CREATE TEMPORARY TABLE raised (transaction_id BIGINT NOT NULL PRIMARY KEY)
+//
+-- Every payment, with what keeps it from counting (NULL: it counts), and its number in the order in which the bank took them.
+-- Times in milliseconds since the epoch.
 CREATE TEMPORARY TABLE judged (
   transaction_id BIGINT NOT NULL PRIMARY KEY,
   user_id INT NOT NULL,
@@ -16,7 +23,7 @@ CREATE TEMPORARY TABLE judged (
   country CHAR(2) CHARACTER SET ascii COLLATE ascii_bin,
   eur_cents BIGINT,
   fault VARCHAR(32),
-  may_raise BOOLEAN NOT NULL
+  arrival BIGINT NOT NULL
 )
 //
 CREATE TEMPORARY TABLE counting (
@@ -28,7 +35,7 @@ CREATE TEMPORARY TABLE counting (
   created_ms BIGINT NOT NULL,
   country CHAR(2) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   eur_cents BIGINT NOT NULL,
-  may_raise BOOLEAN NOT NULL,
+  arrival BIGINT NOT NULL,
   KEY user_span (user_id, span, event_ms)
 )
 //
@@ -41,7 +48,8 @@ CREATE TEMPORARY TABLE suspicious (
   transaction_id BIGINT NOT NULL PRIMARY KEY,
   user_id INT NOT NULL,
   event_ms BIGINT NOT NULL,
-  span BIGINT NOT NULL
+  span BIGINT NOT NULL,
+  arrival BIGINT NOT NULL
 )
 //
 -- … and with which payment each became known.
@@ -51,4 +59,7 @@ CREATE TEMPORARY TABLE expected (
   known_ms BIGINT NOT NULL,
   transaction_ids LONGTEXT NOT NULL
 )
+//
+-- Those of which nobody could be told in time.
+CREATE TEMPORARY TABLE given_up (transaction_id BIGINT NOT NULL PRIMARY KEY)
 //

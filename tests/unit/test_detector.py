@@ -1,0 +1,179 @@
+"""The detector's timer, and what waits for a profile: its function called as Flink calls it, with a state and a clock of the test's."""
+
+import gc
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import pytest
+
+from fraudlab.pipeline.contracts import Names
+from fraudlab.pipeline.detector import CLOCK_SKEW_MS, NO_PROFILE, FraudDetector
+from fraudlab.pipeline.rule import Rule, has_payments
+from fraudlab.pipeline.transaction import iso
+
+NAMES = Names()
+RULE = Rule()
+NOON_MS = 1_767_268_800_000  # 2026-01-01T12:00:00Z
+QUIET_MS = RULE.quiet_ms + CLOCK_SKEW_MS
+MINUTE = 60_000
+
+
+class OneUser:
+    """The state of one user, and Flink's clock and timers: what a keyed function sees of Flink."""
+
+    def __init__(self, rule: Rule = RULE) -> None:
+        self.now_ms = NOON_MS
+        self.timers: list[int] = []
+        self.state: Any = None
+        self._detector = FraudDetector(rule, NAMES)
+        self._detector.open(self)
+        self._offset = 0
+
+    def get_state(self, _descriptor: object) -> "OneUser":
+        return self
+
+    def value(self) -> Any:
+        return self.state
+
+    def update(self, value: Any) -> None:
+        self.state = value
+
+    def timer_service(self) -> "OneUser":
+        return self
+
+    def current_processing_time(self) -> int:
+        return self.now_ms
+
+    def register_processing_time_timer(self, at_ms: int) -> None:
+        self.timers.append(at_ms)
+
+    def pay(
+        self, number: int, country: str, *, profile: bool = True, user: int = 7
+    ) -> list[tuple[str, dict[str, Any]]]:
+        """600 EUR, now; gives what comes of it: topic and record."""
+        record = {
+            "transaction_id": number,
+            "user_id": user,
+            "user_first_name": "Ada" if profile else None,
+            "user_suspicious_activity": False if profile else None,
+            "transaction_amount": "600.00",
+            "transaction_currency": "EUR",
+            "transaction_country": country,
+            "transaction_time": iso(self.now_ms),
+            "created_at": iso(self.now_ms),
+        }
+        self._offset += 1
+        return self._read(self._detector.process_element(f"3:{self._offset}:{orjson.dumps(record).decode()}", self))
+
+    def pass_time(self, minutes: float) -> None:
+        self.now_ms += round(minutes * MINUTE)
+
+    def wake_up(self) -> list[tuple[str, dict[str, Any]]]:
+        """Lets the next timer fire; gives what comes of it."""
+        self.now_ms = self.timers.pop(0)
+        return self._read(self._detector.on_timer(self.now_ms, self))
+
+    def another_user_pays(self) -> None:
+        """On the same task: it only moves the bank's clock."""
+        mine, timers, self.state = self.state, list(self.timers), None
+        self.pay(10**9 + self._offset, "DE", user=8)
+        self.state, self.timers = mine, timers
+
+    @staticmethod
+    def _read(rows: Iterator[Any]) -> list[tuple[str, dict[str, Any]]]:
+        return [(topic, orjson.loads(message)) for topic, _, message in rows]
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records may lie years ahead of this machine's clock, and the tests' own garbage is not for ever."""
+    monkeypatch.setattr("time.time_ns", lambda: 10**19)
+    monkeypatch.setattr(gc, "freeze", lambda: None)
+
+
+def test_a_user_is_looked_at_again_when_nothing_that_is_still_to_come_can_reach_back() -> None:
+    user = OneUser()
+    user.pay(1, "DE")
+    user.pass_time(5)
+    user.pay(2, "DE")
+    assert user.timers == [NOON_MS + QUIET_MS], "one timer, however many payments"
+
+
+def test_the_payments_of_a_quiet_user_are_forgotten() -> None:
+    user = OneUser()
+    user.pay(1, "DE")
+    user.pass_time(QUIET_MS / MINUTE + 1)
+    user.another_user_pays()
+    assert user.wake_up() == []
+    history, waiting = user.state
+    assert not has_payments(history)
+    assert waiting == ()
+    assert user.timers == [], "there is nothing to wake up for"
+    assert user.pay(1, "FR") == [], "what was counted is still known"
+    user.pay(2, "DE")
+    assert len(user.timers) == 1, "and with the next payment it is looked at again"
+
+
+def test_a_user_is_not_quiet_before_the_banks_clock_says_so() -> None:
+    """Flink's clock may be far ahead of the bank's: after a long stop, old payments come now."""
+    user = OneUser()
+    user.pay(1, "DE")
+    assert user.wake_up() == []
+    assert has_payments(user.state[0])
+    assert user.timers == [NOON_MS + 2 * QUIET_MS], "it looks again later"
+    user.now_ms = NOON_MS + QUIET_MS
+    user.another_user_pays()
+    user.wake_up()
+    assert has_payments(user.state[0]), "and not a millisecond too early"
+
+
+def test_a_user_who_has_paid_since_is_not_quiet() -> None:
+    user = OneUser()
+    user.pay(1, "DE")
+    user.pass_time(QUIET_MS / MINUTE - 1)
+    user.pay(2, "DE")
+    user.pass_time(2)
+    user.another_user_pays()
+    user.wake_up()
+    assert has_payments(user.state[0])
+    assert len(user.timers) == 1
+
+
+def test_an_activity_waits_for_the_profile_and_no_longer_than_the_patience() -> None:
+    user = OneUser()
+    user.pay(1, "DE", profile=False)
+    user.pass_time(1)
+    assert user.pay(2, "FR", profile=False) == []
+    user.now_ms += RULE.profile_patience_ms
+    assert user.pay(3, "FR", profile=False) == [], "the patience is not over before its last millisecond has passed"
+    user.now_ms += 1
+    ((topic, letter),) = user.pay(4, "FR", profile=False)
+    assert (topic, letter["dead_letter_id"], letter["reason"]) == (NAMES.dead_letters, "activity-2", NO_PROFILE)
+    assert (letter["topic"], letter["partition"], letter["offset"]) == (NAMES.transaction_mid, 3, 2)
+    raised = user.pay(5, "FR")
+    assert [(topic, one["transaction_id"]) for topic, one in raised] == [
+        (NAMES.suspicious_activities, number) for number in (3, 4, 5)
+    ]
+    assert {one["user_first_name"] for _, one in raised} == {"Ada"}
+
+
+def test_what_waits_for_a_profile_that_never_comes_does_not_grow_for_ever() -> None:
+    user = OneUser()
+    letters = []
+    for number in range(1, 101):
+        letters += user.pay(number, ("DE", "FR")[number % 2], profile=False)
+        user.pass_time(1)
+    waiting = user.state[1]
+    assert len(waiting) == 11, "one a minute, for ten minutes"
+    assert [one["transaction_id"] for _, one in letters] == list(range(2, 90)), "each is told, and once"
+
+
+def test_a_quiet_user_who_never_had_a_profile_leaves_nothing_behind() -> None:
+    user = OneUser()
+    user.pay(1, "DE", profile=False)
+    user.pay(2, "FR", profile=False)
+    user.pass_time(QUIET_MS / MINUTE + 1)
+    user.another_user_pays()
+    assert [one["dead_letter_id"] for _, one in user.wake_up()] == ["activity-1", "activity-2"]
+    assert user.state[1] == ()
