@@ -1,0 +1,123 @@
+"""Real answers on the real stack: a plausible mistake gets the sentence that was written for it, and what is right is not refused.
+
+A lab has a learner of its own, and a kernel. In it run the cells of the lab's solution, from the exercise to its check, with one thing changed in
+the exercise's cell. To add an answer, add it to `ANSWERS`; the answers of a lab are given in this order, in one world.
+"""
+
+import asyncio
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from fraudlab.course import notebooks
+from fraudlab.course.labs import lab_of
+from fraudlab.course.world import World
+from fraudlab.settings import Settings
+from tests.support.lab import drop, environment
+
+pytestmark = pytest.mark.timeout(300)  # the first test waits for all learners
+
+AT_ONCE = 2
+"""Learners at work at the same time: the machine is small, and each may hold several task slots."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a learner does in an exercise.
+
+    Attributes:
+        exercise: Its number.
+        what: What they do, in a few words.
+        says: The sentence that they must get.
+        changed: What stands in the solution's cell, and what the learner has there instead. Nothing: they solve it.
+        before: Run before it: cells of the solution, by their ids, or code.
+    """
+
+    exercise: str
+    what: str
+    says: str
+    changed: Mapping[str, str] = field(default_factory=dict)
+    before: tuple[str, ...] = ()
+
+    @property
+    def lab(self) -> str:
+        return self.exercise[:2]
+
+    @property
+    def id(self) -> str:
+        return f"{self.exercise}-{self.what}".replace(" ", "-")
+
+
+BEGIN: dict[str, tuple[str, ...]] = {
+    "00": ("lab00-01", "lab.catch_up('00')", "lab.generate(payments=400, users=200, seed=1)"),
+}
+"""What a lab's learner runs first: cells of the solution, by their ids, or code."""
+
+ANSWERS = (
+    Answer(
+        "00.3",
+        "users counted as payments",
+        "The third column counts payments again: somebody who paid twice is still one user.",
+        {"COUNT(DISTINCT user_id)": "COUNT(user_id)"},
+    ),
+)
+
+
+def sources(answer: Answer) -> list[str]:
+    """What is run for an answer, the check last."""
+    cells = list(notebooks.code_cells(solution(answer.lab)))
+    begin = next(at for at, cell in enumerate(cells) if notebooks.exercise_number(cell) == answer.exercise)
+    end = next(at for at, cell in enumerate(cells) if answer.exercise in notebooks.checked_numbers(cell))
+    exercise, *rest = (cell.source for cell in cells[begin : end + 1])
+    for old, new in answer.changed.items():
+        assert old in exercise, f"the solution of {answer.exercise} has no {old!r}"
+        exercise = exercise.replace(old, new)
+    return [*named(answer.lab, answer.before), exercise, *rest]
+
+
+def named(lab: str, wanted: tuple[str, ...]) -> list[str]:
+    """The cells of a lab's solution that have these ids; what is no id is code."""
+    known = {cell.id: cell.source for cell in solution(lab).cells}
+    return [known.get(one, one) for one in wanted]
+
+
+def solution(lab: str) -> notebooks.Notebook:
+    """A lab's solution."""
+    return notebooks.read(notebooks.SOLUTIONS / lab_of(lab).file)
+
+
+def give(settings: Settings, lab: str, folder: Path) -> dict[str, str]:
+    """Gives the answers of a lab, one after the other; what the checks say, by the answers' ids."""
+    own = settings.model_copy(update={"learner": f"wrong{lab}", "work": folder})
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in named(lab, BEGIN[lab])])
+    checks: dict[str, Any] = {}
+    for answer in (one for one in ANSWERS if one.lab == lab):
+        notebook.cells += [nbformat.v4.new_code_cell(source) for source in sources(answer)]
+        checks[answer.id] = notebook.cells[-1]
+    client = NotebookClient(notebook, timeout=90, resources={"metadata": {"path": str(folder)}})
+    try:
+        asyncio.run(client.async_execute(env={**os.environ, **environment(own)}))  # closes the loop of this thread
+    finally:
+        World(own).reset()  # the jobs would hold slots that others need
+        drop(own)
+    return {one: "".join(str(output["data"]["text/plain"]) for output in checks[one].outputs) for one in checks}
+
+
+@pytest.fixture(scope="module")
+def said(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """What the check says to each answer, by the answer's id."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        learners = [pool.submit(give, settings, lab, tmp_path_factory.mktemp(f"wrong{lab}")) for lab in BEGIN]
+        yield {one: card for learner in learners for one, card in learner.result().items()}
+
+
+@pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: answer.id)
+def test_an_answer_gets_the_sentence_that_was_written_for_it(answer: Answer, said: dict[str, str]) -> None:
+    assert answer.says in said[answer.id].splitlines()
