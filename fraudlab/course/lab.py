@@ -85,6 +85,8 @@ __all__ = [
 ]
 
 CHECK_POLL_S = 0.3
+AT_REST_S = 5.0
+"""What has not changed for so long, while a check looked, is not on its way any more. A busy machine pauses for less."""
 
 
 @cache
@@ -168,10 +170,14 @@ def todo(number: str) -> NoReturn:
 
 
 def check(number: str, *answers: Any) -> Card:
-    """Checks your answer to an exercise. Raises NotSolvedYet while there is none."""
+    """Checks your answer to an exercise. Raises NotSolvedYet while there is none.
+
+    It waits for what is on its way. What does not come while it waits counts as a try: the answer may be why.
+    """
     exercise = exercise_of(number)
     exercise.require_solved(answers)
-    deadline = time.monotonic() + exercise.patience_s
+    began = moved = time.monotonic()
+    seen: Any = None
     while True:
         try:
             observed = exercise.observe(world(), *answers)
@@ -182,11 +188,15 @@ def check(number: str, *answers: Any) -> Card:
             if trouble := _problem():
                 return trouble
             raise
-        if verdict.kind is not Kind.NOT_YET or time.monotonic() > deadline:
+        now = time.monotonic()
+        if verdict.at_rest is not None:
+            if observed != seen:
+                seen, moved = observed, now
+            elif now - moved >= AT_REST_S:
+                verdict = verdict.at_rest
+        if verdict.kind is not Kind.NOT_YET or now - began > exercise.patience_s:
             break
         time.sleep(CHECK_POLL_S)
-    if verdict.kind is Kind.NOT_YET:
-        return cards.of_verdict(number, verdict, "Run this cell again in a moment.")
     record = _progress().tried(number, solved=verdict.kind is Kind.RIGHT)
     return cards.of_verdict(number, verdict, _closing(number, verdict, record.solution_is_open))
 
@@ -194,7 +204,10 @@ def check(number: str, *answers: Any) -> Card:
 def _closing(number: str, verdict: Verdict, solution_is_open: bool) -> str:
     if verdict.kind is Kind.RIGHT:
         return f'`lab.solution("{number}")` shows how the course does it.'
-    return f'`lab.solution("{number}")` is open now.' if solution_is_open else f'`lab.hint("{number}")` gives a hint.'
+    help_ = f'`lab.solution("{number}")` is open now.' if solution_is_open else f'`lab.hint("{number}")` gives a hint.'
+    if verdict.kind is Kind.NOT_YET:
+        return f"Run this cell again in a moment. If nothing moves, look at your answer: {help_}"
+    return help_
 
 
 def hint(number: str) -> Card:

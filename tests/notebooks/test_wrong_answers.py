@@ -1,7 +1,7 @@
 """Real answers on the real stack: a plausible mistake gets the sentence that was written for it, and what is right is not refused.
 
-A lab has a learner of its own, and a kernel. In it run the cells of the lab's solution, from the exercise to its check, with one thing changed in
-the exercise's cell. To add an answer, add it to `ANSWERS`; the answers of a lab are given in this order, in one world.
+A lab has a learner of its own, and a kernel. In it run the cells of the lab's solution, from the exercise to its check, with one thing
+changed in the exercise's cell. To add an answer, add it to `ANSWERS`; the answers of a lab are given in this order, in one world.
 """
 
 import asyncio
