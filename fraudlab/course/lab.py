@@ -2,14 +2,14 @@
 
 Start and end: `start`, `catch_up`, `reset`, `up`. Exercises: `check`, `hint`, `solution`, `progress`. The bank: `query`, `execute`,
 `open_account`, `pay`, `generate`. Looking: `table`, `topic`, `envelopes`, `binlog`, `window`, `lanes`, `joined`, `flow`,
-`pulse`, `jobs`, `show`, `glossary`. Flink: `stream`, `cluster`, `filled`, `mysql`, `kafka`, `checkpoint`, `cancel`. Consumers: `share`,
+`pulse`, `jobs`, `show`, `glossary`. Flink: `stream`, `cluster`, `instead_of`, `mysql`, `kafka`, `checkpoint`, `cancel`. Consumers: `share`,
 `offsets`, `crash`, `service`, `inbox`, `dashboard`. Breaking: `kill`, `paying_bank`, `verify`, `stop_with_savepoint`.
 """
 
 import inspect
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -54,11 +54,11 @@ __all__ = [
     "cluster",
     "envelopes",
     "execute",
-    "filled",
     "flow",
     "generate",
     "glossary",
     "hint",
+    "instead_of",
     "jobs",
     "joined",
     "kafka",
@@ -460,14 +460,20 @@ def stream(statement: str, name: str = "streaming-query", tables: Sequence[str] 
     return live.stream(world(), statement, name, tables)
 
 
-def filled(statement: str, job: str) -> str:
-    """A statement of the pipeline with your names, and the addresses, in the place of `${…}`; `job` is the job that it is for.
+def instead_of(file: str, *yours: str) -> Callable[[str, Mapping[str, object]], list[str]]:
+    """The pipeline's `statements(file, values)`, with statements of yours in the place of one of its .sql files.
 
     Raises NotSolvedYet for one that is still to be completed.
     """
-    if PLACEHOLDER in statement:
-        raise NotSolvedYet(f"This statement is still to do: put your own lines where it says `{PLACEHOLDER}`.")
-    return live.filled(world(), statement, job)
+    if any(PLACEHOLDER in statement for statement in yours):
+        raise NotSolvedYet(f"A statement is still to do: put your own lines where it says `{PLACEHOLDER}`.")
+
+    def statements(name: str, values: Mapping[str, object]) -> list[str]:
+        from fraudlab.pipeline import statements as pipeline
+
+        return pipeline.fill("\n//\n".join(yours), values) if name == file else pipeline.statements(name, values)
+
+    return statements
 
 
 def mysql() -> Any:

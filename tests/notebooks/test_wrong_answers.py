@@ -56,16 +56,108 @@ class Answer:
 
 
 BEGIN: dict[str, tuple[str, ...]] = {
-    "00": ("lab00-01", "lab.catch_up('00')", "lab.generate(payments=400, users=200, seed=1)"),
+    "00": ("lab00-01", "lab.reset()", "lab.generate(payments=200, users=50, seed=1)"),
+    "02": (
+        "lab02-01",
+        "lab.reset()",
+        "lab.generate(payments=200, users=50, seed=7)",
+        "from pyflink.common import Types, WatermarkStrategy",
+        "from fraudlab.pipeline.cdc import server_ids",
+        "from fraudlab.pipeline.flink import mysql_cdc_source",
+        "lab02-11",
+    ),
+    "03": (
+        "lab03-01",
+        "lab.reset()",
+        "lab.generate(payments=200, users=50, seed=7)",
+        "lab.world().start_pipeline('cdc-ingestion')",
+        "ada, stranger = lab.open_account(first_name='Ada'), 2_000_000",
+        "lab.pay(ada, '30.00', 'EUR', 'DE')",
+        "lab.execute('UPDATE user_profile SET suspicious_activities = TRUE WHERE user_id = %s', ada)",
+        "lab03-17",
+        "lab03-33",
+    ),
 }
 """What a lab's learner runs first: cells of the solution, by their ids, or code."""
 
 ANSWERS = (
     Answer(
         "00.3",
-        "users counted as payments",
-        "The third column counts payments again: somebody who paid twice is still one user.",
-        {"COUNT(DISTINCT user_id)": "COUNT(user_id)"},
+        "amounts added up",
+        "The second column is no count: it adds up or shows what is in the payments, instead of counting them.",
+        {"COUNT(*)": "SUM(amount)"},
+    ),
+    Answer(
+        "00.3",
+        "payments left out",
+        "The query leaves payments out: nothing was asked for but all of them.",
+        {"GROUP BY": "WHERE type <> 'online' GROUP BY"},
+    ),
+    Answer("00.3", "right", "Your query runs for ever, and its answer is what MySQL says at this moment."),
+    Answer(
+        "02.2",
+        "one table forgotten",
+        "One of the two tables does not come: the source was not told to read it.",
+        {"list(TABLES)": '["transactions"]'},
+    ),
+    Answer(
+        "02.2",
+        "topics mixed up",
+        "The tables and their topics are mixed up.",
+        {"for table in TABLES}": "for table in TABLES}\n    topics = dict(zip(TABLES, reversed(topics.values())))"},
+    ),
+    Answer(
+        "02.2",
+        "right after mistakes that are still in the topics",
+        "The job runs: every row that was in the bank is in Kafka, and every change from now on will be.",
+    ),
+    Answer(
+        "02.3",
+        "right after the statements were run twice",
+        "The binlog holds what changed, no less and no more: neither what was asked for, nor only where it ended.",
+        before=("lab02-25", "lab02-25"),
+    ),
+    Answer(
+        "03.1",
+        "the flag read as BOOLEAN",
+        "BOOLEAN asks the envelope for `true` or `false`. It says 1, which is neither, and so becomes false.",
+        {"suspicious_activities TINYINT": "suspicious_activities BOOLEAN"},
+    ),
+    Answer(
+        "03.1",
+        "right",
+        "The flag is what the envelope says. To Debezium, MySQL's BOOLEAN is a small number, and to Flink it must be one, too.",
+        {"suspicious_activities TINYINT": "suspicious_activities INT"},
+    ),
+    Answer(
+        "03.3",
+        "an inner join",
+        "An inner join keeps a payment back until it has a profile: for ever, if none comes. Nobody would hear of it.",
+        {"LEFT JOIN": "JOIN"},
+        before=("lab.cancel('exercise-03-1')",),
+    ),
+    Answer(
+        "03.3",
+        "the wrong key",
+        "The payments have names, but not those of their users: the join compares the wrong columns.",
+        {"t.user_id = u.user_id": "t.transaction_id = u.user_id"},
+    ),
+    Answer(
+        "03.3",
+        "any flag",
+        "Accounts that may pay are shown as stopped: that there is a flag is not yet that it is set.",
+        {"<> 0": "IS NOT NULL"},
+    ),
+    Answer(
+        "03.3",
+        "right after mistakes that are still in the topic",
+        "Each payment goes through at once, and is sent again with its profile when that comes later.",
+    ),
+    Answer(
+        "03.4",
+        "right after the next statement",
+        "One row in MySQL, and for every recent payment the old answer is taken back and a new one sent: twice, by way of NULL.",
+        before=("lab03-41", "lab03-49"),
     ),
 )
 

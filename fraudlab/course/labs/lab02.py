@@ -298,7 +298,11 @@ def judge_ingestion(observed: Ingestion, submit: object) -> Verdict:
             expected=f'one: `lab.cancel("{JOB}")` ends them, then submit it again',
         )
     if not observed.own:
-        return not_yet(f"The job `{JOB}` that runs is the course's, not yours: run the cell that calls `submit`.")
+        return wrong(
+            "The job that runs is the course's, not yours: run the cell that submits yours.",
+            found=f"a job `{JOB}` that `lab.catch_up` has started",
+            expected="one that your own cell has started",
+        )
     for table, topic in observed.topics.items():
         if topic.no_envelopes:
             return wrong(
@@ -381,7 +385,7 @@ INGESTION = Exercise(
         Example(
             (SUBMIT,),
             Ingestion(1, _FULL, own=False),
-            "The job `cdc-ingestion` that runs is the course's, not yours: run the cell that calls `submit`.",
+            "The job that runs is the course's, not yours: run the cell that submits yours.",
         ),
         Example((5,), _ingestion(), "The check cannot read this answer."),
         Example((SUBMIT,), _ingestion(2), "The job was submitted more than once, and each of them reads the binlog."),

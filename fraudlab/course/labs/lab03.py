@@ -293,7 +293,11 @@ def judge_joined(observed: Joined, statement: str) -> Verdict:
             expected=f'one: `lab.cancel("{JOB}")` ends them, then submit it again',
         )
     if not observed.own:
-        return not_yet(f"The job `{JOB}` that runs is the course's, not yours: run the cell that submits yours.")
+        return wrong(
+            "The job that runs is the course's, not yours: run the cell that submits yours.",
+            found=f"a job `{JOB}` that `lab.catch_up` has started",
+            expected="one that your own cell has started",
+        )
     return _judge_names(observed) or _judge_missing(observed) or _judge_flags(observed)
 
 
@@ -511,7 +515,7 @@ JOIN = Exercise(
         Example(
             (STATEMENT,),
             Joined(1, _BANK, _mid(_NAMES, _FLAGS), _ONE_EACH, own=False),
-            "The job `transaction-join` that runs is the course's, not yours: run the cell that submits yours.",
+            "The job that runs is the course's, not yours: run the cell that submits yours.",
         ),
         Example((5,), _joined(), "The check cannot read this answer."),
         Example(
