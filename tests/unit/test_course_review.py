@@ -199,6 +199,10 @@ BREAKAGES: dict[str, tuple[Callable[[Site], None], str]] = {
     ),
     "sections in another order": (source("end", "Key points", "Clean-up"), "must end with the sections"),
     "a quiz without answers": (source("end", "<summary>", ""), "must give the answers"),
+    "what is to be seen, a step too late": (
+        source("seen", SEEN, f"## Another step · 2 min\n\n{SEEN}"),
+        "does not say **What you should see** between the check of 01.1",
+    ),
     "nothing to be seen": (
         source("seen", "**What you should see**", "See"),
         "does not say **What you should see** between the check of 01.1",
