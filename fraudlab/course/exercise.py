@@ -27,7 +27,8 @@ class Kind(Enum):
 class Verdict:
     """What a check says, in sentences for the learner.
 
-    `found` and `expected` belong to a wrong answer; `advice` is what to do next, for instance a command.
+    `found` and `expected` belong to a wrong answer; `advice` is what to do next, for instance a command. `at_rest` belongs to a *not yet*:
+    what the answer is when nothing moves any more.
     """
 
     kind: Kind
@@ -35,6 +36,7 @@ class Verdict:
     found: str = ""
     expected: str = ""
     advice: str = ""
+    at_rest: "Verdict | None" = None
 
 
 def right(sentence: str) -> Verdict:
@@ -47,9 +49,13 @@ def wrong(sentence: str, *, found: object, expected: str) -> Verdict:
     return Verdict(Kind.WRONG, sentence, str(found), expected)
 
 
-def not_yet(sentence: str) -> Verdict:
-    """Nothing is wrong so far, but something is still on its way; the check looks again until its patience ends."""
-    return Verdict(Kind.NOT_YET, sentence)
+def not_yet(sentence: str, *, at_rest: Verdict | None = None) -> Verdict:
+    """Nothing is wrong so far, but something is still on its way; the check looks again until its patience ends.
+
+    `at_rest` is the verdict when what is observed has stopped changing: then nothing is on its way any more. Give it only where something
+    has come already, for a job that has not begun stands still as well.
+    """
+    return Verdict(Kind.NOT_YET, sentence, at_rest=at_rest)
 
 
 class NotSolvedYet(Exception):  # noqa: N818 - learners read this name
@@ -89,13 +95,15 @@ class Example:
 
     Attributes:
         answers: What the learner hands to `lab.check` after the exercise's number.
-        observed: What `observe` would give; None has the stack tests observe it.
+        observed: What `observe` would give. tests/notebooks/test_wrong_answers.py gives real answers, and observes.
         says: The sentence that this answer must get: all of the verdict's `sentence`. Empty for a right answer.
+        at_rest: Whether it gets it when what is observed no longer changes.
     """
 
     answers: tuple[Any, ...]
     observed: Any = None
     says: str = ""
+    at_rest: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,14 @@
 
 Start and end: `start`, `catch_up`, `reset`, `up`. Exercises: `check`, `hint`, `solution`, `progress`. The bank: `query`, `execute`,
 `open_account`, `pay`, `generate`. Looking: `table`, `topic`, `envelopes`, `binlog`, `window`, `lanes`, `joined`, `flow`,
-`pulse`, `jobs`, `show`, `glossary`. Flink: `stream`, `cluster`, `filled`, `mysql`, `kafka`, `checkpoint`, `cancel`. Consumers: `share`,
+`pulse`, `jobs`, `show`, `glossary`. Flink: `stream`, `cluster`, `instead_of`, `mysql`, `kafka`, `checkpoint`, `cancel`. Consumers: `share`,
 `offsets`, `crash`, `service`, `inbox`, `dashboard`. Breaking: `kill`, `paying_bank`, `verify`, `stop_with_savepoint`.
 """
 
 import inspect
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -54,11 +54,11 @@ __all__ = [
     "cluster",
     "envelopes",
     "execute",
-    "filled",
     "flow",
     "generate",
     "glossary",
     "hint",
+    "instead_of",
     "jobs",
     "joined",
     "kafka",
@@ -85,6 +85,8 @@ __all__ = [
 ]
 
 CHECK_POLL_S = 0.3
+AT_REST_S = 5.0
+"""What has not changed for so long, while a check looked, is not on its way any more. A busy machine pauses for less."""
 
 
 @cache
@@ -168,10 +170,14 @@ def todo(number: str) -> NoReturn:
 
 
 def check(number: str, *answers: Any) -> Card:
-    """Checks your answer to an exercise. Raises NotSolvedYet while there is none."""
+    """Checks your answer to an exercise. Raises NotSolvedYet while there is none.
+
+    It waits for what is on its way. What does not come while it waits counts as a try: the answer may be why.
+    """
     exercise = exercise_of(number)
     exercise.require_solved(answers)
-    deadline = time.monotonic() + exercise.patience_s
+    began = moved = time.monotonic()
+    seen: Any = None
     while True:
         try:
             observed = exercise.observe(world(), *answers)
@@ -182,11 +188,15 @@ def check(number: str, *answers: Any) -> Card:
             if trouble := _problem():
                 return trouble
             raise
-        if verdict.kind is not Kind.NOT_YET or time.monotonic() > deadline:
+        now = time.monotonic()
+        if verdict.at_rest is not None:
+            if observed != seen:
+                seen, moved = observed, now
+            elif now - moved >= AT_REST_S:
+                verdict = verdict.at_rest
+        if verdict.kind is not Kind.NOT_YET or now - began > exercise.patience_s:
             break
         time.sleep(CHECK_POLL_S)
-    if verdict.kind is Kind.NOT_YET:
-        return cards.of_verdict(number, verdict, "Run this cell again in a moment.")
     record = _progress().tried(number, solved=verdict.kind is Kind.RIGHT)
     return cards.of_verdict(number, verdict, _closing(number, verdict, record.solution_is_open))
 
@@ -194,7 +204,10 @@ def check(number: str, *answers: Any) -> Card:
 def _closing(number: str, verdict: Verdict, solution_is_open: bool) -> str:
     if verdict.kind is Kind.RIGHT:
         return f'`lab.solution("{number}")` shows how the course does it.'
-    return f'`lab.solution("{number}")` is open now.' if solution_is_open else f'`lab.hint("{number}")` gives a hint.'
+    help_ = f'`lab.solution("{number}")` is open now.' if solution_is_open else f'`lab.hint("{number}")` gives a hint.'
+    if verdict.kind is Kind.NOT_YET:
+        return f"Run this cell again in a moment. If nothing moves, look at your answer: {help_}"
+    return help_
 
 
 def hint(number: str) -> Card:
@@ -447,14 +460,20 @@ def stream(statement: str, name: str = "streaming-query", tables: Sequence[str] 
     return live.stream(world(), statement, name, tables)
 
 
-def filled(statement: str, job: str) -> str:
-    """A statement of the pipeline with your names, and the addresses, in the place of `${…}`; `job` is the job that it is for.
+def instead_of(file: str, *yours: str) -> Callable[[str, Mapping[str, object]], list[str]]:
+    """The pipeline's `statements(file, values)`, with statements of yours in the place of one of its .sql files.
 
     Raises NotSolvedYet for one that is still to be completed.
     """
-    if PLACEHOLDER in statement:
-        raise NotSolvedYet(f"This statement is still to do: put your own lines where it says `{PLACEHOLDER}`.")
-    return live.filled(world(), statement, job)
+    if any(PLACEHOLDER in statement for statement in yours):
+        raise NotSolvedYet(f"A statement is still to do: put your own lines where it says `{PLACEHOLDER}`.")
+
+    def statements(name: str, values: Mapping[str, object]) -> list[str]:
+        from fraudlab.pipeline import statements as pipeline
+
+        return pipeline.fill("\n//\n".join(yours), values) if name == file else pipeline.statements(name, values)
+
+    return statements
 
 
 def mysql() -> Any:

@@ -301,9 +301,11 @@ def anatomy(course: Course) -> Iterator[Finding]:
         found = [step.title for step in _steps(notebook) if step.title in SECTIONS]
         if found != list(SECTIONS):
             yield Finding(where, f"must end with the sections {', '.join(SECTIONS)}; has {', '.join(found) or 'none'}.")
-        seen = text.count("**What you should see**")
-        if seen < len(lab.exercises):
-            yield Finding(where, f"says **What you should see** {seen} times for {len(lab.exercises)} exercises.")
+        unseen = _not_said_what_is_seen(notebook)
+        if unseen:
+            yield Finding(
+                where, f"does not say **What you should see** between the check of {unseen[0]} and the next step."
+            )
         if "<summary>" not in text:
             yield Finding(where, "its quiz must give the answers, in `<details>`.")
         sources = [cell.source for cell in notebooks.code_cells(notebook)]
@@ -312,6 +314,19 @@ def anatomy(course: Course) -> Iterator[Finding]:
         for source in sources:
             if plumbing := _PLUMBING.search(source):
                 yield Finding(where, f"a learner never types {plumbing[0]!r}: hide it behind a function of `lab`.")
+
+
+def _not_said_what_is_seen(notebook: Notebook) -> list[str]:
+    """The exercises after whose check no `**What you should see**` follows before the next heading or check."""
+    unseen: list[str] = []
+    waiting: list[str] = []
+    for cell in notebook.cells:
+        numbers = notebooks.checked_numbers(cell) if cell.cell_type == "code" else []
+        if numbers or (cell.cell_type == "markdown" and _HEADING.search(cell.source)):
+            unseen, waiting = unseen + waiting, numbers
+        elif cell.cell_type == "markdown" and "**What you should see**" in cell.source:
+            waiting = []
+    return unseen + waiting
 
 
 def links(course: Course) -> Iterator[Finding]:

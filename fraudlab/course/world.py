@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import mysql.connector
 import orjson
 from kafka import KafkaConsumer, TopicPartition
-from kafka.admin import KafkaAdminClient
+from kafka.admin import KafkaAdminClient, MemberToRemove
 from kafka.errors import KafkaError, NonEmptyGroupError
 from kafka.partitioner.default import murmur2
 
@@ -33,6 +33,8 @@ OUTAGES = (mysql.connector.Error, KafkaError, OSError, http.client.HTTPException
 """What an access raises when a part of the stack is away (and, some of them, for other reasons)."""
 
 ENDED = ("FAILED", "CANCELED", "FINISHED")
+OWN = "from-a-notebook"
+"""Stands in the configuration of jobs that a notebook starts, so that a check can tell them from those that `catch_up` starts."""
 REFUSED = "45000"
 FIRST_OWN_USER = 1_000_000
 """Ids of accounts that a learner opens; the generator's are below."""
@@ -72,15 +74,21 @@ class Job:
     state: str
     started: datetime
 
+    @property
+    def started_ms(self) -> int:
+        """When it began, in ms since the epoch."""
+        return round(self.started.timestamp() * 1000)
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record as it lies in Kafka; key and value as text, None where there is none."""
+    """A record as it lies in Kafka; key and value as text, None where there is none; when it was written, in ms since the epoch."""
 
     partition: int
     offset: int
     key: str | None
     value: str | None
+    written_ms: int
 
     @property
     def json(self) -> Any:
@@ -250,7 +258,10 @@ class World:
             found = []
             while any(consumer.position(partition) < ends[partition] for partition in partitions):
                 for batch in consumer.poll(timeout_ms=200).values():
-                    found += [Record(one.partition, one.offset, _text(one.key), _text(one.value)) for one in batch]
+                    found += [
+                        Record(one.partition, one.offset, _text(one.key), _text(one.value), one.timestamp)
+                        for one in batch
+                    ]
         return sorted(found, key=lambda record: (record.partition, record.offset))
 
     def _partitions(self, consumer: KafkaConsumer, topic: str) -> list[TopicPartition]:
@@ -268,7 +279,8 @@ class World:
 
     def cluster(self, **options: str) -> "FlinkCluster":
         """The running cluster, for submitting jobs; options of Flink with `__` for `.` and `_` for `-`."""
-        return system.flink_cluster(self.settings, {_option(name): value for name, value in options.items()})
+        given = {_option(name): value for name, value in options.items()}
+        return system.flink_cluster(self.settings, {"pipeline.global-job-parameters": f"{OWN}:true"} | given)
 
     def jobs(self) -> list[Job]:
         """The learner's jobs that have not ended, in the order in which they began."""
@@ -340,6 +352,20 @@ class World:
             "Run `lab.up()` here, or `make lab` in a terminal: it starts what does not run.",
         )
 
+    def records_of_run(self, topic: str, job: Job) -> list[Record]:
+        """The records of a topic since a job began: what an earlier one wrote is none of its doing.
+
+        All of them, where the job goes on from a checkpoint or savepoint: then it wrote the earlier ones, too.
+        """
+        found = get_json(self.settings, f"/jobs/{job.id}/checkpoints")
+        since_ms = 0 if found["latest"]["restored"] else job.started_ms
+        return [record for record in self.records(topic) if record.written_ms >= since_ms]
+
+    def is_own(self, job: Job) -> bool:
+        """Whether a job was started from a notebook, and not by `catch_up`, which starts the pipeline's own."""
+        execution = get_json(self.settings, f"/jobs/{job.id}/config")["execution-config"]
+        return OWN in execution["user-config"]
+
     def start_pipeline(self, *jobs: str) -> None:
         """Starts jobs of the pipeline (`cdc-ingestion`, `transaction-join`, `fraud-detector`), and waits until they run."""
         system.submit_jobs(self.settings, lambda line: None, only=jobs)
@@ -354,33 +380,45 @@ class World:
         self.stack.remove_program(self.names.group(name))
 
     def reset(self) -> None:
-        """Brings the world to its beginning: an empty database, empty topics, no offsets, no job, no service."""
+        """Brings the world to its beginning: an empty database, empty topics, no offsets, no job, no service.
+
+        Consumers that a notebook has left open are put out of their groups. Raises StackError where one comes back at once; then the
+        database is as it was.
+        """
         for program in system.services(self.settings):
             if program.name.startswith(self.names.group("")):  # others are shared
                 self.stack.remove_program(program.name)
         self.cancel()
-        system.drop_database(self.settings)
-        self._delete_topics_and_groups()
-        system.prepare(self.settings)
-
-    def _delete_topics_and_groups(self) -> None:
-        prefix = f"{self.settings.learner}."
         with closing(self._admin()) as admin:
-            groups = [str(group["group_id"]) for group in admin.list_groups()]
-            groups = [group for group in groups if group.startswith(prefix)]
-            if groups:
-                busy = [
-                    group for group, said in admin.delete_groups(groups).items() if said == NonEmptyGroupError.__name__
-                ]
-                if busy:
-                    raise StackError(
-                        f"Consumers of {', '.join(sorted(busy))} still run, so their offsets cannot be forgotten.",
-                        "Close them (`consumer.close()`, or restart the kernel of the notebook that made them), then try again.",
-                    )
-            topics = [topic for topic in admin.list_topics() if topic.startswith(prefix)]
-            if topics:
-                admin.delete_topics(topics)
-                wait_until(lambda: not set(topics) & set(admin.list_topics()), "the old topics are gone")
+            self._delete_groups(admin)
+            self._delete_topics(admin)
+        try:
+            system.drop_database(self.settings)
+        finally:
+            system.prepare(self.settings)
+
+    def _delete_groups(self, admin: KafkaAdminClient) -> None:
+        prefix = f"{self.settings.learner}."
+        groups = [str(group["group_id"]) for group in admin.list_groups()]
+        groups = [group for group in groups if group.startswith(prefix)]
+        for _ in range(3):  # a consumer that is polled meanwhile joins again
+            if not groups:
+                return
+            for group, described in admin.describe_groups(groups).items():
+                if members := [MemberToRemove(member_id=member["member_id"]) for member in described["members"]]:
+                    admin.remove_group_members(group, members)
+            said = admin.delete_groups(groups)
+            groups = [group for group in groups if said[group] == NonEmptyGroupError.__name__]
+        raise StackError(
+            f"Consumers of {', '.join(sorted(groups))} still run, so their offsets cannot be forgotten.",
+            "Close them (`consumer.close()`, or restart the kernel of the notebook that made them), then try again.",
+        )
+
+    def _delete_topics(self, admin: KafkaAdminClient) -> None:
+        topics = [topic for topic in admin.list_topics() if topic.startswith(f"{self.settings.learner}.")]
+        if topics:
+            admin.delete_topics(topics)
+            wait_until(lambda: not set(topics) & set(admin.list_topics()), "the old topics are gone")
 
 
 def _text(value: bytes | None) -> str | None:

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaTimeoutError
 
 from fraudlab import system
+from fraudlab.course.world import World
 from fraudlab.settings import Settings
-from tests.support.lab import Lab, LearnerLab, assert_exact, learner_lab
+from tests.support.lab import Lab, LearnerLab, assert_exact, drop, learner_lab
 from tests.support.waiting import eventually
 
 
@@ -64,6 +66,58 @@ def test_what_a_learner_does_is_seen_by_nobody_else(newcomer: LearnerLab, lab: L
     lab.fraud_is_caught()
     for topic in lab.names.topics:
         assert not [record.place for record in lab.topics.read(topic) if b"Nobody_elses" in (record.value or b"")]
+
+
+@pytest.fixture
+def forgetful(settings: Settings) -> Iterator[World]:
+    """The world of a learner with an account in the bank, an activity, and two consumers that were never closed."""
+    own = settings.model_copy(update={"learner": "forgetful"})
+    drop(own)
+    system.prepare(own)
+    world = World(own)
+    world.open_account()
+    topic = own.names.suspicious_activities
+    with closing(KafkaProducer(bootstrap_servers=own.bootstrap_servers)) as producer:
+        producer.send(topic, b"{}").get(timeout=10)
+    consumers = [
+        KafkaConsumer(topic, bootstrap_servers=own.bootstrap_servers, group_id=own.names.group("office"))
+        for _ in range(2)
+    ]
+    try:
+        eventually(lambda: all(_assigned(consumer) for consumer in consumers), "both consumers have partitions")
+        yield world
+    finally:
+        for consumer in consumers:
+            consumer.close(autocommit=False)
+        world.reset()
+        drop(own)
+
+
+def _assigned(consumer: KafkaConsumer) -> bool:
+    consumer.poll(timeout_ms=200)
+    return bool(consumer.assignment())
+
+
+def test_a_world_is_emptied_although_a_notebook_has_left_consumers_open(forgetful: World) -> None:
+    forgetful.reset()
+    with closing(forgetful._admin()) as admin:
+        groups = [str(group["group_id"]) for group in admin.list_groups()]
+    assert not [group for group in groups if group.startswith("forgetful.")]
+    assert forgetful.count("suspicious_activities") == 0
+    assert forgetful.rows("SELECT user_id FROM user_profile") == []
+
+
+def test_what_fails_while_a_world_is_emptied_leaves_the_learner_a_database(
+    forgetful: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_world: World, _admin: object) -> None:
+        raise KafkaTimeoutError
+
+    monkeypatch.setattr(World, "_delete_topics", gone)
+    with pytest.raises(KafkaTimeoutError):
+        forgetful.reset()
+    assert len(forgetful.rows("SELECT user_id FROM user_profile")) == 1
+    monkeypatch.undo()
 
 
 def rewind(settings: Settings) -> None:

@@ -10,11 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 from fraudlab.cli import app
-from fraudlab.course import cards, glossary, pictures, review, workplace
-from fraudlab.course.exercise import not_yet, right, wrong
+from fraudlab.course import cards, glossary, lab, pictures, review, workplace
+from fraudlab.course.exercise import PLACEHOLDER, NotSolvedYet, not_yet, right, wrong
 from fraudlab.course.notebooks import LABS, MarkError, cut
 from fraudlab.course.progress import Progress
 from fraudlab.course.sources import SourceError, differences
+from fraudlab.pipeline.statements import statements as of_pipeline
 
 
 def test_the_course_of_this_repository_passes_its_own_check() -> None:
@@ -272,6 +273,21 @@ def test_what_differs_is_told(repository: Path, cell: str) -> None:
 def test_a_source_that_leads_nowhere_is_an_error(repository: Path, cell: str) -> None:
     with pytest.raises(SourceError):
         list(differences(cell, repository))
+
+
+# Statements of a learner's own in the pipeline's functions
+
+
+def test_statements_of_the_learner_stand_in_the_place_of_one_file_only() -> None:
+    statements = lab.instead_of("join.sql", "CREATE TABLE a (x INT)", "\nINSERT INTO a\nSELECT ${y}\n")
+    assert statements("join.sql", {"y": 1}) == ["CREATE TABLE a (x INT)", "INSERT INTO a\nSELECT 1"]
+    names = {name: name for name in ("sink_topics", "bootstrap_servers")}
+    assert statements("records.sql", names) == of_pipeline("records.sql", names)
+
+
+def test_a_statement_that_is_still_to_be_completed_is_not_handed_on() -> None:
+    with pytest.raises(NotSolvedYet, match="still to do"):
+        lab.instead_of("join.sql", f"INSERT INTO a\n-- {PLACEHOLDER}")
 
 
 # Glossary and pictures

@@ -1,13 +1,29 @@
 """Every example of every exercise gets the verdict that its author wrote for it."""
 
+from collections.abc import Callable, Iterator
+from itertools import chain, repeat
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fraudlab.course.exercise import PLACEHOLDER, AnswerFailed, Example, Exercise, Kind, NotSolvedYet, call
-from fraudlab.course.labs import all_labs
+from fraudlab.course import lab
+from fraudlab.course.exercise import (
+    PLACEHOLDER,
+    AnswerFailed,
+    Example,
+    Exercise,
+    Kind,
+    NotSolvedYet,
+    Verdict,
+    call,
+    not_yet,
+    right,
+    wrong,
+)
+from fraudlab.course.labs import all_labs, lab02, lab03
 
-EXERCISES = [exercise for lab in all_labs() for exercise in lab.exercises]
+EXERCISES = [exercise for one in all_labs() for exercise in one.exercises]
 
 
 def examples(kind: str) -> list[Any]:
@@ -28,6 +44,10 @@ def test_a_right_answer_is_accepted_however_it_is_written(exercise: Exercise, ex
 def test_a_wrong_answer_gets_the_sentence_written_for_it(exercise: Exercise, example: Example) -> None:
     verdict = exercise.verdict(example.observed, example.answers)
     assert verdict.kind in (Kind.WRONG, Kind.NOT_YET)
+    if example.at_rest:
+        assert verdict.at_rest is not None, verdict
+        verdict = verdict.at_rest
+        assert verdict.kind is Kind.WRONG
     assert verdict.sentence == example.says
 
 
@@ -59,3 +79,108 @@ def test_a_function_that_is_still_to_be_written_says_so() -> None:
 
     with pytest.raises(NotSolvedYet, match="still to do"):
         call(later, 3)
+
+
+# What a check makes of an answer that stays as it is
+
+
+class Clock:
+    """In the place of the module `time`."""
+
+    now_s = 0.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
+
+
+@pytest.fixture
+def checking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Exercise], list[str]]]:
+    """Checks an exercise of a test, by a clock that only its sleeping moves; gives the card's lines."""
+    monkeypatch.setenv("FRAUDLAB_WORK", str(tmp_path))
+    monkeypatch.setattr(lab, "time", Clock())
+    for cached in (lab.world, lab._progress):
+        cached.cache_clear()
+
+    def check(exercise: Exercise) -> list[str]:
+        monkeypatch.setattr(lab, "exercise_of", lambda number: exercise)
+        return str(lab.check(exercise.number, "an answer")).splitlines()
+
+    yield check
+    for cached in (lab.world, lab._progress):
+        cached.cache_clear()
+
+
+def counting(observations: Iterator[int], at_rest: Verdict | None) -> Exercise:
+    """An exercise that wants a count of 3."""
+
+    def judge(count: int, _answer: object) -> Verdict:
+        return right("All three.") if count == 3 else not_yet(f"{count} of 3 so far.", at_rest=at_rest)
+
+    return Exercise(
+        "00.9", "Count", "count.", ("a", "b", "c"), "a number", lambda *_: next(observations), judge, [], []
+    )
+
+
+LEFT_OUT = wrong("One is left out.", found=2, expected="3")
+
+
+def test_what_stops_changing_before_all_is_there_is_wrong(checking: Callable[[Exercise], list[str]]) -> None:
+    said = checking(counting(chain([0, 1], repeat(2)), LEFT_OUT))
+    assert said[:2] == ["✘ Not right yet · Exercise 00.9", "One is left out."]
+
+
+def test_what_still_changes_is_waited_for(checking: Callable[[Exercise], list[str]]) -> None:
+    looks = int(lab.AT_REST_S / lab.CHECK_POLL_S) - 1
+    slowly = chain.from_iterable(repeat(count, looks) for count in (0, 1, 2, 3))
+    assert checking(counting(slowly, LEFT_OUT))[0] == "✔ Right · Exercise 00.9"
+
+
+def test_what_never_comes_counts_as_a_try_so_that_the_solution_opens(
+    checking: Callable[[Exercise], list[str]],
+) -> None:
+    said = [checking(counting(repeat(0), None)) for _ in range(3)]
+    assert {lines[0] for lines in said} == {"… Not yet · Exercise 00.9"}
+    assert "`lab.hint(" in said[1][-1]
+    assert said[2][-1].endswith('`lab.solution("00.9")` is open now.')
+
+
+# What Labs 02 and 03 read from topics
+
+
+def envelope(op: str, name: str, place: int) -> dict[str, Any]:
+    row = {"first_name": name}
+    source = {"file": "binlog.1", "pos": place, "row": 0}
+    return {
+        "op": op,
+        "source": source,
+        "before": None if op == "c" else row,
+        "after": None if op == "d" else row,
+    }
+
+
+CEM = [envelope("c", "Cem", 1), envelope("c", "Cem", 5), envelope("d", "Cem", 5)]
+DAN = [envelope("c", "Dan", 2), envelope("u", "Dan", 6), envelope("u", "Dan", 7), envelope("d", "Dan", 8)]
+
+
+def test_a_key_that_changes_is_no_new_account() -> None:
+    assert lab02.changes_of(CEM + DAN) == {"cem": "dc", "dan": "uud"}
+
+
+def test_only_the_newest_account_of_a_name_counts_also_where_the_one_before_was_closed() -> None:
+    later = [one | {"source": one["source"] | {"pos": one["source"]["pos"] + 100}} for one in CEM + DAN]
+    assert lab02.changes_of([*later, *CEM, *DAN]) == {"cem": "dc", "dan": "uud"}
+
+
+def joined(transaction_id: int, name: str | None) -> dict[str, Any]:
+    return {"transaction_id": transaction_id, "user_first_name": name}
+
+
+def test_a_change_of_a_profile_ends_where_each_payment_has_a_name_again() -> None:
+    change = [None, None, joined(1, None), joined(2, None), None, None, joined(1, "Eve"), joined(2, "Eve")]
+    known = [joined(1, None), joined(2, "Eve"), joined(1, "Eve")]
+    assert lab03.resent([*known, *change], 3) == lab03.Resent(2, 8)
+    assert lab03.resent([*known, *change, *change], 3) == lab03.Resent(2, 8), "the next change is another statement's"
+    assert lab03.resent([*known, *change[:-1]], 3) == lab03.Resent(2, 7, all_sent=False)

@@ -199,7 +199,14 @@ BREAKAGES: dict[str, tuple[Callable[[Site], None], str]] = {
     ),
     "sections in another order": (source("end", "Key points", "Clean-up"), "must end with the sections"),
     "a quiz without answers": (source("end", "<summary>", ""), "must give the answers"),
-    "nothing to be seen": (source("seen", "**What you should see**", "See"), "says **What you should see** 0 times"),
+    "what is to be seen, a step too late": (
+        source("seen", SEEN, f"## Another step · 2 min\n\n{SEEN}"),
+        "does not say **What you should see** between the check of 01.1",
+    ),
+    "nothing to be seen": (
+        source("seen", "**What you should see**", "See"),
+        "does not say **What you should see** between the check of 01.1",
+    ),
     "no start": (source("start", 'lab.start("01")', ""), 'must begin with `lab.start("01")`'),
     "a port": (source("start", "lab.start", "port = ':9092'\nlab.start"), "a learner never types ':9092'"),
     "a password": (source("start", "lab.start", "password = ''\nlab.start"), "a learner never types 'password'"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from fraudlab.course import live
@@ -105,41 +106,62 @@ class Slots:
     total: int
 
 
-def judge_slots(observed: Slots, answer: int) -> Verdict:
-    """The number of all task slots."""
-    expected = "the number of all task slots of the cluster, free or not"
-    if answer == observed.total:
-        return right("A job needs at least one task slot; when none is free, the next job waits.")
-    if answer == observed.free:
-        return wrong("Those are the free ones. Your running query holds one, too.", found=answer, expected=expected)
-    if answer == observed.total - observed.free:
-        return wrong("Those are the slots in use.", found=answer, expected=expected)
-    if answer == 1:
-        return wrong(
-            "That is the number of TaskManagers: one process here, with several slots.", found=answer, expected=expected
-        )
-    return wrong("The cluster has another number of slots.", found=answer, expected=expected)
+SLOTS_A_LEARNER = 4
+"""Three for the jobs of the system, one for a query."""
+
+
+def judge_slots(observed: Slots, answer: int | str) -> Verdict:
+    """How many times four slots there are."""
+    number = float(answer)
+    expected = "how many times the slots of one person fit into all slots of the cluster"
+    if number == observed.total // SLOTS_A_LEARNER:
+        return right("A job needs a task slot for as long as it runs. When none is free, the next job waits.")
+    for mistaken, sentence in (
+        (observed.total, "Those are all slots. One person alone needs several of them."),
+        (
+            observed.total / SLOTS_A_LEARNER,
+            "A part of a person needs no slots: what is left over is too little for one more.",
+        ),
+        (observed.total // (SLOTS_A_LEARNER - 1), "The query needs a slot, too: four for each person, not three."),
+        (
+            observed.free // SLOTS_A_LEARNER,
+            "That counts the free slots only. You are one of these people, and your query holds one already.",
+        ),
+    ):
+        if number == mistaken:
+            return wrong(sentence, found=answer, expected=expected)
+    if number == observed.free:
+        return wrong("Those are the free slots. Your query holds one already.", found=answer, expected=expected)
+    return wrong("Another number of people fits.", found=answer, expected=expected)
 
 
 SLOTS = Exercise(
     number="00.2",
     title="How much room is there?",
-    task="look up in Flink's web page how many task slots the cluster has in all.",
+    task="work out how many people could work on this cluster at the same time, when each runs three jobs and a query.",
     hints=(
-        '`lab.start("00")` shows the address of Flink\'s web page. Open it in another tab.',
-        "The first page, Overview, has a box named Available Task Slots.",
-        "Under the large number of free slots stands `Total Task Slots`. That is the one.",
+        "Two numbers are needed: the slots of one person, and all slots of the cluster, free or not.",
+        '`lab.start("00")` shows the address of Flink\'s web page. On its first page stands `Total Task Slots`, under a large number.',
+        "Three jobs and a query are four slots. Divide all slots by four, and forget what is left over.",
     ),
     shape="a whole number",
     observe=lambda world, _answer: Slots(*world.slots()),
     judge=judge_slots,
-    right=[Example((6.0,), Slots(5, 6)), Example((8,), Slots(4, 8))],
+    right=[Example((3.0,), Slots(11, 12)), Example(("3",), Slots(13, 14)), Example((2,), Slots(1, 8))],
     wrong=[
-        Example((5,), Slots(5, 6), "Those are the free ones. Your running query holds one, too."),
-        Example((2,), Slots(4, 6), "Those are the slots in use."),
-        Example((1,), Slots(4, 6), "That is the number of TaskManagers: one process here, with several slots."),
-        Example((3,), Slots(5, 6), "The cluster has another number of slots."),
-        Example(("six",), Slots(5, 6), "The cluster has another number of slots."),
+        Example((12,), Slots(11, 12), "Those are all slots. One person alone needs several of them."),
+        Example((11,), Slots(11, 12), "Those are the free slots. Your query holds one already."),
+        Example((4,), Slots(11, 12), "The query needs a slot, too: four for each person, not three."),
+        Example(
+            (2,),
+            Slots(11, 12),
+            "That counts the free slots only. You are one of these people, and your query holds one already.",
+        ),
+        Example(
+            (3.5,), Slots(13, 14), "A part of a person needs no slots: what is left over is too little for one more."
+        ),
+        Example((7,), Slots(11, 12), "Another number of people fits."),
+        Example(("three",), Slots(11, 12), "The check cannot read this answer."),
     ],
 )
 
@@ -182,39 +204,72 @@ def observe_countries(world: World, query: str) -> Countries:
 def judge_countries(observed: Countries, _query: str) -> Verdict:
     """Rows (country, payments, users), in any order, must be MySQL's."""
     truth = observed.truth
-    expected = "a row for each country: the country, how many payments, how many different users"
-    found = f"columns {', '.join(observed.columns)}"
     if len(observed.columns) != 3:
-        return wrong("The answer needs three columns.", found=found, expected=expected)
+        return wrong(
+            "The answer needs three columns.", found=f"columns {', '.join(observed.columns)}", expected=_THREE_COLUMNS
+        )
     rows = {row[0]: (row[1], row[2]) for row in observed.rows}
     payments = sum(one[0] for one in truth.values())
     if rows == truth:
         return right("Your query runs for ever, and its answer is what MySQL says at this moment.")
-    if rows and {key: (b, a) for key, (a, b) in rows.items()} == truth:
-        return wrong("The second and the third column are the wrong way round.", found=found, expected=expected)
-    if rows and all(a == b for a, b in rows.values()) and _counted(rows) == payments and set(rows) == set(truth):
+    if any(not isinstance(one[0], int) for one in rows.values()):
+        return wrong(
+            "The second column is no count: it adds up or shows what is in the payments, instead of counting them.",
+            found=f"{next(iter(rows.values()))[0]!r} for {next(iter(rows))!r}",
+            expected=_THREE_COLUMNS,
+        )
+    arrived = sum(one[0] for one in rows.values())
+    if not rows:
+        return not_yet(f"The query has counted 0 of {payments:,} payments so far.")
+    mistake = _mistake(rows, truth, arrived)
+    if arrived < payments:
+        return not_yet(f"The query has counted {arrived:,} of {payments:,} payments so far.", at_rest=mistake)
+    return mistake
+
+
+_THREE_COLUMNS = "a row for each country: the country, how many payments, how many different users"
+
+
+def _mistake(rows: Mapping[Any, tuple[Any, Any]], truth: Mapping[str, tuple[int, int]], arrived: int) -> Verdict:
+    """What is wrong with a query that has read all payments."""
+    payments = sum(one[0] for one in truth.values())
+    if {key: (b, a) for key, (a, b) in rows.items()} == truth:
+        return wrong(
+            "The second and the third column are the wrong way round.",
+            found="users, then payments",
+            expected=_THREE_COLUMNS,
+        )
+    if not set(rows) <= set(truth):
+        return wrong(
+            "The payments are not grouped by the country they were made in.",
+            found=f"a group {sorted(map(str, set(rows) - set(truth)))[0]!r}",
+            expected=_THREE_COLUMNS,
+        )
+    if all(a == b for a, b in rows.values()) and {key: a for key, (a, _) in rows.items()} == {
+        key: a for key, (a, _) in truth.items()
+    }:
         return wrong(
             "The third column counts payments again: somebody who paid twice is still one user.",
             found="as many users as payments in every country",
-            expected=expected,
+            expected=_THREE_COLUMNS,
         )
-    if rows and not set(rows) <= set(truth) and _counted(rows) == payments:
-        example = sorted(map(str, set(rows) - set(truth)))[0]
+    if {key: a for key, (a, _) in rows.items()} == {key: b for key, (_, b) in truth.items()}:
         return wrong(
-            "The payments are not grouped by the country they were made in.",
-            found=f"a group {example!r}",
-            expected=expected,
+            "The second column counts users: somebody who paid twice has made two payments.",
+            found="as many payments as there are users",
+            expected=_THREE_COLUMNS,
         )
-    arrived = _counted(rows)
     if arrived < payments:
-        return not_yet(f"The query has counted {arrived:,} of {payments:,} payments so far.")
+        return wrong(
+            "The query leaves payments out: nothing was asked for but all of them.",
+            found=f"{arrived:,} of {payments:,} payments, and nothing more comes",
+            expected=_THREE_COLUMNS,
+        )
     return wrong(
-        "These are not the counts by country.", found=f"{len(rows)} groups, {arrived:,} payments", expected=expected
+        "These are not the counts by country.",
+        found=f"{len(rows)} groups, {arrived:,} payments",
+        expected=_THREE_COLUMNS,
     )
-
-
-def _counted(rows: Mapping[Any, tuple[Any, Any]]) -> int:
-    return sum(one[0] for one in rows.values() if isinstance(one[0], int))
 
 
 _TRUTH = {"DE": (7, 3), "FR": (4, 4), "US": (2, 1)}
@@ -258,6 +313,7 @@ COUNTRIES = Exercise(
             ("SELECT country, COUNT(DISTINCT user_id), COUNT(*) …",),
             _seen([("DE", 3, 7), ("FR", 4, 4), ("US", 1, 2)]),
             "The second and the third column are the wrong way round.",
+            at_rest=True,
         ),
         Example(
             ("SELECT country, COUNT(*) …",),
@@ -268,6 +324,34 @@ COUNTRIES = Exercise(
             ("SELECT country, COUNT(*) + 1, …",),
             _seen([("DE", 8, 3), ("FR", 5, 4), ("US", 3, 1)]),
             "These are not the counts by country.",
+        ),
+        Example(
+            ("SELECT country, SUM(amount), COUNT(DISTINCT user_id) …",),
+            _seen([("DE", Decimal("71.50"), 3), ("FR", Decimal(40), 4), ("US", Decimal("9.99"), 1)]),
+            "The second column is no count: it adds up or shows what is in the payments, instead of counting them.",
+        ),
+        Example(
+            ("SELECT country, COUNT(DISTINCT user_id), COUNT(DISTINCT user_id) …",),
+            _seen([("DE", 3, 3), ("FR", 4, 4), ("US", 1, 1)]),
+            "The second column counts users: somebody who paid twice has made two payments.",
+            at_rest=True,
+        ),
+        Example(
+            ("SELECT currency, … WHERE type = 'online'",),
+            _seen([("EUR", 8, 5), ("USD", 1, 1)]),
+            "The payments are not grouped by the country they were made in.",
+            at_rest=True,
+        ),
+        Example(
+            ("… WHERE type <> 'atm' GROUP BY country",),
+            _seen([("DE", 6, 3), ("FR", 4, 4), ("US", 2, 1)]),
+            "The query leaves payments out: nothing was asked for but all of them.",
+            at_rest=True,
+        ),
+        Example(
+            ("SELECT country, COUNT(*), COUNT(DISTINCT user_id) …",),
+            _seen([]),
+            "The query has counted 0 of 13 payments so far.",
         ),
     ],
     patience_s=40,

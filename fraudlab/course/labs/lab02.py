@@ -18,7 +18,7 @@ from fraudlab.course.exercise import (
     right,
     wrong,
 )
-from fraudlab.course.world import World, wait_until
+from fraudlab.course.world import Job, World, wait_until
 
 JOB = "cdc-ingestion"
 TABLES = {"user_profile": "user_id", "transactions": "transaction_id"}
@@ -239,6 +239,8 @@ class Topic:
         strangers: Tables other than its own that the topic has changes of.
         bad_keys: Records whose key is not the row's user.
         no_envelopes: Records that are no envelope.
+
+    Only what the job that runs has written counts: an earlier one may have made mistakes.
     """
 
     rows: int
@@ -250,21 +252,24 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class Ingestion:
-    """The job's runs that have not ended, and its topics: table to what lies in its topic."""
+    """The job's runs that have not ended, and its topics: table to what lies in its topic; whether a notebook started the job."""
 
     runs: int
     topics: Mapping[str, Topic]
+    own: bool = True
 
 
 def observe_ingestion(world: World, *_answers: object) -> Ingestion:
     """Counts jobs in Flink, rows in MySQL and records in Kafka."""
-    runs = sum(job.name == JOB for job in world.jobs())
-    return Ingestion(runs, {table: _topic(world, table) for table in TABLES})
+    runs = [job for job in world.jobs() if job.name == JOB]
+    if len(runs) != 1:
+        return Ingestion(len(runs), {})
+    return Ingestion(1, {table: _topic(world, table, runs[0]) for table in TABLES}, world.is_own(runs[0]))
 
 
-def _topic(world: World, table: str) -> Topic:
+def _topic(world: World, table: str, job: Job) -> Topic:
     ids, strangers, bad_keys, no_envelopes = set(), set(), 0, 0
-    for record in world.records(table):
+    for record in world.records_of_run(table, job):
         envelope = record.json
         if not isinstance(envelope, dict) or "op" not in envelope:
             no_envelopes += 1
@@ -280,8 +285,10 @@ def _topic(world: World, table: str) -> Topic:
     return Topic(rows, len(ids), tuple(sorted(strangers)), bad_keys, no_envelopes)
 
 
-def judge_ingestion(observed: Ingestion, _submit: object) -> Verdict:
-    """One job runs, and each topic holds every row of its table, as envelopes, keyed by user."""
+def judge_ingestion(observed: Ingestion, submit: object) -> Verdict:
+    """One job of the learner's runs, and each topic holds every row of its table, as envelopes, keyed by user."""
+    if not callable(submit):
+        raise TypeError("not a function")
     if observed.runs == 0:
         return not_yet(f"No job of yours is named `{JOB}`: run the cell that calls `submit`.")
     if observed.runs > 1:
@@ -289,6 +296,12 @@ def judge_ingestion(observed: Ingestion, _submit: object) -> Verdict:
             "The job was submitted more than once, and each of them reads the binlog.",
             found=f"{observed.runs} jobs named `{JOB}`",
             expected=f'one: `lab.cancel("{JOB}")` ends them, then submit it again',
+        )
+    if not observed.own:
+        return wrong(
+            "The job that runs is the course's, not yours: run the cell that submits yours.",
+            found=f"a job `{JOB}` that `lab.catch_up` has started",
+            expected="one that your own cell has started",
         )
     for table, topic in observed.topics.items():
         if topic.no_envelopes:
@@ -312,13 +325,24 @@ def judge_ingestion(observed: Ingestion, _submit: object) -> Verdict:
     counts = {
         table: f"{min(t.arrived, t.rows):,} of {t.rows:,} rows of `{table}`" for table, t in observed.topics.items()
     }
-    empty = [table for table, topic in observed.topics.items() if not topic.arrived and topic.rows]
-    if len(empty) == 1:
-        return not_yet(
-            f"The topic has {counts[empty[0]]}. If it stays at that, the source was not told to read this table."
-        )
     if any(topic.arrived < topic.rows for topic in observed.topics.values()):
-        return not_yet(f"The topics have {' and '.join(counts.values())} so far.")
+        sentence = f"The topics have {' and '.join(counts.values())} so far."
+        empty = [table for table, topic in observed.topics.items() if not topic.arrived and topic.rows]
+        if len(empty) == len(observed.topics):
+            return not_yet(sentence)
+        if empty:
+            mistake = wrong(
+                "One of the two tables does not come: the source was not told to read it.",
+                found=counts[empty[0]],
+                expected="the rows of both tables, each in its own topic",
+            )
+        else:
+            mistake = wrong(
+                "Rows are missing, and no more come.",
+                found=" and ".join(counts.values()),
+                expected="every row of both tables, each in its own topic",
+            )
+        return not_yet(sentence, at_rest=mistake)
     return right("The job runs: every row that was in the bank is in Kafka, and every change from now on will be.")
 
 
@@ -352,8 +376,18 @@ INGESTION = Exercise(
         Example(
             (SUBMIT,),
             _ingestion(user_profile=Topic(300, 0)),
-            "The topic has 0 of 300 rows of `user_profile`. If it stays at that, the source was not told to read this table.",
+            "One of the two tables does not come: the source was not told to read it.",
+            at_rest=True,
         ),
+        Example(
+            (SUBMIT,), _ingestion(transactions=Topic(3000, 2900)), "Rows are missing, and no more come.", at_rest=True
+        ),
+        Example(
+            (SUBMIT,),
+            Ingestion(1, _FULL, own=False),
+            "The job that runs is the course's, not yours: run the cell that submits yours.",
+        ),
+        Example((5,), _ingestion(), "The check cannot read this answer."),
         Example((SUBMIT,), _ingestion(2), "The job was submitted more than once, and each of them reads the binlog."),
         Example(
             (SUBMIT,),
@@ -396,28 +430,31 @@ STATEMENTS = {
 
 def observe_changes(world: World, _answer: object) -> dict[str, str]:
     """The kinds of envelopes of each person since their account was opened, in order; none where there is no such account."""
-    envelopes = [record.json for record in world.records("user_profile")]
-    # A changed key is two envelopes from one place in the binlog, first the old row's end.
-    people = sorted(
+    return changes_of([record.json for record in world.records("user_profile")])
+
+
+def changes_of(envelopes: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """The letters of each person of `STATEMENTS`, from envelopes in any order: those since the newest account of this name was opened."""
+    # A changed key is two envelopes from one place in the binlog, first the old row's end. So `c` opens an account where no `d` is.
+    changes = sorted(
         (
             one["source"]["file"],
             one["source"]["pos"],
             one["source"]["row"],
             one["op"] != "d",
             one["op"],
-            (one["after"] or one["before"])["first_name"],
+            str((one["after"] or one["before"])["first_name"]).lower(),
         )
         for one in envelopes
         if one["source"]["file"]
     )
-    changes: dict[str, str] = {}
-    for *_, op, first_name in dict.fromkeys(people):
-        name = str(first_name).lower()
-        # An account with a number in the place of another one is opened as well, but the one before it was closed first.
-        fresh = op == "c" and not changes.get(name, "").endswith("d")
+    ended = {tuple(place) for *place, _, op, _ in changes if op == "d"}
+    letters: dict[str, str] = {}
+    for *place, _, op, name in dict.fromkeys(changes):
+        opened = op == "c" and tuple(place) not in ended
         if name in STATEMENTS:
-            changes[name] = "" if fresh else changes.get(name, "") + op
-    return changes
+            letters[name] = "" if opened else letters.get(name, "") + op
+    return letters
 
 
 def judge_changes(observed: Mapping[str, str], answer: Mapping[str, Any]) -> Verdict:

@@ -1,7 +1,6 @@
 """Lab 03, The SQL join: a topic read as a table, which join loses what, and what a changed profile costs."""
 
-import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -241,26 +240,28 @@ class Payment:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """The join's runs, the payments of the bank, and for each payment what `transaction_mid` has of it.
+    """The join's runs, the payments of the bank, and for each payment what the run has written to `transaction_mid` of it.
 
     Attributes:
         runs: Jobs of this name that have not ended.
         payments: The bank's payments by id.
         newest: The newest record of each payment.
         names: Every first name that any of its records has; more than one where it was joined with several people.
-        settled: Whether the topic has stopped growing.
+        own: Whether a notebook started the job.
     """
 
     runs: int
     payments: Mapping[int, Payment]
     newest: Mapping[int, Mapping[str, Any]]
     names: Mapping[int, frozenset[str]]
-    settled: bool = True
+    own: bool = True
 
 
 def observe_joined(world: World, _statement: str) -> Joined:
-    """Reads `transaction_mid`, and asks MySQL for the same."""
-    runs = sum(job.name == JOB for job in world.jobs())
+    """Reads what the running join has written to `transaction_mid`, and asks MySQL for the same."""
+    runs = [job for job in world.jobs() if job.name == JOB]
+    if len(runs) != 1:
+        return Joined(len(runs), {}, {}, {})
     rows = world.rows(
         "SELECT transaction_id, t.user_id, first_name, suspicious_activities AS flag"
         " FROM transactions AS t LEFT JOIN user_profile AS u USING (user_id)"
@@ -273,23 +274,16 @@ def observe_joined(world: World, _statement: str) -> Joined:
     }
     newest: dict[int, Mapping[str, Any]] = {}
     names: dict[int, set[str]] = {}
-    written = world.records("transaction_mid")
-    for record in (one.json for one in written if one.value):
+    for record in (one.json for one in world.records_of_run("transaction_mid", runs[0]) if one.value):
         newest[record["transaction_id"]] = record
         names.setdefault(record["transaction_id"], set()).update({record["user_first_name"]} - {None})
-    settled = True
-    if (
-        any(payment.first_name and not names.get(one) for one, payment in payments.items())
-        or payments.keys() - names.keys()
-    ):
-        time.sleep(1.5)  # what was on its way while the topic was read comes meanwhile
-        settled = 0 < len(written) == world.count("transaction_mid")
-    return Joined(runs, payments, newest, {one: frozenset(found) for one, found in names.items()}, settled)
+    return Joined(1, payments, newest, {one: frozenset(found) for one, found in names.items()}, world.is_own(runs[0]))
 
 
-def judge_joined(observed: Joined, _statement: str) -> Verdict:
-    """One job runs; each payment is there, with its own user's name and flag, and with NULLs where there is no profile."""
-    expected = "each payment of the bank, with the profile of its user where there is one"
+def judge_joined(observed: Joined, statement: str) -> Verdict:
+    """One job of the learner's runs; each payment is there, with its own user's name and flag, and NULLs where there is no profile."""
+    if "INSERT INTO" not in statement:
+        raise TypeError("not the statement")
     if observed.runs == 0:
         return not_yet(f"No job of yours is named `{JOB}`: run the cell that submits it.")
     if observed.runs > 1:
@@ -298,15 +292,27 @@ def judge_joined(observed: Joined, _statement: str) -> Verdict:
             found=f"{observed.runs} jobs named `{JOB}`",
             expected=f'one: `lab.cancel("{JOB}")` ends them, then submit it again',
         )
+    if not observed.own:
+        return wrong(
+            "The job that runs is the course's, not yours: run the cell that submits yours.",
+            found=f"a job `{JOB}` that `lab.catch_up` has started",
+            expected="one that your own cell has started",
+        )
+    return _judge_names(observed) or _judge_missing(observed) or _judge_flags(observed)
+
+
+_EACH_PAYMENT = "each payment of the bank, with the profile of its user where there is one"
+
+
+def _judge_names(observed: Joined) -> Verdict | None:
+    """Names that do not belong to a payment's user."""
     crowded = [one for one, names in observed.names.items() if len(names) > 1]
     if len(crowded) > len(observed.payments) // 100:
         return wrong(
             "A payment is joined with several people. What must be equal for a profile to belong to a payment?",
             found=f"{len(observed.names[crowded[0]])} people for one payment",
-            expected=expected,
+            expected=_EACH_PAYMENT,
         )
-    missing = observed.payments.keys() - observed.newest.keys()
-    nameless = [one for one, record in observed.newest.items() if record["user_first_name"] is None]
     others = [
         one
         for one, record in observed.newest.items()
@@ -316,27 +322,55 @@ def judge_joined(observed: Joined, _statement: str) -> Verdict:
         return wrong(
             "The payments have names, but not those of their users: the join compares the wrong columns.",
             found=f"{len(others):,} payments with somebody else's name",
-            expected=expected,
+            expected=_EACH_PAYMENT,
         )
-    unknown = {one for one in missing if observed.payments[one].first_name is None}
-    if missing and observed.settled and missing == unknown:
-        return wrong(
-            "An inner join keeps a payment back until it has a profile: for ever, if none comes. Nobody would hear of it.",
-            found=f"{len(missing)} payments of users without a profile are not there",
-            expected=expected,
-        )
+    return None
+
+
+def _judge_missing(observed: Joined) -> Verdict | None:
+    """Payments that are not there, or not yet with their user's name."""
+    missing = observed.payments.keys() - observed.newest.keys()
     if missing:
         done = len(observed.payments) - len(missing)
-        return not_yet(f"The topic has {done:,} of {len(observed.payments):,} payments so far.")
-    late = [one for one in nameless if observed.payments.get(one, Payment(0, None, None)).first_name is not None]
-    if observed.settled and len(late) == sum(one.first_name is not None for one in observed.payments.values()):
-        return wrong(
-            "Every payment is there, but none has a name: the columns that are compared are never equal.",
-            found="NULL in the place of every name",
-            expected=expected,
-        )
+        sentence = f"The topic has {done:,} of {len(observed.payments):,} payments so far."
+        if not done:
+            return not_yet(sentence)
+        if all(observed.payments[one].first_name is None for one in missing):
+            mistake = wrong(
+                "An inner join keeps a payment back until it has a profile: for ever, if none comes. Nobody would hear of it.",
+                found=f"{len(missing)} payments of users without a profile are not there",
+                expected=_EACH_PAYMENT,
+            )
+        else:
+            mistake = wrong(
+                "Payments are missing although their users have a profile: the statement leaves some out.",
+                found=f"{done:,} of {len(observed.payments):,} payments, and no more come",
+                expected=_EACH_PAYMENT,
+            )
+        return not_yet(sentence, at_rest=mistake)
+    known = {one for one, payment in observed.payments.items() if payment.first_name is not None}
+    late = {one for one in known if observed.newest[one]["user_first_name"] is None}
     if late:
-        return not_yet(f"Payments that are there, but still without the name of their user: {len(late):,}.")
+        if late == known:
+            mistake = wrong(
+                "Every payment is there, but none has a name: the columns that are compared are never equal.",
+                found="NULL in the place of every name",
+                expected=_EACH_PAYMENT,
+            )
+        else:
+            mistake = wrong(
+                "Some payments never get the name of their user: what is compared is equal for the others only.",
+                found=f"{len(late):,} payments without a name whose users have a profile",
+                expected=_EACH_PAYMENT,
+            )
+        return not_yet(
+            f"Payments that are there, but still without the name of their user: {len(late):,}.", at_rest=mistake
+        )
+    return None
+
+
+def _judge_flags(observed: Joined) -> Verdict:
+    """The flag of each payment's user; NULL where there is no profile."""
     flags = [
         (record["user_suspicious_activity"], observed.payments[one].flag)
         for one, record in observed.newest.items()
@@ -348,13 +382,28 @@ def judge_joined(observed: Joined, _statement: str) -> Verdict:
             found="true where MySQL has 0",
             expected="true where MySQL has 1",
         )
-    if any(truth and not seen for seen, truth in flags):
+    different = [(seen, truth) for seen, truth in flags if seen != truth]
+    if different:
+        return not_yet("Some flags in the topic are not those of MySQL yet.", at_rest=_mistaken_flag(different))
+    return right("Each payment goes through at once, and is sent again with its profile when that comes later.")
+
+
+def _mistaken_flag(different: Sequence[tuple[bool | None, bool | None]]) -> Verdict:
+    if any(truth and not seen for seen, truth in different):
         return wrong(
             "A stopped account is not shown as stopped.", found="no `true` for it", expected="true where MySQL has 1"
         )
-    if any(seen != truth for seen, truth in flags):
-        return not_yet("Some flags in the topic are not those of MySQL yet.")
-    return right("Each payment goes through at once, and is sent again with its profile when that comes later.")
+    if any(seen and truth is False for seen, truth in different):
+        return wrong(
+            "Accounts that may pay are shown as stopped: that there is a flag is not yet that it is set.",
+            found="true where MySQL has 0",
+            expected="true where MySQL has 1",
+        )
+    return wrong(
+        "Where there is no profile, nobody knows whether the account is stopped. That is NULL, and not FALSE.",
+        found="a flag for somebody without a profile",
+        expected="NULL where the bank has no profile",
+    )
 
 
 STATEMENT = "INSERT INTO transaction_mid SELECT …"
@@ -401,39 +450,74 @@ JOIN = Exercise(
     right=[
         Example((STATEMENT,), _joined()),
         Example(
-            ("… FROM user_profile AS u RIGHT JOIN transactions AS t …",),
+            ("INSERT INTO … FROM user_profile AS u RIGHT JOIN transactions AS t …",),
             Joined(1, dict(reversed(_BANK.items())), _mid(_NAMES, _FLAGS), _ONE_EACH),
         ),
     ],
     wrong=[
         Example(
-            ("… JOIN …",),
+            ("INSERT INTO … JOIN …",),
             _joined({one: name for one, name in _NAMES.items() if name}),
             "An inner join keeps a payment back until it has a profile: for ever, if none comes. Nobody would hear of it.",
+            at_rest=True,
         ),
         Example(
-            ("… ON t.transaction_id = u.user_id …",),
+            ("INSERT INTO … WHERE t.type <> 'atm'",),
+            _joined({1: "Ada", 2: "Ben", 3: None}),
+            "Payments are missing although their users have a profile: the statement leaves some out.",
+            at_rest=True,
+        ),
+        Example(
+            ("INSERT INTO … ON t.transaction_id = u.user_id …",),
             _joined({1: "Eve", 2: "Cem", 3: None, 4: None}),
             "The payments have names, but not those of their users: the join compares the wrong columns.",
         ),
         Example(
-            ("… ON t.country = u.first_name …",),
+            ("INSERT INTO … ON t.country = u.first_name …",),
             _joined(_NONE, dict.fromkeys(_BANK)),
             "Every payment is there, but none has a name: the columns that are compared are never equal.",
+            at_rest=True,
         ),
         Example(
-            ("… ON t.country = u.home_country …",),
+            ("INSERT INTO … ON t.user_id = u.user_id AND t.country = u.home_country …",),
+            _joined(_NAMES | {4: None}, _FLAGS | {4: None}),
+            "Some payments never get the name of their user: what is compared is equal for the others only.",
+            at_rest=True,
+        ),
+        Example(
+            ("INSERT INTO … ON t.country = u.home_country …",),
             _joined(several={1: frozenset({"Ada", "Ben"}), 2: frozenset({"Ben", "Eve"})}),
             "A payment is joined with several people. What must be equal for a profile to belong to a payment?",
         ),
         Example(
-            ("… u.suspicious_activities = 0 …",),
+            ("INSERT INTO … u.suspicious_activities = 0 …",),
             _joined(flags={1: True, 2: False, 3: None, 4: True}),
             "The flag is the wrong way round: who may pay is shown as stopped.",
         ),
         Example(
-            ("… FALSE …",), _joined(flags=dict.fromkeys(_BANK, False)), "A stopped account is not shown as stopped."
+            ("INSERT INTO … FALSE …",),
+            _joined(flags=dict.fromkeys(_BANK, False)),
+            "A stopped account is not shown as stopped.",
+            at_rest=True,
         ),
+        Example(
+            ("INSERT INTO … u.suspicious_activities IS NOT NULL …",),
+            _joined(flags={1: True, 2: True, 3: False, 4: True}),
+            "Accounts that may pay are shown as stopped: that there is a flag is not yet that it is set.",
+            at_rest=True,
+        ),
+        Example(
+            ("INSERT INTO … COALESCE(u.suspicious_activities, 0) <> 0 …",),
+            _joined(flags=_FLAGS | {3: False}),
+            "Where there is no profile, nobody knows whether the account is stopped. That is NULL, and not FALSE.",
+            at_rest=True,
+        ),
+        Example(
+            (STATEMENT,),
+            Joined(1, _BANK, _mid(_NAMES, _FLAGS), _ONE_EACH, own=False),
+            "The job that runs is the course's, not yours: run the cell that submits yours.",
+        ),
+        Example((5,), _joined(), "The check cannot read this answer."),
         Example(
             (STATEMENT,), _joined(runs=2), "The job was submitted more than once, and each of them writes to the topic."
         ),
@@ -442,7 +526,7 @@ JOIN = Exercise(
         ),
         Example(
             (STATEMENT,),
-            Joined(1, _BANK, _mid({1: "Ada"}, {1: False}), {1: frozenset({"Ada"})}, settled=False),
+            Joined(1, _BANK, _mid({1: "Ada"}, {1: False}), {1: frozenset({"Ada"})}),
             "The topic has 1 of 4 payments so far.",
         ),
         Example(
@@ -460,32 +544,36 @@ JOIN = Exercise(
 
 @dataclass(frozen=True, slots=True)
 class Resent:
-    """A user's payments in the bank, and the records that came for this user after the first `before`."""
+    """A user's payments before the change, and the records that the change has brought; `all_sent`: whether each payment was sent anew."""
 
     payments: int
     records: int
+    all_sent: bool = True
 
 
 def observe_resent(world: World, _answer: object, user_id: int, before: int) -> Resent:
-    """Counts a user's records in `transaction_mid`."""
-    payments = int(world.value("SELECT COUNT(*) AS n FROM transactions WHERE user_id = %s", int(user_id)))
-    return Resent(payments, records_of(world, user_id) - before)
+    """A user's records in `transaction_mid` after the first `before`, up to the one that ends the first change."""
+    mine = [record.json for record in world.records("transaction_mid") if record.key == str(int(user_id))]
+    return resent(mine, int(before))
 
 
-def records_of(world: World, user_id: int) -> int:
-    """How many records, tombstones among them, `transaction_mid` has for a user."""
-    return sum(record.key == str(int(user_id)) for record in world.records("transaction_mid"))
-
-
-RECORDS_A_PAYMENT = 4
-"""A tombstone for the old row, the payment with NULLs, a tombstone for that, the payment with the new profile."""
+def resent(records: Sequence[Mapping[str, Any] | None], before: int) -> Resent:
+    """What the first change after `before` records has brought: it ends when each payment is there with a name again."""
+    waiting = {record["transaction_id"] for record in records[:before] if record}
+    payments = len(waiting)
+    for count, record in enumerate(records[before:], 1):
+        if record and record["user_first_name"]:
+            waiting.discard(record["transaction_id"])
+        if not waiting:
+            return Resent(payments, count)
+    return Resent(payments, len(records) - before, all_sent=False)
 
 
 def judge_resent(observed: Resent, answer: int, *_where: object) -> Verdict:
     """The number of records that one changed profile costs."""
     expected = "the number of records, with and without a value, that the change of one profile brought"
     n = observed.payments
-    if observed.records < RECORDS_A_PAYMENT * n:
+    if not observed.all_sent:
         return not_yet(f"{observed.records} records have come since the change so far.")
     if answer == observed.records:
         return right(
@@ -532,7 +620,7 @@ COST = Exercise(
         ),
         Example((15, 1, 5), _FIVE, "The row with NULLs is taken back, too."),
         Example((25, 1, 5), _FIVE, "Another number of records came."),
-        Example((20, 1, 5), Resent(5, 8), "8 records have come since the change so far."),
+        Example((20, 1, 5), Resent(5, 8, all_sent=False), "8 records have come since the change so far."),
         Example(("many", 1, 5), _FIVE, "The check cannot read this answer."),
     ],
 )

@@ -1,0 +1,226 @@
+"""Real answers on the real stack: a plausible mistake gets the sentence that was written for it, and what is right is not refused.
+
+A lab has a learner of its own, and a kernel. In it run the cells of the lab's solution, from the exercise to its check, with one thing
+changed in the exercise's cell. To add an answer, add it to `ANSWERS`; the answers of a lab are given in this order, in one world.
+"""
+
+import asyncio
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from fraudlab.course import notebooks
+from fraudlab.course.labs import lab_of
+from fraudlab.course.world import World
+from fraudlab.settings import Settings
+from tests.support.lab import drop, environment
+
+pytestmark = pytest.mark.timeout(300)  # the first test waits for all learners
+
+AT_ONCE = 2
+"""Learners at work at the same time: the machine is small, and each may hold several task slots."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a learner does in an exercise.
+
+    Attributes:
+        exercise: Its number.
+        what: What they do, in a few words.
+        says: The sentence that they must get.
+        changed: What stands in the solution's cell, and what the learner has there instead. Nothing: they solve it.
+        before: Run before it: cells of the solution, by their ids, or code.
+        instead: Code in the place of the cells from the exercise to its check; the last line is the check.
+    """
+
+    exercise: str
+    what: str
+    says: str
+    changed: Mapping[str, str] = field(default_factory=dict)
+    before: tuple[str, ...] = ()
+    instead: str = ""
+
+    @property
+    def lab(self) -> str:
+        return self.exercise[:2]
+
+    @property
+    def id(self) -> str:
+        return f"{self.exercise}-{self.what}".replace(" ", "-")
+
+
+BEGIN: dict[str, tuple[str, ...]] = {
+    "00": ("lab00-01", "lab.reset()", "lab.generate(payments=200, users=50, seed=1)"),
+    "02": (
+        "lab02-01",
+        "lab.reset()",
+        "lab.generate(payments=200, users=50, seed=7)",
+        "from pyflink.common import Types, WatermarkStrategy",
+        "from fraudlab.pipeline.cdc import server_ids",
+        "from fraudlab.pipeline.flink import mysql_cdc_source",
+        "lab02-11",
+    ),
+    "03": (
+        "lab03-01",
+        "lab.reset()",
+        "lab.generate(payments=200, users=50, seed=7)",
+        "lab.world().start_pipeline('cdc-ingestion')",
+        "ada, stranger = lab.open_account(first_name='Ada'), 2_000_000",
+        "lab.pay(ada, '30.00', 'EUR', 'DE')",
+        "lab.execute('UPDATE user_profile SET suspicious_activities = TRUE WHERE user_id = %s', ada)",
+        "lab03-17",
+        "lab03-33",
+    ),
+}
+"""What a lab's learner runs first: cells of the solution, by their ids, or code."""
+
+ANSWERS = (
+    Answer(
+        "00.3",
+        "amounts added up",
+        "The second column is no count: it adds up or shows what is in the payments, instead of counting them.",
+        {"COUNT(*)": "SUM(amount)"},
+    ),
+    Answer(
+        "00.3",
+        "payments left out",
+        "The query leaves payments out: nothing was asked for but all of them.",
+        {"GROUP BY": "WHERE type <> 'online' GROUP BY"},
+    ),
+    Answer("00.3", "right", "Your query runs for ever, and its answer is what MySQL says at this moment."),
+    Answer(
+        "02.2",
+        "nothing but a job of catch_up",
+        "The job that runs is the course's, not yours: run the cell that submits yours.",
+        before=("lab.world().start_pipeline('cdc-ingestion')",),
+        instead="lab.check('02.2', print)",
+    ),
+    Answer(
+        "02.2",
+        "one table forgotten",
+        "One of the two tables does not come: the source was not told to read it.",
+        {"list(TABLES)": '["transactions"]'},
+    ),
+    Answer(
+        "02.2",
+        "topics mixed up",
+        "The tables and their topics are mixed up.",
+        {"for table in TABLES}": "for table in TABLES}\n    topics = dict(zip(TABLES, reversed(topics.values())))"},
+    ),
+    Answer(
+        "02.2",
+        "right after mistakes that are still in the topics",
+        "The job runs: every row that was in the bank is in Kafka, and every change from now on will be.",
+    ),
+    Answer(
+        "02.3",
+        "right after the statements were run twice",
+        "The binlog holds what changed, no less and no more: neither what was asked for, nor only where it ended.",
+        before=("lab02-25", "lab02-25"),
+    ),
+    Answer(
+        "03.1",
+        "the flag read as BOOLEAN",
+        "BOOLEAN asks the envelope for `true` or `false`. It says 1, which is neither, and so becomes false.",
+        {"suspicious_activities TINYINT": "suspicious_activities BOOLEAN"},
+    ),
+    Answer(
+        "03.1",
+        "right",
+        "The flag is what the envelope says. To Debezium, MySQL's BOOLEAN is a small number, and to Flink it must be one, too.",
+        {"suspicious_activities TINYINT": "suspicious_activities INT"},
+    ),
+    Answer(
+        "03.3",
+        "an inner join",
+        "An inner join keeps a payment back until it has a profile: for ever, if none comes. Nobody would hear of it.",
+        {"LEFT JOIN": "JOIN"},
+        before=("lab.cancel('exercise-03-1')",),
+    ),
+    Answer(
+        "03.3",
+        "the wrong key",
+        "The payments have names, but not those of their users: the join compares the wrong columns.",
+        {"t.user_id = u.user_id": "t.transaction_id = u.user_id"},
+    ),
+    Answer(
+        "03.3",
+        "any flag",
+        "Accounts that may pay are shown as stopped: that there is a flag is not yet that it is set.",
+        {"<> 0": "IS NOT NULL"},
+    ),
+    Answer(
+        "03.3",
+        "right after mistakes that are still in the topic",
+        "Each payment goes through at once, and is sent again with its profile when that comes later.",
+    ),
+    Answer(
+        "03.4",
+        "right after the next statement",
+        "One row in MySQL, and for every recent payment the old answer is taken back and a new one sent: twice, by way of NULL.",
+        before=("lab03-41", "lab03-49"),
+    ),
+)
+
+
+def sources(answer: Answer) -> list[str]:
+    """What is run for an answer, the check last."""
+    if answer.instead:
+        return [*named(answer.lab, answer.before), answer.instead]
+    cells = list(notebooks.code_cells(solution(answer.lab)))
+    begin = next(at for at, cell in enumerate(cells) if notebooks.exercise_number(cell) == answer.exercise)
+    end = next(at for at, cell in enumerate(cells) if answer.exercise in notebooks.checked_numbers(cell))
+    exercise, *rest = (cell.source for cell in cells[begin : end + 1])
+    for old, new in answer.changed.items():
+        assert old in exercise, f"the solution of {answer.exercise} has no {old!r}"
+        exercise = exercise.replace(old, new)
+    return [*named(answer.lab, answer.before), exercise, *rest]
+
+
+def named(lab: str, wanted: tuple[str, ...]) -> list[str]:
+    """The cells of a lab's solution that have these ids; what is no id is code."""
+    known = {cell.id: cell.source for cell in solution(lab).cells}
+    return [known.get(one, one) for one in wanted]
+
+
+def solution(lab: str) -> notebooks.Notebook:
+    """A lab's solution."""
+    return notebooks.read(notebooks.SOLUTIONS / lab_of(lab).file)
+
+
+def give(settings: Settings, lab: str, folder: Path) -> dict[str, str]:
+    """Gives the answers of a lab, one after the other; what the checks say, by the answers' ids."""
+    own = settings.model_copy(update={"learner": f"wrong{lab}", "work": folder})
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in named(lab, BEGIN[lab])])
+    checks: dict[str, Any] = {}
+    for answer in (one for one in ANSWERS if one.lab == lab):
+        notebook.cells += [nbformat.v4.new_code_cell(source) for source in sources(answer)]
+        checks[answer.id] = notebook.cells[-1]
+    client = NotebookClient(notebook, timeout=90, resources={"metadata": {"path": str(folder)}})
+    try:
+        asyncio.run(client.async_execute(env={**os.environ, **environment(own)}))  # closes the loop of this thread
+    finally:
+        World(own).reset()  # the jobs would hold slots that others need
+        drop(own)
+    return {one: "".join(str(output["data"]["text/plain"]) for output in checks[one].outputs) for one in checks}
+
+
+@pytest.fixture(scope="module")
+def said(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """What the check says to each answer, by the answer's id."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        learners = [pool.submit(give, settings, lab, tmp_path_factory.mktemp(f"wrong{lab}")) for lab in BEGIN]
+        yield {one: card for learner in learners for one, card in learner.result().items()}
+
+
+@pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: answer.id)
+def test_an_answer_gets_the_sentence_that_was_written_for_it(answer: Answer, said: dict[str, str]) -> None:
+    assert answer.says in said[answer.id].splitlines()
