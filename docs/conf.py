@@ -7,7 +7,12 @@ from typing import Any
 from sphinx.util import logging
 
 CHAPTERS = {
-    "To understand": ["concepts", "architecture", "pipeline", "services", "glossary"],
+    "To understand": ["concepts", "architecture", "glossary"],
+    "Jobs and services": [
+        "pipeline",
+        *("jobs/cdc-ingestion", "jobs/transaction-join", "jobs/fraud-detector"),
+        *("services/data-generator", "services/flagger", "services/notifier", "services/inbox", "services/dashboard"),
+    ],
     "To run": ["settings", "operations", "containers", "troubleshooting", "scaling-out", "updating-versions"],
     "To teach": ["instructor-guide", "adding-a-lab", "accessibility"],
 }
@@ -36,12 +41,15 @@ def add_chapters(_app: Any, page: str, source: list[str]) -> None:
 
 def point_to_repository(app: Any, page: str, source: list[str]) -> None:
     """Files beside this folder are no pages: a link to one of them is checked, and shown as the file's name."""
+    documents = Path(app.srcdir).resolve()
 
     def named(link: re.Match[str]) -> str:
-        target = Path(app.srcdir, link[2].partition("#")[0])
+        target = (documents / page).parent.joinpath(link[2].partition("#")[0]).resolve()
+        if target.is_relative_to(documents):
+            return link[0]
         if not target.exists():
             logging.getLogger(__name__).warning("%s leads nowhere", link[2], location=page)
-        return f"{link[1]} (`{target.resolve().relative_to(Path(app.srcdir).parent)}` in the repository)"
+        return f"{link[1]} (`{target.relative_to(documents.parent)}` in the repository)"
 
     source[0] = re.sub(r"(?<!!)\[([^\]]+)\]\((\.\./[^)\s]+)\)", named, source[0])
 

@@ -1,4 +1,4 @@
-"""Writes the tables of the documents that follow from the code: settings, and the labs' minutes.
+"""Writes the tables of the documents that follow from the code: settings, each also on the page of what reads it, and the labs' minutes.
 
     python docs/tables.py           # writes them anew
     python docs/tables.py --check   # changes nothing; ends with status 1 where a table is not as it must be
@@ -8,6 +8,7 @@ Each table stands between `<!-- begin NAME -->` and `<!-- end NAME -->`.
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from fraudlab.course import review
@@ -22,6 +23,25 @@ PAUSES: dict[str, dict[int, tuple[str, int]]] = {
 }
 """After which lab of an agenda there is a pause, and for how many minutes."""
 
+SETTINGS: dict[str, tuple[str, ...]] = {
+    "operations.md": (
+        *("home", "work", "in_container", "mysql_clients", "kafka_controller_port", "zookeeper_host", "zookeeper_port"),
+        *("flink_rpc_port", "taskmanager_host", "taskmanagers", "task_slots", "jupyter_port"),
+    ),
+    "pipeline.md": (
+        *("learner", "mysql_host", "mysql_port", "kafka_host", "kafka_port", "partitions"),
+        *("flink_host", "flink_rest_port", "checkpoint_interval_s"),
+    ),
+    "jobs/transaction-join.md": ("parallelism", "profile_patience_s"),
+    "jobs/fraud-detector.md": (
+        *("parallelism", "window_s", "min_countries", "threshold_eur", "allowed_lateness_s", "max_age_s", "profile_patience_s"),
+    ),
+    "services/notifier.md": tuple(name for name in Settings.model_fields if name.startswith("notify_")),
+    "services/inbox.md": tuple(name for name in Settings.model_fields if name.startswith("inbox_")),
+    "services/dashboard.md": tuple(name for name in Settings.model_fields if name.startswith("dashboard_")),
+}
+"""Which page tells of which settings: that of the job or service that reads them, the pipeline's where several do, operations for the stack."""
+
 Labs = Mapping[int, tuple[str, int | None]]
 """The number of a lab to its title and minutes, without optional steps; None where its notebook is not there yet."""
 
@@ -35,12 +55,26 @@ def default(name: str) -> str:
 
 
 def settings_table() -> str:
-    """Every setting: its variable, default and meaning."""
-    rows = [
-        (f"`FRAUDLAB_{name.upper()}`", default(name), str(field.description))
-        for name, field in Settings.model_fields.items()
-    ]
-    return _table(("variable", "default", "what"), rows)
+    """Every setting: its variable, default and meaning, and whose it is."""
+    return _table(
+        ("variable", "default", "what", "of"), [(*_setting(name), _owners(name)) for name in Settings.model_fields]
+    )
+
+
+def settings_of(page: str) -> str:
+    """The settings of one page."""
+    return _table(("variable", "default", "what"), [_setting(name) for name in SETTINGS[page]])
+
+
+def _setting(name: str) -> tuple[str, str, str]:
+    return f"`FRAUDLAB_{name.upper()}`", default(name), str(Settings.model_fields[name].description)
+
+
+def _owners(name: str) -> str:
+    titles = {"operations.md": "stack", "pipeline.md": "several"}
+    return ", ".join(
+        f"[{titles.get(page, Path(page).stem)}]({page})" for page, names in SETTINGS.items() if name in names
+    )
 
 
 def labs() -> Labs:
@@ -104,6 +138,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 TABLES: dict[str, dict[str, Callable[[], str]]] = {
     "settings.md": {"settings": settings_table},
+    **{page: {"settings": partial(settings_of, page)} for page in SETTINGS},
     "instructor-guide.md": {
         "minutes": lambda: minutes_table(labs()),
         "half a day": lambda: agenda_table(labs(), "half a day"),

@@ -1,11 +1,8 @@
 """The documentation names only what exists: commands, options, make targets, settings, files."""
 
-import importlib.util
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from xml.etree import ElementTree
 
@@ -16,59 +13,13 @@ from typer.core import TyperGroup
 
 from fraudlab.cli import app
 from fraudlab.pipeline import database
-from fraudlab.settings import Settings
+from fraudlab.settings import REPOSITORY, Settings
 from fraudlab.stack import secret_store
+from tests.support.documents import FENCE, PAGES, called, tables, text, without_code
 
-REPOSITORY = Path(__file__).parents[2]
-PAGES = sorted(
-    path
-    for pattern in ("*.md", "docs/**/*.md", "data-generator/*.md")
-    for path in REPOSITORY.glob(pattern)
-    if ".fraudlab" not in path.parts
-)
 SWITCHES = {"FRAUDLAB_TEST_KEEP"}
 """Variables that are no settings of the system: the tests read them."""
 COMMANDS = typer.main.get_group(app).commands
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-def text(page: Path) -> str:
-    return page.read_text(encoding="utf-8")
-
-
-def without_code(page: Path) -> str:
-    """The prose of a page: no fences, nothing between backticks."""
-    return re.sub(r"`[^`\n]*`", "", FENCE.sub("", text(page)))
-
-
-def docs_tables() -> ModuleType:
-    """The module docs/tables.py, which is in no package."""
-    specification = importlib.util.spec_from_file_location("docs_tables", REPOSITORY / "docs" / "tables.py")
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
-
-
-tables = docs_tables()
-
-
-def code(page: Path) -> Iterator[str]:
-    """Every line of code: in fences, indented by four, and between backticks."""
-    prose = text(page)
-    for fence in FENCE.finditer(prose):
-        yield from fence[2].splitlines()
-    prose = FENCE.sub("", prose)
-    yield from re.findall(r"^ {4}(\S.*)$", prose, re.MULTILINE)
-    yield from (re.sub(r"\s+", " ", span) for span in re.findall(r"`([^`]+)`", prose))
-
-
-def called(page: Path, program: str) -> Iterator[list[str]]:
-    """The words after each call of a program, up to a comment or the next command; placeholders are `<one>`."""
-    for line in code(page):
-        for call in re.finditer(rf"(?:^|[\s/;&]){program} ([^#;&|]*)", re.sub(r"<[^>]*>", "ONE", line)):
-            yield call[1].split()
 
 
 def options(command: Any) -> set[str]:
@@ -182,5 +133,6 @@ def test_every_picture_has_a_text_in_its_place(page: Path) -> None:
 
 
 def test_every_page_is_reached_from_the_first(page: Path) -> None:
-    if page.parent.name == "docs" and page.name != "index.md":
-        assert f"({page.name})" in text(page.with_name("index.md"))
+    documents = REPOSITORY / "docs"
+    if page.is_relative_to(documents) and page.name != "index.md":
+        assert f"({page.relative_to(documents)})" in text(documents / "index.md")

@@ -65,7 +65,7 @@ def main() -> int:
         try:
             channels.append(Channel(name, settings, url, dead_letters, failed))
         except ValueError as error:
-            sys.exit(f"{setting} cannot be used: {error}. See docs/services.md; then run `fraudlab up` again.")
+            sys.exit(f"{setting} cannot be used: {error}. See docs/services/notifier.md; then run `fraudlab up` again.")
     notifier = Notifier(settings, channels)
     try:
         for channel in channels:
