@@ -40,7 +40,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "services/inbox.md": tuple(name for name in Settings.model_fields if name.startswith("inbox_")),
     "services/dashboard.md": tuple(name for name in Settings.model_fields if name.startswith("dashboard_")),
 }
-"""Which page tells of which settings: that of the job or service that reads them, the pipeline's where several do, operations for the stack."""
+"""Which page tells of which settings: that of the job or service that reads them; where several do, the pipeline's."""
 
 Labs = Mapping[int, tuple[str, int | None]]
 """The number of a lab to its title and minutes, without optional steps; None where its notebook is not there yet."""

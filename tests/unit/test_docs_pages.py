@@ -6,6 +6,8 @@ import pytest
 
 from fraudlab import system
 from fraudlab.settings import REPOSITORY, Settings
+from fraudlab.verification import report
+from fraudlab.verification.judge import Findings
 from tests.support.documents import DOCS, tables, text
 
 HEADINGS = ["What it is for", "Input", "Output", "Guarantees", "Settings"]
@@ -37,3 +39,9 @@ def test_each_setting_stands_on_the_page_of_what_reads_it() -> None:
     for page, names in tables.SETTINGS.items():
         settings = text(DOCS / page).partition("<!-- begin settings -->")[2].partition("<!-- end settings -->")[0]
         assert re.findall(r"^\| `FRAUDLAB_(\w+)`", settings, re.MULTILINE) == [name.upper() for name in names]
+
+
+def test_every_kind_of_finding_is_explained_under_the_title_that_people_see() -> None:
+    rows = re.findall(r"^\| ([a-z ]+) \| ([A-Z][^|]+) \| [^|]{20,} \|$", text(DOCS / "operations.md"), re.MULTILINE)
+    assert report.TITLES.keys() == Findings.__dataclass_fields__.keys()
+    assert dict(rows) == {kind.replace("_", " "): title for kind, title in report.TITLES.items()}
