@@ -3,12 +3,15 @@
 import re
 
 import pytest
+from rich.console import Console
 
-from fraudlab import system
+from fraudlab import demo, system
 from fraudlab.settings import REPOSITORY, Settings
 from fraudlab.verification import report
 from fraudlab.verification.judge import Findings
-from tests.support.documents import DOCS, tables, text
+from fraudlab.verification.score import Recall, Score, TimeToDetect
+from fraudlab.verification.verify import Counts, Verification
+from tests.support.documents import DOCS, FENCE, tables, text
 
 HEADINGS = ["What it is for", "Input", "Output", "Guarantees", "Settings"]
 JOBS = sorted(
@@ -45,3 +48,27 @@ def test_every_kind_of_finding_is_explained_under_the_title_that_people_see() ->
     rows = re.findall(r"^\| ([a-z ]+) \| ([A-Z][^|]+) \| [^|]{20,} \|$", text(DOCS / "operations.md"), re.MULTILINE)
     assert report.TITLES.keys() == Findings.__dataclass_fields__.keys()
     assert dict(rows) == {kind.replace("_", " "): title for kind, title in report.TITLES.items()}
+
+
+def test_the_readme_shows_what_the_demo_and_the_report_print() -> None:
+    """Word for word; numbers are those of another run."""
+    verification = Verification(
+        counts=Counts(1, 1, 1, 1, 1, 1, 1),
+        findings=Findings(),
+        unsettled=None,
+        score=Score(Recall(1, 1), {"burst": Recall(1, 1)}, true_positives=1, false_positives=()),
+        time_to_detect=TimeToDetect(1, 1, 1),
+        took_s=1.0,
+    )
+    console = Console(record=True, width=400)
+    report.render(verification, console)
+    console.print(demo.View(Settings(), latencies_ms=[1]).line())
+    printed = {_without_numbers(line) for line in console.export_text().splitlines()}
+    sample = next(fence[2] for fence in FENCE.finditer(text(REPOSITORY / "README.md")) if "EXACT" in fence[2])
+    shown = [_without_numbers(line) for line in sample.splitlines() if not line.startswith(("  user", "The bank", "…"))]
+    assert len(shown) == 6
+    assert set(shown) <= printed
+
+
+def _without_numbers(line: str) -> str:
+    return re.sub(r"\d[\d,.]*\d|\d", "0", line.strip())
