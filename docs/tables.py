@@ -16,12 +16,37 @@ from fraudlab.settings import REPOSITORY, Settings
 
 DOCS = REPOSITORY / "docs"
 UNKNOWN = "?"
-OPENING_MIN, BREAK_MIN, LUNCH_MIN, CLOSING_MIN = 10, 15, 60, 10
+OPENING_MIN, SHORT_BREAK_MIN, BREAK_MIN, LUNCH_MIN, CLOSING_MIN = 10, 10, 15, 60, 10
 PAUSES: dict[str, dict[int, tuple[str, int]]] = {
-    "half a day": {2: ("break", BREAK_MIN)},
-    "a full day": {1: ("break", BREAK_MIN), 3: ("lunch", LUNCH_MIN), 5: ("break", BREAK_MIN)},
+    "half a day": {1: ("break", SHORT_BREAK_MIN), 3: ("break", SHORT_BREAK_MIN)},
+    "a full day": {
+        1: ("break", BREAK_MIN),
+        3: ("lunch", LUNCH_MIN),
+        5: ("break", BREAK_MIN),
+        6: ("break", SHORT_BREAK_MIN),
+    },
 }
 """After which lab of an agenda there is a pause, and for how many minutes."""
+
+SHORTENED = {"half a day"}
+"""Agendas that fit only with everything cut that can be cut."""
+CUTS: dict[int, tuple[str, ...]] = {
+    0: ("What Flink is for", "Exercise 00.2: How much room is there?"),
+    1: ("Exercise 01.1: How many accounts were robbed?",),
+    2: ("One user, one partition", "Exercise 02.4: Count each payment once"),
+    3: ("Exercise 03.2: Who knows the name?", "The loop"),
+    4: ("Exercise 04.1: What comes late?",),
+    5: ("Exercise 05.1: How many can help?", "The dashboard"),
+    6: ("Exercise 06.5: A sink that writes in transactions", "What it costs"),
+    7: (
+        *("The rule in SQL", "Exercise 07.3: The rule in SQL", "What it cannot say"),
+        *("The rule as a pattern", "Exercise 07.4: The rule as a pattern", "What each costs"),
+    ),
+}
+"""Which steps of each lab are left out first."""
+QUIZ, WRONG_WAY = "Quiz", "The tempting wrong way"
+WRONG_WAY_STAYS = {4, 5}
+"""Labs whose tempting wrong way is worth its time."""
 
 SETTINGS: dict[str, tuple[str, ...]] = {
     "operations.md": (
@@ -99,27 +124,60 @@ def minutes_table(known: Labs) -> str:
     return _table(("lab", "title", "minutes", "optional"), rows)
 
 
+def cuts(number: int) -> list[tuple[str, int]]:
+    """What a lab leaves out first: titles of steps, each with the minutes that it saves. Raises KeyError for a title that is none."""
+    course = review.present()
+    notebook = next(notebook for lab, notebook in course.pairs() if int(lab.number) == number)
+    minutes = {step.title: step.minutes for step in review.steps(notebook)}
+    usual = [QUIZ] if number in WRONG_WAY_STAYS else [WRONG_WAY, QUIZ]
+    return [(title, minutes[title]) for title in (*CUTS[number], *usual)]
+
+
+def cuts_table() -> str:
+    """What to leave out in each lab, and the minutes that it saves."""
+    rows = []
+    for number in CUTS:
+        saved = cuts(number)
+        rows.append(
+            (
+                f"{number:02}",
+                "; ".join(f"{title} ({minutes})" for title, minutes in saved),
+                str(sum(m for _, m in saved)),
+            )
+        )
+    return _table(("lab", "what", "minutes saved"), rows)
+
+
+def agenda(known: Labs, name: str) -> list[tuple[str, int | None, int | None]]:
+    """What is done in which order: what, its minutes, and its minutes with nothing cut."""
+    steps: list[tuple[str, int | None, int | None]] = [
+        ("welcome, who is here, does every machine work", OPENING_MIN, OPENING_MIN)
+    ]
+    for number in review.AGENDAS[name][0]:
+        title, minutes = known.get(number, (UNKNOWN, None))
+        saved = sum(saved for _, saved in cuts(number)) if name in SHORTENED and minutes is not None else 0
+        steps.append((f"Lab {number:02} · {title}", None if minutes is None else minutes - saved, minutes))
+        if number in PAUSES[name]:
+            what, pause_min = PAUSES[name][number]
+            steps.append((what, pause_min, pause_min))
+    steps.append(("what was learnt, questions", CLOSING_MIN, CLOSING_MIN))
+    return steps
+
+
 def agenda_table(known: Labs, name: str) -> str:
     """One agenda on the clock: when each lab and pause begins, counted from the start."""
-    wanted, _ = review.AGENDAS[name]
-    steps: list[tuple[str, int | None]] = [("welcome, who is here, does every machine work", OPENING_MIN)]
-    for number in wanted:
-        title, minutes = known.get(number, (UNKNOWN, None))
-        steps.append((f"Lab {number:02} · {title}", minutes))
-        if number in PAUSES[name]:
-            steps.append(PAUSES[name][number])
-    steps.append(("what was learnt, questions", CLOSING_MIN))
-    rows, begin = [], 0
-    passed: list[int | None] = []
-    for what, minutes in steps:
+    rows, passed, whole = [], list[int | None](), list[int | None]()
+    for what, minutes, uncut in agenda(known, name):
         begins = _sum(passed)
         if begins != UNKNOWN:
-            begin = int(begins)
-            begins = f"{begin // 60}:{begin % 60:02}"
-        rows.append((begins, what, UNKNOWN if minutes is None else str(minutes)))
+            begins = f"{int(begins) // 60}:{int(begins) % 60:02}"
+        rows.append((begins, what, _sum([minutes]), _sum([uncut])))
         passed.append(minutes)
-    rows.append(("", "in all", _sum(passed)))
-    return _table(("from", "what", "minutes"), rows)
+        whole.append(uncut)
+    rows.append(("", "in all", _sum(passed), _sum(whole)))
+    head = ("from", "what", "minutes", "with nothing cut")
+    width = 4 if name in SHORTENED else 3
+    return _table(head[:width], [row[:width] for row in rows])
 
 
 def _lab_row(known: Labs, number: int) -> tuple[str, str, str]:
@@ -143,6 +201,7 @@ TABLES: dict[str, dict[str, Callable[[], str]]] = {
         "minutes": lambda: minutes_table(labs()),
         "half a day": lambda: agenda_table(labs(), "half a day"),
         "a full day": lambda: agenda_table(labs(), "a full day"),
+        "cuts": cuts_table,
     },
 }
 

@@ -240,7 +240,7 @@ def minutes(course: Course) -> Iterator[Finding]:
             yield Finding(where, f"takes {total} minutes; a lab takes {MINUTES_PER_LAB[0]} to {MINUTES_PER_LAB[-1]}.")
         for exercise in lab.exercises:
             heading = f"Exercise {exercise.number}: {exercise.title}"
-            times = [step.minutes for step in _steps(notebook) if step.title == heading]
+            times = [step.minutes for step in steps(notebook) if step.title == heading]
             if not times:
                 yield Finding(where, f"has no step `## {heading} · 5 min`.")
             elif times[0] not in EXERCISE_MINUTES:
@@ -264,26 +264,27 @@ def agendas(course: Course) -> Iterator[Finding]:
 
 def lab_minutes(notebook: Notebook) -> int:
     """The minutes of a lab's steps, without those that are optional."""
-    return sum(step.minutes for step in _steps(notebook) if not step.optional)
+    return sum(step.minutes for step in steps(notebook) if not step.optional)
 
 
 def optional_minutes(notebook: Notebook) -> int:
     """The minutes of a lab's optional steps."""
-    return sum(step.minutes for step in _steps(notebook) if step.optional)
+    return sum(step.minutes for step in steps(notebook) if step.optional)
 
 
 @dataclass(frozen=True, slots=True)
-class _Step:
-    """A heading with its minutes."""
+class Step:
+    """A step of a lab: its heading, without the minutes, and the minutes."""
 
     title: str
     minutes: int
     optional: bool
 
 
-def _steps(notebook: Notebook) -> list[_Step]:
+def steps(notebook: Notebook) -> list[Step]:
+    """The steps of a lab, in order."""
     timed = [_TIMED.match(heading) for heading in _HEADING.findall(_prose(notebook))]
-    return [_Step(step["title"], int(step["minutes"]), bool(step["optional"])) for step in timed if step]
+    return [Step(step["title"], int(step["minutes"]), bool(step["optional"])) for step in timed if step]
 
 
 def anatomy(course: Course) -> Iterator[Finding]:
@@ -298,7 +299,7 @@ def anatomy(course: Course) -> Iterator[Finding]:
             )
         if not _PICTURE.search(text):
             yield Finding(where, "shows no picture of what it builds.")
-        found = [step.title for step in _steps(notebook) if step.title in SECTIONS]
+        found = [step.title for step in steps(notebook) if step.title in SECTIONS]
         if found != list(SECTIONS):
             yield Finding(where, f"must end with the sections {', '.join(SECTIONS)}; has {', '.join(found) or 'none'}.")
         unseen = _not_said_what_is_seen(notebook)

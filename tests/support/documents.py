@@ -29,19 +29,19 @@ def without_code(page: Path) -> str:
 
 
 def code(page: Path) -> Iterator[str]:
-    """Every line of code: in fences, indented by four, and between backticks."""
+    """Every line of code: in fences, indented by four or more, and between backticks."""
     prose = text(page)
     for fence in FENCE.finditer(prose):
         yield from fence[2].splitlines()
     prose = FENCE.sub("", prose)
-    yield from re.findall(r"^ {4}(\S.*)$", prose, re.MULTILINE)
+    yield from re.findall(r"^ {4,}(\S.*)$", prose, re.MULTILINE)
     yield from (re.sub(r"\s+", " ", span) for span in re.findall(r"`([^`]+)`", prose))
 
 
 def called(page: Path, program: str) -> Iterator[list[str]]:
     """The words after each call of a program, up to a comment or the next command; placeholders are `<one>`."""
     for line in code(page):
-        for call in re.finditer(rf"(?:^|[\s/;&]){program} ([^#;&|]*)", re.sub(r"<[^>]*>", "ONE", line)):
+        for call in re.finditer(rf"(?:^|[\s;&]|bin/){program} ([^#;&|]*)", re.sub(r"<[^>]*>", "ONE", line)):
             yield call[1].split()
 
 
