@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -51,6 +52,20 @@ def explained() -> Iterator[None]:
         console.print("Interrupted.")
         next_step("`fraudlab up` completes what was begun, `fraudlab down` stops what runs.")
         raise typer.Exit(130) from interrupt
+
+
+@app.callback()
+def check_settings() -> None:
+    """Tell of a setting that cannot be used, before any command reads it."""
+    with explained():
+        try:
+            Settings()
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise StackError(
+                f"The setting FRAUDLAB_{str(first['loc'][0]).upper()} cannot be used: {first['msg']}.",
+                "unset the variable, or give it a value as docs/settings.md shows.",
+            ) from error
 
 
 @app.command()

@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from fraudlab import demo, system
+from fraudlab.course import glossary
 from fraudlab.settings import REPOSITORY, Settings
 from fraudlab.verification import report
 from fraudlab.verification.judge import Findings
@@ -48,6 +49,18 @@ def test_every_kind_of_finding_is_explained_under_the_title_that_people_see() ->
     rows = re.findall(r"^\| ([a-z ]+) \| ([A-Z][^|]+) \| [^|]{20,} \|$", text(DOCS / "operations.md"), re.MULTILINE)
     assert report.TITLES.keys() == Findings.__dataclass_fields__.keys()
     assert dict(rows) == {kind.replace("_", " "): title for kind, title in report.TITLES.items()}
+
+
+def test_every_term_of_the_concepts_is_in_the_glossary() -> None:
+    bold = re.findall(r"\*\*([^*\n]+)\*\*", text(DOCS / "concepts.md"))
+    terms = {term.lower() for term in bold if not term.endswith(".")} - {
+        "bold"
+    }  # with a full stop it opens an entry of a list
+    documents = re.findall(r"^- \*\*([^*]+)\*\*: .", text(DOCS / "glossary.md"), re.MULTILINE)
+    known = {name for one in documents for name in (one, f"{one}s")}
+    assert len(terms) > 15
+    assert {term for term in terms if glossary.find(term) is None} <= known
+    assert not [one for one in documents if glossary.find(one) is not None], "is among the labs' terms already"
 
 
 def test_the_readme_shows_what_the_demo_and_the_report_print() -> None:
