@@ -1,4 +1,8 @@
-"""The detector against the same rule as a Flink SQL OVER window and as a plain kafka-python loop, over one topic. `make bench`."""
+"""The detector against the same rule as a Flink SQL OVER window and as a plain kafka-python loop, over one topic. `make bench`.
+
+A MATCH_RECOGNIZE pattern reads the topic, too. It cannot ask for a sum over an hour and finds pairs of payments: its seconds are those
+of another question.
+"""
 
 import argparse
 import json
@@ -10,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import orjson
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
@@ -34,6 +39,7 @@ CURRENCIES = ("EUR", "PLN", "GBP", "USD")
 ABROAD = 0.01
 EVENTS_PER_S = 28
 JOB_DEADLINE_S = 900
+PATTERN = "MATCH_RECOGNIZE (finds pairs)"
 
 console = Console(highlight=False)
 
@@ -55,6 +61,7 @@ def main() -> None:
         "detector (PyFlink DataStream)": lambda: run_detector(settings, cluster, topic),
         "Flink SQL OVER window": lambda: run_over_window(settings, cluster, topic),
         "plain kafka-python loop": lambda: run_loop(settings, topic),
+        PATTERN: lambda: run_pattern(settings, cluster, topic),
     }
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     results: dict[str, dict[int, str]] = {}
@@ -63,6 +70,9 @@ def main() -> None:
             recreate(settings, [NAMES.suspicious_activities, NAMES.dead_letters])
             took = run()
             seconds[name].append(took)
+            if name == PATTERN:
+                console.print(f"run {number}: {name}: {took:.1f} s, {count_found(settings)} pairs")
+                continue
             results[name] = read_result(settings)
             console.print(f"run {number}: {name}: {took:.1f} s, {len(results[name])} suspicious hours")
             if results[name] != results[next(iter(results))]:
@@ -146,20 +156,38 @@ def run_detector(settings: Settings, cluster: FlinkCluster, topic: str) -> float
 
 def run_over_window(settings: Settings, cluster: FlinkCluster, topic: str) -> float:
     """The OVER window, to the end of the topic. Returns the job's seconds."""
+    tables, (*definitions, insert) = sql_job(settings, cluster, topic, "over_window.sql")
+    for statement in definitions:
+        tables.execute_sql(statement)
+    return job_seconds(settings, str(tables.execute_sql(insert).get_job_client().get_job_id()))
+
+
+def run_pattern(settings: Settings, cluster: FlinkCluster, topic: str) -> float:
+    """The pattern, to the end of the topic. Returns the job's seconds."""
+    tables, (*definitions, pattern) = sql_job(settings, cluster, topic, "pattern.sql")
+    for statement in definitions:
+        tables.execute_sql(statement)
+    return job_seconds(settings, str(tables.execute_sql(f"INSERT INTO pairs {pattern}").get_job_client().get_job_id()))
+
+
+def sql_job(settings: Settings, cluster: FlinkCluster, topic: str, file: str) -> tuple[Any, list[str]]:
+    """Where a job in SQL over the topic is written, and the statements of a file for it."""
     environment, tables = cluster.table_environment()
     environment.set_parallelism(settings.parallelism)
     tables.get_config().set("table.local-time-zone", "UTC")
-    values = kafka_values(settings.bootstrap_servers, NAMES, "over-window") | {
+    values = kafka_values(settings.bootstrap_servers, NAMES, file.removesuffix(".sql")) | {
         "transaction_mid": topic,
         "rates": eur_rate_cases(),
         "min_countries": settings.min_countries,
         "threshold_eur": settings.threshold_eur,
     }
-    *definitions, insert = fill((HERE / "sql" / "over_window.sql").read_text(encoding="utf-8"), values)
-    for statement in definitions:
-        tables.execute_sql(statement)
-    client = tables.execute_sql(insert).get_job_client()
-    return job_seconds(settings, str(client.get_job_id()))
+    source, *statements = [
+        statement
+        for name in ("transaction_mid.sql", file)
+        for statement in fill((HERE / "sql" / name).read_text(encoding="utf-8"), values)
+    ]
+    tables.execute_sql(source)
+    return tables, statements
 
 
 def run_loop(settings: Settings, topic: str) -> float:
@@ -201,6 +229,15 @@ def read_result(settings: Settings) -> dict[int, str]:
     return found
 
 
+def count_found(settings: Settings) -> int:
+    """How many records a contestant wrote."""
+    consumer = KafkaConsumer(bootstrap_servers=settings.bootstrap_servers)
+    partitions = [TopicPartition(NAMES.suspicious_activities, number) for number in range(settings.partitions)]
+    found = int(sum(consumer.end_offsets(partitions).values()))
+    consumer.close()
+    return found
+
+
 def report(seconds: dict[str, list[float]], count: int, path: Path) -> None:
     """Prints the table and keeps the figures."""
     medians = {name: statistics.median(times) for name, times in seconds.items()}
@@ -210,7 +247,7 @@ def report(seconds: dict[str, list[float]], count: int, path: Path) -> None:
         "median s",
         "transactions/s",
         "time relative to the detector",
-        title=f"{count:,} transactions, equal results",
+        title=f"{count:,} transactions; equal results, but for the pairs",
     )
     for name, median in medians.items():
         table.add_row(name, f"{median:.1f}", f"{count / median:,.0f}", f"{median / ours:.2f}")
