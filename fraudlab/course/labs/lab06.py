@@ -390,15 +390,14 @@ def judge_latecomer(observed: Latecomer, _user_id: int) -> Verdict:
             found=found,
             expected=expected,
         )
-    if not observed.alarming:
-        return not_yet(
-            "There is no alarm yet. Together with the late payment an hour must hold two countries and 1,000 EUR."
-        )
     if not late & observed.alarming:
-        return wrong(
-            "There is an alarm, but it was not the late payment that raised it. It must still be missing before that one comes.",
-            found=found,
-            expected=expected,
+        mistake = (
+            "There is an alarm, but it was not the late payment that raised it. It must still be missing before that one comes."
+            if observed.alarming
+            else "No alarm comes. Together with the late payment an hour must hold two countries and 1,000 EUR."
+        )
+        return not_yet(
+            "There is no alarm of the late payment yet.", at_rest=wrong(mistake, found=found, expected=expected)
         )
     return right(
         "A late payment changes an hour that was over, and its alarm comes then. Too late is a line that somebody has drawn."
@@ -450,12 +449,15 @@ LATE = Exercise(
             # 600 EUR in DE, a late 20 EUR in DE, then 600 EUR in FR: the alarm names the late one, and did not need it.
             _account(0, 45, 20, 0, alarming=(4,), buried=(2,)),
             "There is an alarm, but it was not the late payment that raised it. It must still be missing before that one comes.",
+            at_rest=True,
         ),
         Example(
             (1,),
             _account(0, 45, 20, buried=(2,)),
-            "There is no alarm yet. Together with the late payment an hour must hold two countries and 1,000 EUR.",
+            "No alarm comes. Together with the late payment an hour must hold two countries and 1,000 EUR.",
+            at_rest=True,
         ),
+        Example((1,), _account(0, 45, 20, buried=(2,)), "There is no alarm of the late payment yet."),
         Example((1,), _account(), "Nobody has paid from this account yet."),
         Example((1,), _account(0, 45, 20, on_their_way=2), "2 of its payments are still on their way to the detector."),
     ],

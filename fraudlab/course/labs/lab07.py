@@ -429,6 +429,12 @@ _running: dict[str, tuple[int, live.LiveQuery]] = {}
 """The query that was asked last: its text, how many records the topic had then, and its job."""
 
 HOUR = timedelta(hours=1)
+_NO_EDGE = (
+    "These hours may be right, but nothing shows their edge: run the cell in which Edgar pays, then this one again."
+)
+_NO_EXACT_PAIR = (
+    "These pairs may be right, but none is on the edge: run the cell in which Frida pays, then this one again."
+)
 OVER_DELAY_MINUTES = 90
 
 
@@ -506,9 +512,7 @@ def judge_over(observed: Answer, definition: str) -> Verdict:
         "for each payment the hour that ends with it, open at its beginning",
     )
     if found == expected == _suspicious(observed.payments, closed=True):
-        return not_yet(
-            "No two payments lie exactly one hour apart: run the cell in which Edgar pays. They show the edge."
-        )
+        return wrong(_NO_EDGE, found="no two payments exactly one hour apart", expected="those of Edgar")
     if found == expected:
         return right("One statement says what a class of sixty lines said. What it cannot say comes next.")
     mistakes = (
@@ -635,7 +639,7 @@ OVER = Exercise(
         Example(
             (_VIEW,),
             Answer(("transaction_id",), frozenset(_ids(13)), tuple(one for one in _BANK if one.user_id == 7)),
-            "No two payments lie exactly one hour apart: run the cell in which Edgar pays. They show the edge.",
+            _NO_EDGE,
         ),
     ],
     patience_s=40,
@@ -659,7 +663,7 @@ def judge_pattern(observed: Answer, _query: str) -> Verdict:
     said = f"{len(found)} pairs"
     expected = _pairs(observed.payments)
     if found == expected == _pairs(observed.payments, more=True):
-        return not_yet("No two payments are worth exactly 1,000 EUR together: run the cell in which Frida pays.")
+        return wrong(_NO_EXACT_PAIR, found="no pair worth exactly 1,000 EUR", expected="that of Frida")
     if found == expected:
         return right(
             "A pattern says what must follow what. That is another question than how much there was in an hour."
@@ -761,7 +765,7 @@ PATTERN = Exercise(
         Example(
             (_MATCH,),
             Answer(_PAIR_COLUMNS, frozenset(_pairs(_BANK)), _BANK),
-            "No two payments are worth exactly 1,000 EUR together: run the cell in which Frida pays.",
+            _NO_EXACT_PAIR,
         ),
         Example((_MATCH,), _answered(None, _PAIR_COLUMNS), "Your pattern still reads the topic."),
     ],
