@@ -279,7 +279,7 @@ HOURS = Exercise(
     hints=(
         "Three steps: pick the payments that lie in the hour; find their countries and their sum; compare both with the rule.",
         "A payment lies in the hour when its time is *after* `end - timedelta(hours=1)`, and not after `end`. A set knows each country once.",
-        "`hour = [(country, eur) for time, country, eur in payments if end - timedelta(hours=1) < time <= end]`, and then count.",
+        "`hour = [(country, eur) for time, country, eur in payments if start < time <= end]`, with the right `start`. Then countries and sum.",
     ),
     shape="a function of a list of payments and the end of an hour that gives True or False",
     observe=nothing_to_observe,
