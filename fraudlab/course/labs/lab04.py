@@ -4,6 +4,8 @@ import inspect
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
@@ -11,9 +13,8 @@ from fraudlab import system
 from fraudlab.course.exercise import Example, Exercise, Lab, Verdict, call, not_yet, nothing_to_observe, right, wrong
 from fraudlab.course.jobs import ValueOfOneUser
 from fraudlab.course.world import FIRST_OWN_USER, World, wait_until
-from fraudlab.pipeline import rule as rule_module
 from fraudlab.pipeline.contracts import Names
-from fraudlab.pipeline.rule import Payment, Rule, SuspiciousHour, judge
+from fraudlab.pipeline.rule import Rule
 from fraudlab.pipeline.transaction import iso
 from fraudlab.verification.truth import recompute
 
@@ -113,129 +114,204 @@ LATE = Exercise(
 
 MINUTE = 60_000
 _RULE = Rule()
+_NOON = datetime(2026, 1, 31, 12)
+
+Paid = tuple[datetime, str, Decimal]
+"""A payment of one user, as the exercise has it: when, where, and its worth in EUR."""
 
 
-def _paid(minute: float, number: int, eur: int, country: str) -> Payment:
-    return Payment(round(minute * MINUTE), number, eur * 100, country.encode())
+def _paid(minute: float, eur: str, country: str) -> Paid:
+    return _NOON + timedelta(minutes=minute), country, Decimal(eur)
 
 
-_HISTORIES: tuple[tuple[str, tuple[Payment, ...], str], ...] = (
+_ALMOST_AN_HOUR = 60 - 1 / MINUTE
+
+_HISTORIES: tuple[tuple[str, tuple[Paid, ...], float, bool, str], ...] = (
     (
-        "a theft: 600 EUR in DE, and 600 EUR in FR ten minutes later",
-        (_paid(100, 1, 600, "DE"), _paid(110, 2, 600, "FR")),
-        "Two countries and 1,200 EUR within ten minutes: the hour of the second payment must be raised, with both payments.",
+        "600 EUR in DE, and 600 EUR in FR ten minutes later",
+        (_paid(0, "600", "DE"), _paid(10, "600", "FR")),
+        10,
+        True,
+        "Two countries and 1,200 EUR within ten minutes: the hour that ends with the second payment is suspicious.",
+    ),
+    (
+        "600 EUR in DE, which end the hour, and 600 EUR in FR ten minutes later",
+        (_paid(0, "600", "DE"), _paid(10, "600", "FR")),
+        0,
+        False,
+        "The hour is over at `end`: what was paid after it is not in it.",
     ),
     (
         "600 EUR in DE, and 600 EUR in FR exactly one hour later",
-        (_paid(100, 1, 600, "DE"), _paid(160, 2, 600, "FR")),
+        (_paid(0, "600", "DE"), _paid(60, "600", "FR")),
+        60,
+        False,
         "The hour is open at its beginning: a payment exactly one hour before its end is outside.",
     ),
     (
         "600 EUR in DE, and 600 EUR in FR a millisecond less than one hour later",
-        (_paid(100, 1, 600, "DE"), Payment(160 * MINUTE - 1, 2, 60_000, b"FR")),
+        (_paid(0, "600", "DE"), _paid(_ALMOST_AN_HOUR, "600", "FR")),
+        _ALMOST_AN_HOUR,
+        True,
         "A payment that lies less than one hour before the end is inside.",
     ),
     (
+        "600 EUR in DE at 12:55, and 600 EUR in FR at 13:05",
+        (_paid(55, "600", "DE"), _paid(65, "600", "FR")),
+        65,
+        True,
+        "The hour begins an hour before `end`, not when the clock strikes.",
+    ),
+    (
+        "900 EUR in DE, and 200 EUR in FR three hours later",
+        (_paid(0, "900", "DE"), _paid(180, "200", "FR")),
+        180,
+        False,
+        "The list holds more than the hour: what lies before it counts neither for the countries nor for the sum.",
+    ),
+    (
         "1,200 EUR in DE only",
-        (_paid(100, 1, 600, "DE"), _paid(110, 2, 600, "DE")),
+        (_paid(0, "600", "DE"), _paid(10, "600", "DE")),
+        10,
+        False,
         "Two payments in one country are one country.",
     ),
     (
-        "600 EUR in DE, 10 EUR in FR, 600 EUR in DE",
-        (_paid(100, 1, 600, "DE"), _paid(130, 2, 10, "FR"), _paid(150, 3, 600, "DE")),
-        "The country that makes it suspicious need not be that of the last payment.",
+        "600 EUR in DE, 10 EUR in FR, and twice 300 EUR in DE",
+        (_paid(0, "600", "DE"), _paid(30, "10", "FR"), _paid(40, "300", "DE"), _paid(50, "300", "DE")),
+        50,
+        True,
+        "The country that makes it suspicious need not be that of the last payment, nor of the one before.",
     ),
     (
         "600 EUR in DE and 400 EUR in FR",
-        (_paid(100, 1, 600, "DE"), _paid(110, 2, 400, "FR")),
+        (_paid(0, "600", "DE"), _paid(10, "400", "FR")),
+        10,
+        True,
         "Exactly 1,000 EUR is enough: the rule says *at least*.",
     ),
     (
-        "two payments at the same millisecond",
-        (_paid(100, 1, 600, "DE"), _paid(100, 2, 600, "FR")),
-        "Two payments at the same moment are each in the other's hour, so both hours are raised.",
+        "600 EUR in DE and 399.99 EUR in FR",
+        (_paid(0, "600", "DE"), _paid(10, "399.99", "FR")),
+        10,
+        False,
+        "999.99 EUR are less than 1,000: a cent is a cent.",
     ),
     (
-        "600 EUR in DE at 12:20, 10 EUR in DE at 12:30, then 600 EUR in FR that happened at 12:10 and comes last",
-        (_paid(140, 1, 600, "DE"), _paid(150, 2, 10, "DE"), _paid(130, 3, 600, "FR")),
-        "A payment that comes late changes the hours of payments already seen: those that end within the hour after it.",
+        "600 EUR in DE and 600 EUR in FR at the same moment",
+        (_paid(0, "600", "DE"), _paid(0, "600", "FR")),
+        0,
+        True,
+        "Two payments at the same moment are in one hour.",
     ),
     (
-        "a payment that comes late and changes an hour that was raised before",
-        (_paid(140, 1, 600, "DE"), _paid(150, 2, 600, "FR"), _paid(135, 3, 20, "DE")),
-        "An hour that was raised is not raised again, and one that ends before the late payment does not hold it.",
-    ),
-    (
-        "600 EUR in DE, 10 EUR in DE 65 minutes later, then 600 EUR in FR that happened three minutes before and comes last",
-        (_paid(100, 1, 600, "DE"), _paid(165, 2, 10, "DE"), _paid(162, 3, 600, "FR")),
-        "The history reaches back further than the hour: what lies an hour or more before the end is outside, also for a late payment.",
-    ),
-    (
-        "600 EUR and 10 EUR in DE, then 600 EUR in DE that comes late",
-        (_paid(140, 1, 600, "DE"), _paid(150, 2, 10, "DE"), _paid(130, 3, 600, "DE")),
-        "Countries are counted, not payments: each country once.",
-    ),
-    (
-        "a payment that lies exactly 30 minutes behind the user's newest",
-        (_paid(140, 1, 600, "DE"), _paid(110, 2, 600, "FR")),
-        "Exactly 30 minutes late is still allowed.",
-    ),
-    (
-        "a payment that lies 31 minutes behind the user's newest",
-        (_paid(140, 1, 600, "DE"), _paid(109, 2, 600, "FR")),
-        "More than 30 minutes behind the user's newest payment is too late.",
-    ),
-    (
-        "a duplicate: the second payment comes again",
-        (_paid(100, 1, 600, "DE"), _paid(110, 2, 300, "FR"), _paid(110, 2, 300, "FR")),
-        "What comes twice counts once: 900 EUR are no 1,200 EUR.",
+        "600 EUR in FR, and then one of 600 EUR in DE that happened ten minutes before and comes last",
+        (_paid(10, "600", "FR"), _paid(0, "600", "DE")),
+        10,
+        True,
+        "The payments lie in the order in which they arrived, and that need not be the order in which they were made.",
     ),
 )
 
 
-def judge_hours(_observed: None, answer: Callable[..., Any]) -> Verdict:
-    """The learner's `judge` must say of each history what the pipeline's says."""
-    for name, payments, sentence in _HISTORIES:
-        expected, found = _shown(judge, payments), _shown(answer, payments)
-        if found != expected:
-            return wrong(
-                sentence, found=f"{_said(found)} for {name}", expected="what the rule says, payment by payment"
-            )
-    return right("One function, no clock, no cluster. It decides on every payment of this bank.")
+def judge_hours(_observed: None, suspicious: Callable[[list[Paid], datetime], Any]) -> Verdict:
+    """The learner's function must say of each hour whether it is suspicious."""
+    for name, payments, end_minute, expected, sentence in _HISTORIES:
+        found = call(suspicious, list(payments), _NOON + timedelta(minutes=end_minute))
+        if found is None and expected:
+            return wrong("The function gives nothing back: it lacks a `return`.", found=None, expected="True or False")
+        if bool(found) != expected:
+            return wrong(sentence, found=f"{found!r} for {name}", expected=str(expected))
+    return right("Ten lines, no clock, no cluster. This is the whole rule, for payments that nobody has to wait for.")
 
 
-_Shown = list[tuple[str, tuple[SuspiciousHour, ...]]]
+_Inside = Callable[[datetime, datetime], bool]
+_HOUR = timedelta(hours=1)
 
 
-def _shown(function: Callable[..., Any], payments: Sequence[Payment]) -> _Shown:
-    """What became of each payment, and the hours that it raised."""
-    history = b""
-    said: _Shown = []
-    for payment in payments:
-        verdict = call(function, _RULE, history, payment)
-        history = verdict.history
-        # The pipeline wants countries sorted, each once; the sentence for that belongs to a history where it makes a difference.
-        hours = tuple(hour._replace(countries=tuple(sorted(set(hour.countries)))) for hour in verdict.hours)
-        said.append((str(verdict.arrival.value), hours))
-    return said
+def _suspicious(
+    inside: _Inside = lambda time, end: end - _HOUR < time <= end,
+    enough: Callable[[Decimal], bool] = lambda total: total >= 1000,
+    countries: Callable[[list[str]], int] = lambda found: len(set(found)),
+) -> Callable[[list[Paid], datetime], bool]:
+    """The function as a learner may write it; each part may be a mistake."""
+
+    def suspicious(payments: list[Paid], end: datetime) -> bool:
+        hour = [(country, eur) for time, country, eur in payments if inside(time, end)]
+        total = sum((eur for _, eur in hour), Decimal(0))
+        return countries([country for country, _ in hour]) >= 2 and enough(total)
+
+    return suspicious
 
 
-def _said(shown: _Shown) -> str:
-    parts = []
-    for arrival, hours in shown:
-        ends = [
-            f"the hour that ends with payment {one.transaction_id}, of {len(one.transaction_ids)} payments"
-            for one in hours
-        ]
-        raised = " and ".join(ends)
-        parts.append(f"{arrival}, raised {raised}" if hours else arrival)
-    return "; ".join(parts)
+def _by_a_loop(payments: list[Paid], end: datetime) -> bool | None:
+    total, seen = Decimal(0), []
+    for time, country, eur in payments:
+        if 0 <= (end - time).total_seconds() < 3600:
+            total += eur
+            if country not in seen:
+                seen.append(country)
+    if total >= 1000 and len(seen) > 1:
+        return True
+    return None
 
 
-def _edited(*edits: tuple[str, str]) -> Callable[..., Any]:
-    """The pipeline's `judge` as a learner might have written it: with other text in some places."""
-    source = inspect.getsource(rule_module._raise) + "\n\n" + inspect.getsource(rule_module.judge)
-    return _with_edits(source, edits, vars(rule_module), "judge")
+def _last_ones_only(payments: list[Paid], end: datetime) -> bool:
+    """Goes back from the end of the list, and stops at the first payment that is not in the hour."""
+    hour: list[Paid] = []
+    for paid in reversed(payments):
+        if not end - _HOUR < paid[0] <= end or (hour and paid[0] > hour[-1][0]):
+            break
+        hour.append(paid)
+    return len({country for _, country, _ in hour}) >= 2 and sum(eur for _, _, eur in hour) >= 1000
+
+
+def _last_against_the_others(payments: list[Paid], end: datetime) -> bool:
+    hour = [paid for paid in payments if end - _HOUR < paid[0] <= end]
+    abroad = hour[-2:-1] != [] and hour[-2][1] != hour[-1][1]
+    return abroad and sum(eur for _, _, eur in hour) >= 1000
+
+
+HOURS = Exercise(
+    number="04.2",
+    title="The hour that ends with each payment",
+    task="write the function that says whether the hour that ends at `end` is suspicious.",
+    hints=(
+        "Three steps: pick the payments that lie in the hour; find their countries and their sum; compare both with the rule.",
+        "A payment lies in the hour when its time is *after* `end - timedelta(hours=1)`, and not after `end`. A set knows each country once.",
+        "`hour = [(country, eur) for time, country, eur in payments if start < time <= end]`, with the right `start`. Then countries and sum.",
+    ),
+    shape="a function of a list of payments and the end of an hour that gives True or False",
+    observe=nothing_to_observe,
+    judge=judge_hours,
+    right=[
+        Example((_suspicious(),)),
+        Example((_by_a_loop,)),
+        Example((_suspicious(lambda time, end: timedelta(0) <= end - time < _HOUR),)),
+    ],
+    wrong=[
+        Example((_suspicious(lambda time, end: end - _HOUR <= time <= end),), says=_HISTORIES[2][4]),
+        Example((_suspicious(lambda time, end: end - _HOUR < time < end),), says=_HISTORIES[0][4]),
+        Example((_suspicious(lambda time, end: end - _HOUR < time),), says=_HISTORIES[1][4]),
+        Example((_suspicious(lambda time, end: time <= end),), says=_HISTORIES[2][4]),
+        Example((_suspicious(lambda time, end: end - timedelta(minutes=59) <= time <= end),), says=_HISTORIES[3][4]),
+        Example((_suspicious(lambda time, end: time.hour == end.hour and time <= end),), says=_HISTORIES[4][4]),
+        Example(
+            (_suspicious(lambda time, end: 0 <= (end - time).seconds < 3600 and time < end),), says=_HISTORIES[0][4]
+        ),
+        Example((_suspicious(countries=len),), says=_HISTORIES[6][4]),
+        Example((_last_against_the_others,), says=_HISTORIES[7][4]),
+        Example((_last_ones_only,), says=_HISTORIES[11][4]),
+        Example((_suspicious(enough=lambda total: total > 1000),), says=_HISTORIES[8][4]),
+        Example((_suspicious(enough=lambda total: round(total) >= 1000),), says=_HISTORIES[9][4]),
+        Example((lambda payments, end: None,), says="The function gives nothing back: it lacks a `return`."),
+        Example((lambda payments, end: len(payments) >= 2,), says=_HISTORIES[1][4]),
+        Example((True,), says="The check cannot read this answer."),
+    ],
+)
+
+
+# 04.3
 
 
 def _with_edits(
@@ -247,73 +323,6 @@ def _with_edits(
     defined = dict(namespace)
     exec(source, defined)  # noqa: S102 - the pipeline's own source, with the edits below
     return defined[name]  # type: ignore[no-any-return]
-
-
-_WINDOW = "window = [item for item in entries if start_ms < item[0] <= end_ms]"
-_TOO_LATE = "too_late = time_ms < latest_ms - rule.allowed_lateness_ms"
-_CHANGED = "_raise(rule, entries, time_ms, time_ms + rule.window_ms)"
-
-HOURS = Exercise(
-    number="04.2",
-    title="The hour that ends with each payment",
-    task="fill in the three places: which payments an hour holds, when one is too late, and which hours it may change.",
-    hints=(
-        "An entry is (time, id, cents, country, raised). The hour is open at its beginning and closed at its end.",
-        "`window` holds the entries with `start_ms < item[0] <= end_ms`. Too late is measured against `latest_ms`, the user's own newest.",
-        "A payment at `time_ms` lies in the hours that end at `time_ms` or later, and before `time_ms + rule.window_ms`.",
-    ),
-    shape="the function `judge` of a rule, a history and a payment that gives a Verdict",
-    observe=nothing_to_observe,
-    judge=judge_hours,
-    right=[
-        Example((judge,)),
-        Example(
-            (_edited((_WINDOW, "window = list(filter(lambda item: 0 <= end_ms - item[0] < rule.window_ms, entries))")),)
-        ),
-        Example((_edited((_TOO_LATE, "too_late = latest_ms - time_ms > rule.allowed_lateness_ms")),)),
-        Example((_edited((_CHANGED, "_raise(rule, entries, time_ms, latest_ms + 1)")),)),
-    ],
-    wrong=[
-        Example(
-            (_edited((_WINDOW, "window = [item for item in entries if start_ms < item[0] < end_ms]")),),
-            says=_HISTORIES[0][2],
-        ),
-        Example(
-            (_edited((_WINDOW, "window = [item for item in entries if item[0] <= end_ms]")),),
-            says=_HISTORIES[9][2],
-        ),
-        Example(
-            (
-                _edited(
-                    (
-                        "countries = tuple(sorted({item[3] for item in window}))",
-                        "countries = tuple(item[3] for item in window)",
-                    )
-                ),
-            ),
-            says=_HISTORIES[10][2],
-        ),
-        Example((_edited((_CHANGED, "_raise(rule, entries, time_ms, time_ms + 1)")),), says=_HISTORIES[7][2]),
-        Example(
-            (_edited((_CHANGED, "_raise(rule, entries, time_ms + 1, time_ms + rule.window_ms)")),),
-            says=_HISTORIES[0][2],
-        ),
-        Example(
-            (_edited((_TOO_LATE, "too_late = time_ms < latest_ms")),),
-            says=_HISTORIES[7][2],
-        ),
-        Example(
-            (_edited((_TOO_LATE, "too_late = time_ms <= latest_ms - rule.allowed_lateness_ms")),),
-            says=_HISTORIES[11][2],
-        ),
-        Example((_edited((_TOO_LATE, "too_late = time_ms < latest_ms - rule.window_ms")),), says=_HISTORIES[12][2]),
-        Example((_edited((_TOO_LATE, "too_late = False")),), says=_HISTORIES[12][2]),
-        Example((5,), says="The check cannot read this answer."),
-    ],
-)
-
-
-# 04.3
 
 
 class _Timers:
@@ -401,7 +410,7 @@ def judge_detector(_observed: None, detector: Callable[..., Any]) -> Verdict:
         found = _sent(detector, values)
         if found != expected:
             return wrong(sentence, found=f"{_listed(found)} for {name}", expected=_listed(expected))
-    return right("State is read once and written once a payment. That is all Flink sees of your rule.")
+    return right("State is read once and written once a payment. That is all Flink sees of the rule.")
 
 
 def _sent(detector: Callable[..., Any], values: Sequence[str]) -> Sent:
@@ -492,11 +501,12 @@ IN_STATE = Exercise(
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The bank's own customers: those accused in the topic, those that MySQL's payments accuse, and the robbed ones."""
+    """The bank's own customers: those accused in the topic, those that MySQL's payments accuse, the robbed ones, and all."""
 
     accused: frozenset[int]
     expected: frozenset[int]
     robbed: frozenset[int]
+    customers: frozenset[int]
     activities: int
     expected_activities: int
 
@@ -511,6 +521,7 @@ def observe_found(world: World, *_answers: object) -> Found:
         _customers(raised.values()),
         _customers(expected.values()),
         _customers(user for user, _ in truth.labels.values()),
+        _customers(row["user_id"] for row in world.rows("SELECT DISTINCT user_id FROM transactions")),
         len(raised),
         len(expected),
     )
@@ -520,8 +531,11 @@ def _customers(users: Iterable[int]) -> frozenset[int]:
     return frozenset(user for user in users if user < FIRST_OWN_USER)
 
 
-def judge_score(observed: Found, precision: float, recall: float) -> Verdict:
-    """Both shares, counted in accounts."""
+Score = Callable[[set[int], set[int]], tuple[float, float]]
+
+
+def judge_score(observed: Found, score: Score) -> Verdict:
+    """Both shares, of the learner's job and of one that accuses everybody."""
     if observed.activities < observed.expected_activities:
         return not_yet(
             f"The detector has raised {observed.activities} of {observed.expected_activities} activities so far."
@@ -532,64 +546,112 @@ def judge_score(observed: Found, precision: float, recall: float) -> Verdict:
             found=f"{len(observed.accused)} accounts",
             expected=f"{len(observed.expected)} accounts",
         )
-    hit, accused, robbed = len(observed.accused & observed.robbed), len(observed.accused), len(observed.robbed)
-    wanted = {"precision": hit / accused, "recall": hit / robbed}
-    given = {"precision": float(precision), "recall": float(recall)}
-    found = f"precision {given['precision']:.3g}, recall {given['recall']:.3g}"
-    expected = (
-        "two shares between 0 and 1: of the accused those that were robbed, and of the robbed those that were accused"
+    for name, accused in (("your job", observed.accused), ("a detector that accuses everybody", observed.customers)):
+        hit = len(accused & observed.robbed)
+        found = call(score, set(accused), set(observed.robbed))
+        if found is None:
+            return wrong("The function gives nothing back: it lacks a `return`.", found=None, expected="two shares")
+        precision, recall = (float(one) for one in found)
+        mistake = _mistake((precision, recall), (hit / len(accused), hit / len(observed.robbed)))
+        if mistake:
+            return wrong(
+                mistake,
+                found=f"precision {precision:.3g}, recall {recall:.3g} for {name}",
+                expected="two shares between 0 and 1: of the accused those that were robbed, and of the robbed those that were accused",
+            )
+    return right(
+        "Your job misses some of the robbed. Who accuses everybody misses none, and is mostly wrong. It takes both numbers."
     )
-    if _near(given["precision"], wanted["precision"]) and _near(given["recall"], wanted["recall"]):
-        return right(
-            "Every account that it accuses was robbed, and it does not find all that were. Lab 07 turns these two numbers."
-        )
-    if _near(given["precision"], wanted["recall"]) and _near(given["recall"], wanted["precision"]):
-        return wrong("The two are the wrong way round.", found=found, expected=expected)
-    if max(given.values()) > 1:
-        return wrong("A share lies between 0 and 1; these are counts or percentages.", found=found, expected=expected)
-    if _near(given["recall"], 1 - wanted["recall"]):
-        return wrong("That recall is the share of the robbed that were *not* found.", found=found, expected=expected)
-    if not _near(given["precision"], wanted["precision"]):
-        return wrong(
-            "The precision is another one: of those accused, how many were robbed?", found=found, expected=expected
-        )
-    return wrong("The recall is another one: of those robbed, how many were accused?", found=found, expected=expected)
+
+
+def _mistake(found: tuple[float, float], wanted: tuple[float, float]) -> str | None:
+    """What is wrong with a precision and a recall; None where nothing is."""
+    good = [_near(one, other) for one, other in zip(found, wanted, strict=True)]
+    if all(good):
+        return None
+    if all(_near(one, other) for one, other in zip(found, reversed(wanted), strict=False)):
+        return "The two are the wrong way round: precision first."
+    if max(found) > 1:
+        return "A share lies between 0 and 1; these are counts or percentages."
+    if _near(found[1], 1 - wanted[1]):
+        return "That recall is the share of the robbed that were *not* found."
+    if not good[0]:
+        return "The precision is another one: of those accused, how many were robbed?"
+    return "The recall is another one: of those robbed, how many were accused?"
 
 
 def _near(one: float, other: float) -> bool:
     return abs(one - other) < 0.006
 
 
-_FOUND = Found(frozenset({1, 2, 3}), frozenset({1, 2, 3}), frozenset({1, 2, 4, 5, 6}), 9, 9)
-_EARLY = Found(frozenset({1}), frozenset({1, 2, 3}), frozenset({1, 2, 4, 5, 6}), 4, 9)
-_OTHERS = Found(frozenset({1, 9}), frozenset({1, 2}), frozenset({1, 2, 4}), 9, 9)
+_EVERYBODY = frozenset(range(1, 21))
+_FOUND = Found(frozenset({1, 2, 3}), frozenset({1, 2, 3}), frozenset({1, 2, 4, 5, 6}), _EVERYBODY, 9, 9)
+_GOOD = Found(frozenset({1, 2}), frozenset({1, 2}), frozenset({1, 2, 4, 5, 6}), _EVERYBODY, 9, 9)
+_EARLY = Found(frozenset({1}), frozenset({1, 2, 3}), frozenset({1, 2, 4, 5, 6}), _EVERYBODY, 4, 9)
+_OTHERS = Found(frozenset({1, 9}), frozenset({1, 2}), frozenset({1, 2, 4}), _EVERYBODY, 9, 9)
+
+
+def _score(accused: set[int], robbed: set[int]) -> tuple[float, float]:
+    return len(accused & robbed) / len(accused), len(accused & robbed) / len(robbed)
+
+
+def _score_by_counting(accused: set[int], robbed: set[int]) -> list[float]:
+    hit = sum(user in robbed for user in accused)
+    return [round(hit / len(accused), 2), round(1 - len(robbed - accused) / len(robbed), 2)]
+
 
 SCORE = Exercise(
     number="04.4",
     title="How good is it?",
-    task="compute the precision and the recall of your detector, counted in accounts.",
+    task="write the function that gives the precision and the recall of a detector, counted in accounts.",
     hints=(
         "Both begin with the same number: accounts that were robbed *and* accused. `accused & robbed` is that set.",
-        "Precision divides it by the accused, recall by the robbed.",
-        "`precision = len(accused & robbed) / len(accused)`; the recall has another set below the line.",
+        "Precision divides it by the accused, recall by the robbed. The function gives both, precision first.",
+        "`precision = len(accused & robbed) / len(accused)`; the recall has another set below the line; `return precision, recall`.",
     ),
-    shape="two numbers between 0 and 1",
+    shape="a function of two sets of accounts that gives two numbers between 0 and 1",
     observe=observe_found,
     judge=judge_score,
-    right=[Example((2 / 3, 0.4), _FOUND), Example(("0.67", 0.4), _FOUND)],
+    right=[Example((_score,), _FOUND), Example((_score,), _GOOD), Example((_score_by_counting,), _FOUND)],
     wrong=[
-        Example((0.4, 2 / 3), _FOUND, "The two are the wrong way round."),
-        Example((66.7, 40), _FOUND, "A share lies between 0 and 1; these are counts or percentages."),
-        Example((2 / 3, 0.6), _FOUND, "That recall is the share of the robbed that were *not* found."),
-        Example((1 / 3, 0.4), _FOUND, "The precision is another one: of those accused, how many were robbed?"),
-        Example((2 / 3, 0.5), _FOUND, "The recall is another one: of those robbed, how many were accused?"),
-        Example((2 / 3, 0.4), _EARLY, "The detector has raised 4 of 9 activities so far."),
         Example(
-            (2 / 3, 0.4),
+            (lambda accused, robbed: _score(accused, robbed)[::-1],),
+            _FOUND,
+            "The two are the wrong way round: precision first.",
+        ),
+        Example(
+            (lambda accused, robbed: [100 * one for one in _score(accused, robbed)],),
+            _FOUND,
+            "A share lies between 0 and 1; these are counts or percentages.",
+        ),
+        Example(
+            (lambda accused, robbed: (_score(accused, robbed)[0], len(robbed - accused) / len(robbed)),),
+            _FOUND,
+            "That recall is the share of the robbed that were *not* found.",
+        ),
+        Example(
+            (lambda accused, robbed: (len(accused - robbed) / len(accused), _score(accused, robbed)[1]),),
+            _FOUND,
+            "The precision is another one: of those accused, how many were robbed?",
+        ),
+        Example(
+            (lambda accused, robbed: (1.0, _score(accused, robbed)[1]),),  # right for the job, whose precision is 1
+            _GOOD,
+            "The precision is another one: of those accused, how many were robbed?",
+        ),
+        Example(
+            (lambda accused, robbed: (_score(accused, robbed)[0], len(accused & robbed) / len(accused | robbed)),),
+            _FOUND,
+            "The recall is another one: of those robbed, how many were accused?",
+        ),
+        Example((lambda accused, robbed: None,), _FOUND, "The function gives nothing back: it lacks a `return`."),
+        Example((_score,), _EARLY, "The detector has raised 4 of 9 activities so far."),
+        Example(
+            (_score,),
             _OTHERS,
             "The detector has accused others than a recomputation in plain SQL does. Run the cell that starts it again.",
         ),
-        Example(("all", "most"), _FOUND, "The check cannot read this answer."),
+        Example((0.67,), _FOUND, "The check cannot read this answer."),
     ],
     patience_s=40,
 )

@@ -1,6 +1,6 @@
 """Lab 05, The notification consumers: consumer groups, offsets, idempotence, the write-back, and people who are told once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.message import EmailMessage
@@ -19,49 +19,75 @@ from fraudlab.settings import Settings
 
 # 05.1
 
-MEMBERS = 5
+GROUPS = (3, 5)
+"""How many consumers there are in each of the two groups that are asked about."""
 
 
-def judge_busy(partitions: int, answer: int) -> Verdict:
-    """So many of five members as the topic has partitions."""
-    expected = "how many of the five are given at least one partition"
-    if answer == min(MEMBERS, partitions):
-        return right("A partition goes to one consumer of a group. Who comes when all are given away stands by.")
-    if answer == MEMBERS:
-        return wrong(
-            "There is not enough for all: each partition goes to one consumer of the group only.",
-            found=answer,
-            expected=expected,
-        )
-    if answer == 1:
-        return wrong(
-            "They share: no single consumer gets all partitions while others of its group wait.",
-            found=answer,
-            expected=expected,
-        )
-    if answer == 2:
-        return wrong("Two shared because there were two. Now five do.", found=answer, expected=expected)
-    return wrong("Count the partitions that there are to give away.", found=answer, expected=expected)
+def judge_busy(partitions: int, of_three: Sequence[int], of_five: Sequence[int]) -> Verdict:
+    """The partitions of each consumer: as even as whole partitions can be, and no more than there are."""
+    expected = "for each consumer the number of its partitions"
+    for members, answer in zip(GROUPS, (of_three, of_five), strict=True):
+        found = sorted((float(one) for one in answer), reverse=True)
+        wanted = [float(partitions // members + (place < partitions % members)) for place in range(members)]
+        if found == wanted:
+            continue
+        sentence = _why_not(partitions, members, found)
+        return wrong(sentence, found=f"{list(answer)} for {members} consumers", expected=expected)
+    return right("A partition goes to one consumer of a group. Who comes when all are given away stands by.")
+
+
+def _why_not(partitions: int, members: int, found: list[float]) -> str:
+    if len(found) != members:
+        return f"A number for each consumer: of {members} consumers {members} numbers, also where one is 0."
+    if any(one != int(one) for one in found):
+        return "A partition is not cut up: one consumer has all of it."
+    if found == [float(partitions)] * members:
+        return "Within a group the work is shared: no record goes to two of its members."
+    if sum(found) > partitions:
+        return "There is not enough for all: each partition goes to one consumer of the group only."
+    if sum(found) < partitions:
+        return "A partition is left, and nobody reads it. Kafka gives away all of them."
+    return "Kafka shares as evenly as it can: nobody waits while another has several, and nobody has two more than another."
 
 
 BUSY = Exercise(
     number="05.1",
     title="How many can help?",
-    task="say how many of five consumers in one group get something to do.",
+    task="say how many partitions each consumer gets in a group of three, and in a group of five.",
     hints=(
-        "What is it that the consumers of a group share among them?",
-        "When there were two, each had two partitions. How many partitions are there in all?",
-        "Four partitions, each given to one consumer: count the consumers that have one.",
+        "What is it that the consumers of a group share among them? Alone, the first one had all of it.",
+        "A partition goes to one consumer, whole. Give them out one by one: to the first, the second, the third, and again from the front.",
+        "Four partitions for three: one of the three gets a second one. Four for five: somebody goes away with 0.",
     ),
-    shape="a whole number",
-    observe=lambda world, _answer: world.settings.partitions,
+    shape="two lists of whole numbers, one for each consumer",
+    observe=lambda world, *_answers: world.settings.partitions,
     judge=judge_busy,
-    right=[Example((4.0,), 4), Example((5,), 8)],
+    right=[Example(([2, 1, 1], [1, 1, 1, 1, 0]), 4), Example(((1, 2, 1), [0, 1, 1, 1, 1]), 4)],
     wrong=[
-        Example((5,), 4, "There is not enough for all: each partition goes to one consumer of the group only."),
-        Example((1,), 4, "They share: no single consumer gets all partitions while others of its group wait."),
-        Example((2,), 4, "Two shared because there were two. Now five do."),
-        Example((0,), 4, "Count the partitions that there are to give away."),
+        Example(
+            ([2, 1, 1], [1, 1, 1, 1, 1]),
+            4,
+            "There is not enough for all: each partition goes to one consumer of the group only.",
+        ),
+        Example(([4, 4, 4], [4] * 5), 4, "Within a group the work is shared: no record goes to two of its members."),
+        Example(([4 / 3] * 3, [0.8] * 5), 4, "A partition is not cut up: one consumer has all of it."),
+        Example(
+            ([1, 1, 1], [1, 1, 1, 1, 0]), 4, "A partition is left, and nobody reads it. Kafka gives away all of them."
+        ),
+        Example(
+            ([2, 2, 0], [1, 1, 1, 1, 0]),
+            4,
+            "Kafka shares as evenly as it can: nobody waits while another has several, and nobody has two more than another.",
+        ),
+        Example(
+            ([2, 1, 1], [2, 2, 0, 0, 0]),
+            4,
+            "Kafka shares as evenly as it can: nobody waits while another has several, and nobody has two more than another.",
+        ),
+        Example(
+            ([2, 1, 1], [1, 1, 1, 1]), 4, "A number for each consumer: of 5 consumers 5 numbers, also where one is 0."
+        ),
+        Example((3, 4), 4, "The check cannot read this answer."),
     ],
 )
 
@@ -500,7 +526,7 @@ STOP = Exercise(
     task="write the two missing parts of the account flagger.",
     hints=(
         "One statement sets the flag of one account: `UPDATE user_profile SET … WHERE user_id = %s`. Which accounts need no change?",
-        "`cursor.rowcount` says how many rows an UPDATE found. With `AND NOT suspicious_activities` it is 1 only if the flag is new.",
+        "`cursor.rowcount` says how many rows an UPDATE has changed, as in Lab 03: it is 1 only if the flag was not set before.",
         "Newly stopped although reinstated since: `self._connection.rollback()`. In all other cases: `self._connection.commit()`.",
     ),
     shape="the class AccountFlagger",

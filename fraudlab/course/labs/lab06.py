@@ -321,10 +321,11 @@ class Arrived:
 
 @dataclass(frozen=True, slots=True)
 class Latecomer:
-    """An account's payments in the order of arrival; those that alarms name; those in dead_letters; how many the pipeline still has to see."""
+    """An account's payments in the order of arrival; those whose arrival raised an alarm; those in dead_letters; how many the pipeline
+    still has to see."""
 
     payments: tuple[Arrived, ...]
-    alarmed: frozenset[int]
+    alarming: frozenset[int]
     buried: frozenset[int]
     on_their_way: int = 0
     allowed_min: float = 30.0
@@ -333,7 +334,7 @@ class Latecomer:
 def observe_latecomer(world: World, user_id: int) -> Latecomer:
     """Reads the account's payments, and what the pipeline made of them."""
     rows = world.rows(
-        "SELECT transaction_id, transaction_time FROM transactions WHERE user_id = %s ORDER BY transaction_id",
+        "SELECT transaction_id, transaction_time, created_at FROM transactions WHERE user_id = %s ORDER BY transaction_id",
         int(user_id),
     )
     payments, newest = [], None
@@ -343,11 +344,16 @@ def observe_latecomer(world: World, user_id: int) -> Latecomer:
     mine = {one.transaction_id for one in payments}
     key = str(int(user_id))
     joined = {one.json["transaction_id"] for one in world.records("transaction_mid") if one.key == key and one.value}
-    alarms = [one.json for one in world.records("suspicious_activities") if one.key == key]
+    # An alarm carries the `created_at` of the payment that made it known, which need not be the last of its hour.
+    known_at = {
+        datetime.fromisoformat(one.json["created_at"]).replace(tzinfo=None)
+        for one in world.records("suspicious_activities")
+        if one.key == key
+    }
     letters = [one.json for one in world.records("dead_letters")]
     return Latecomer(
         tuple(payments),
-        frozenset(number for one in alarms for number in one["transaction_ids"]),
+        frozenset(row["transaction_id"] for row in rows if row["created_at"] in known_at),
         frozenset(one["transaction_id"] for one in letters if one.get("transaction_id") in mine),
         len(mine - joined),
         world.settings.allowed_lateness_s / 60,
@@ -355,8 +361,8 @@ def observe_latecomer(world: World, user_id: int) -> Latecomer:
 
 
 def judge_latecomer(observed: Latecomer, _user_id: int) -> Verdict:
-    """One payment too late, and in dead_letters; another late, and part of an alarm."""
-    expected = "one payment that is late and still part of an alarm, and one that is too late and in dead_letters"
+    """One payment too late, and in dead_letters; another late, and raising an alarm."""
+    expected = "one payment that is late and raises an alarm all the same, and one that is too late and in dead_letters"
     late = {one.transaction_id for one in observed.payments if one.late_min > 0}
     too_late = {one.transaction_id for one in observed.payments if one.late_min > observed.allowed_min}
     found = f"{len(observed.payments)} payments, {len(late)} late, of these {len(too_late)} too late"
@@ -384,23 +390,26 @@ def judge_latecomer(observed: Latecomer, _user_id: int) -> Verdict:
             found=found,
             expected=expected,
         )
-    if not observed.alarmed:
-        return not_yet(
-            "There is no alarm yet. Together with the late payment an hour must hold two countries and 1,000 EUR."
+    if not late & observed.alarming:
+        mistake = (
+            "There is an alarm, but it was not the late payment that raised it. It must still be missing before that one comes."
+            if observed.alarming
+            else "No alarm comes. Together with the late payment an hour must hold two countries and 1,000 EUR."
         )
-    if not late & observed.alarmed:
-        return wrong("There is an alarm, but it did not need the late payment.", found=found, expected=expected)
+        return not_yet(
+            "There is no alarm of the late payment yet.", at_rest=wrong(mistake, found=found, expected=expected)
+        )
     return right(
         "A late payment changes an hour that was over, and its alarm comes then. Too late is a line that somebody has drawn."
     )
 
 
 def _account(
-    *late_min: float, alarmed: tuple[int, ...] = (), buried: tuple[int, ...] = (), on_their_way: int = 0
+    *late_min: float, alarming: tuple[int, ...] = (), buried: tuple[int, ...] = (), on_their_way: int = 0
 ) -> Latecomer:
     """Payments 1, 2, … by their minutes of lateness."""
     payments = tuple(Arrived(number, minutes) for number, minutes in enumerate(late_min, 1))
-    return Latecomer(payments, frozenset(alarmed), frozenset(buried), on_their_way)
+    return Latecomer(payments, frozenset(alarming), frozenset(buried), on_their_way)
 
 
 LATE = Exercise(
@@ -416,18 +425,18 @@ LATE = Exercise(
     observe=observe_latecomer,
     judge=judge_latecomer,
     right=[
-        Example((1,), _account(0, 45, 20, alarmed=(1, 3), buried=(2,))),
-        Example((1,), _account(0, 0, 29, 31, 300, alarmed=(1, 2, 3), buried=(4, 5))),
+        Example((1,), _account(0, 45, 20, alarming=(3,), buried=(2,))),
+        Example((1,), _account(0, 0, 31, 300, 29, alarming=(5,), buried=(3, 4))),
     ],
     wrong=[
         Example(
             (1,),
-            _account(0, 0, alarmed=(1, 2)),
+            _account(0, 0, alarming=(2,)),
             "Nothing was late: every payment arrived in the order in which they were made.",
         ),
         Example(
             (1,),
-            _account(0, 20, alarmed=(1, 2)),
+            _account(0, 20, alarming=(2,)),
             "None was too late. If the account was stopped first, the bank refused the rest: make the one that is too late before the alarm.",
         ),
         Example(
@@ -437,14 +446,18 @@ LATE = Exercise(
         ),
         Example(
             (1,),
-            _account(0, 45, 20, 0, alarmed=(1, 4), buried=(2,)),
-            "There is an alarm, but it did not need the late payment.",
+            # 600 EUR in DE, a late 20 EUR in DE, then 600 EUR in FR: the alarm names the late one, and did not need it.
+            _account(0, 45, 20, 0, alarming=(4,), buried=(2,)),
+            "There is an alarm, but it was not the late payment that raised it. It must still be missing before that one comes.",
+            at_rest=True,
         ),
         Example(
             (1,),
             _account(0, 45, 20, buried=(2,)),
-            "There is no alarm yet. Together with the late payment an hour must hold two countries and 1,000 EUR.",
+            "No alarm comes. Together with the late payment an hour must hold two countries and 1,000 EUR.",
+            at_rest=True,
         ),
+        Example((1,), _account(0, 45, 20, buried=(2,)), "There is no alarm of the late payment yet."),
         Example((1,), _account(), "Nobody has paid from this account yet."),
         Example((1,), _account(0, 45, 20, on_their_way=2), "2 of its payments are still on their way to the detector."),
     ],
@@ -563,6 +576,7 @@ GUARANTEE, PREFIX, TIMEOUT = (
 BROKER_MAX_MS = 900_000
 """`transaction.max.timeout.ms` of a Kafka broker, unless somebody changes it: 15 minutes."""
 CHECKPOINT_MS = 2_000
+GUARANTEES = ("none", "at-least-once", "exactly-once")
 
 
 def judge_options(learner: str, options: Mapping[str, object]) -> Verdict:
@@ -573,8 +587,14 @@ def judge_options(learner: str, options: Mapping[str, object]) -> Verdict:
         return wrong("These options do not belong here.", found=", ".join(unknown), expected=", ".join(sorted(known)))
     if missing := sorted(known - set(options)):
         return wrong("An option is missing.", found=", ".join(sorted(options)) or "none", expected=f"also {missing[0]}")
-    guarantee, prefix = str(options[GUARANTEE]).strip(), str(options[PREFIX])
-    if guarantee != "exactly-once":
+    guarantee, prefix = str(options[GUARANTEE]), str(options[PREFIX])
+    if guarantee.lower() not in GUARANTEES:
+        return wrong(
+            "Flink knows no guarantee of this name, and would not take the table.",
+            found=repr(guarantee),
+            expected=f"one of {', '.join(GUARANTEES)}",
+        )
+    if guarantee.lower() != "exactly-once":
         return wrong("With this guarantee the sink makes no transactions.", found=guarantee, expected=expected)
     if not prefix.startswith(f"{learner}.") or len(prefix) == len(learner) + 1:
         return wrong(
@@ -619,9 +639,13 @@ TRANSACTIONS = Exercise(
     right=[
         Example((_options(timeout=900_000),), "anna"),
         Example((_options(prefix="anna.tx-1", timeout="60000"),), "anna"),
+        Example((_options("EXACTLY-ONCE"),), "anna"),  # Flink does not mind
     ],
     wrong=[
         Example((_options("at-least-once"),), "anna", "With this guarantee the sink makes no transactions."),
+        Example(
+            (_options("exactly_once"),), "anna", "Flink knows no guarantee of this name, and would not take the table."
+        ),
         Example(
             (_options(prefix="copy"),),
             "anna",

@@ -66,12 +66,12 @@ def judge_score(_observed: None, score: Callable[..., Any]) -> Verdict:
             return wrong("The function gives nothing back: it lacks a `return`.", found=None, expected="two shares")
         precision, recall = (float(one) for one in found)
         if abs(precision - expected[0]) > 0.001 or abs(recall - expected[1]) > 0.001:
-            if (abs(precision - expected[1]), abs(recall - expected[0])) < (0.001, 0.001) and expected[0] != expected[
-                1
-            ]:
-                sentence = "The two are the wrong way round: precision first."
             if max(precision, recall) > 1:
                 sentence = "A share lies between 0 and 1; these are counts or percentages."
+            elif abs(precision - expected[1]) < 0.001 and abs(recall - expected[0]) < 0.001:
+                sentence = "The two are the wrong way round: precision first."
+            elif expected[0] != expected[1] and abs(precision - expected[1]) < 0.001:
+                sentence = "Both are divided by the robbed. The precision is a share of the accused."
             return wrong(
                 sentence,
                 found=f"precision {precision:.2f}, recall {recall:.2f} with {threshold} EUR, for two honest people of 120 and 400 EUR,"
@@ -109,6 +109,11 @@ def _score_without_care(hours: pd.DataFrame, robbed: Collection[int], threshold:
     return len(accused & set(robbed)) / len(accused), len(accused & set(robbed)) / len(robbed)
 
 
+def _score_over_the_robbed(hours: pd.DataFrame, robbed: Collection[int], threshold: int) -> tuple[float, float]:
+    share = len(_accused(hours, threshold) & set(robbed)) / len(robbed)
+    return share, share
+
+
 def _score_in_percent(hours: pd.DataFrame, robbed: Collection[int], threshold: int) -> tuple[float, ...]:
     return tuple(100 * share for share in _score_by_sets(hours, robbed, threshold))
 
@@ -131,6 +136,9 @@ THRESHOLD = Exercise(
         Example(
             (lambda *given: tuple(reversed(_score_by_sets(*given))),),
             says="The two are the wrong way round: precision first.",
+        ),
+        Example(
+            (_score_over_the_robbed,), says="Both are divided by the robbed. The precision is a share of the accused."
         ),
         Example((_score_in_percent,), says="A share lies between 0 and 1; these are counts or percentages."),
         Example((_score_above,), says=_SCORES[2][2]),
@@ -375,7 +383,7 @@ RULES = Exercise(
     task="put the new threshold into the broadcast state, and judge each payment by the rule that holds now.",
     hints=(
         "`ctx.get_broadcast_state(RULES)` is like a dictionary: the side of the rules does `put(key, value)`, the other `get(key)`.",
-        '`json.loads(value)["threshold_eur"] * 100` are the cents. `get` gives None while no rule has come.',
+        '`cents = json.loads(value)["threshold_eur"] * 100`, and then `put` them. `get` gives None while no rule has come.',
         "`rule = self._rule if cents is None else replace(self._rule, threshold_eur_cents=cents)`",
     ),
     shape="a class with process_element and process_broadcast_element",
@@ -417,15 +425,23 @@ class Answer:
     payments: tuple[Paid, ...]
 
 
-_running: dict[str, live.LiveQuery] = {}
+_running: dict[str, tuple[int, live.LiveQuery]] = {}
+"""The query that was asked last: its text, how many records the topic had then, and its job."""
+
 HOUR = timedelta(hours=1)
+_NO_EDGE = (
+    "These hours may be right, but nothing shows their edge: run the cell in which Edgar pays, then this one again."
+)
+_NO_EXACT_PAIR = (
+    "These pairs may be right, but none is on the edge: run the cell in which Frida pays, then this one again."
+)
 OVER_DELAY_MINUTES = 90
 
 
 def observe_query(world: World, name: str, definitions: Sequence[str], query: str, payment: int) -> Answer:
-    """Runs a query over all payments in the topic, once, and gives its answer when it is complete.
+    """Runs a query over all payments in the topic, and gives its answer when it is complete.
 
-    Users whose payments came twice are left out, rows and payments: that SQL counts those twice is what the lab shows next.
+    The same query runs again only if the topic has grown since. Users whose payments came twice are left out, rows and payments: that SQL counts those twice is what the lab shows next.
 
     Args:
         world: The learner's world.
@@ -434,9 +450,9 @@ def observe_query(world: World, name: str, definitions: Sequence[str], query: st
         query: The query.
         payment: The place of the column that names a payment.
     """
-    text = "\n".join((*definitions, query))
-    running = _running.get(text)
-    if running is None:
+    text, records = "\n".join((*definitions, query)), world.count("transaction_mid")
+    asked, running = _running.get(text, (0, None))
+    if running is None or (running.ended and asked != records):
         try:
             _, tables = jobs.environments(world)
             jobs.read_payments(world, tables, delay_minutes=OVER_DELAY_MINUTES, bounded=True)
@@ -446,22 +462,24 @@ def observe_query(world: World, name: str, definitions: Sequence[str], query: st
         except Exception as error:
             raise AnswerFailed(f"Flink does not accept this: {live.reason(error)}") from error
         _running.clear()
-        _running[text] = running
+        _running[text] = records, running
     columns = tuple(running.columns)
     if not running.ended or payment >= len(columns):
         return Answer(columns, None, ())
-    twice = _users_with_repeated_payments(world)
-    payments = tuple(paid for paid in _payments(world) if paid.user_id not in twice)
+    times = _times_in_topic(world)
+    twice = {user_id for (user_id, _), number in times.items() if number > 1}
+    there = {transaction_id for _, transaction_id in times}
+    payments = tuple(paid for paid in _payments(world) if paid.user_id not in twice and paid.transaction_id in there)
     known = {paid.transaction_id for paid in payments}
     return Answer(columns, frozenset(row for row in running.rows() if row[payment] in known), payments)
 
 
-def _users_with_repeated_payments(world: World) -> set[int]:
+def _times_in_topic(world: World) -> Counter[tuple[int, int]]:
+    """How often the topic has each payment (user, transaction), without those of accounts that were stopped, which the query leaves out."""
     records = [record.json for record in world.records("transaction_mid") if record.value]
-    complete = Counter(
+    return Counter(
         (one["user_id"], one["transaction_id"]) for one in records if one["user_suspicious_activity"] is False
     )
-    return {user_id for (user_id, _), times in complete.items() if times > 1}
 
 
 def _payments(world: World) -> tuple[Paid, ...]:
@@ -493,6 +511,8 @@ def judge_over(observed: Answer, definition: str) -> Verdict:
         f"{len(found)} suspicious payments",
         "for each payment the hour that ends with it, open at its beginning",
     )
+    if found == expected == _suspicious(observed.payments, closed=True):
+        return wrong(_NO_EDGE, found="no two payments exactly one hour apart", expected="those of Edgar")
     if found == expected:
         return right("One statement says what a class of sixty lines said. What it cannot say comes next.")
     mistakes = (
@@ -616,6 +636,11 @@ OVER = Exercise(
         ),
         Example((_VIEW,), _answered(_ids(2)), "These are other hours."),
         Example((_VIEW,), _answered(None), "Your query still reads the topic."),
+        Example(
+            (_VIEW,),
+            Answer(("transaction_id",), frozenset(_ids(13)), tuple(one for one in _BANK if one.user_id == 7)),
+            _NO_EDGE,
+        ),
     ],
     patience_s=40,
 )
@@ -637,11 +662,14 @@ def judge_pattern(observed: Answer, _query: str) -> Verdict:
     wanted = "two payments of a user in a row, in different countries, together 1,000 EUR or more, within an hour"
     said = f"{len(found)} pairs"
     expected = _pairs(observed.payments)
+    if found == expected == _pairs(observed.payments, more=True):
+        return wrong(_NO_EXACT_PAIR, found="no pair worth exactly 1,000 EUR", expected="that of Frida")
     if found == expected:
         return right(
             "A pattern says what must follow what. That is another question than how much there was in an hour."
         )
     mistakes = (
+        ({"more": True}, "Two payments of exactly 1,000 EUR together are enough: *or more* holds the 1,000, too."),
         ({"abroad": False}, "Two payments in one country are a pair here: the second must be made in another country."),
         ({"worth": False}, "Small pairs are found, too: together they must be worth 1,000 EUR."),
         ({"each": True}, "The two together must be worth 1,000 EUR, not one of them alone."),
@@ -662,6 +690,7 @@ def _pairs(
     *,
     abroad: bool = True,
     worth: bool = True,
+    more: bool = False,
     each: bool = False,
     within: bool = True,
     skip: bool = False,
@@ -673,7 +702,8 @@ def _pairs(
         last_of[second.user_id] = second
         if first is None or (skip and first.transaction_id in taken):
             continue
-        enough = second.eur >= 1000 if each else first.eur + second.eur >= 1000
+        together = second.eur if each else first.eur + second.eur
+        enough = together > 1000 if more else together >= 1000
         if (
             (not abroad or first.country != second.country)
             and (not worth or enough)
@@ -685,7 +715,11 @@ def _pairs(
 
 
 _PAIR_COLUMNS = ("user_id", "first_payment", "second_payment")
-_MORE = (*_BANK, _at(16, 9, 700, "DE", 900), _at(17, 9, 701, "FR", 900), _at(18, 9, 702, "DE", 900))
+_MORE = (
+    *_BANK,
+    *(_at(16, 9, 700, "DE", 900), _at(17, 9, 701, "FR", 900), _at(18, 9, 702, "DE", 900)),
+    *(_at(19, 10, 710, "DE", 500), _at(20, 10, 720, "FR", 500)),
+)
 
 
 def _paired(columns: tuple[str, ...] = _PAIR_COLUMNS, **mistake: bool) -> Answer:
@@ -713,6 +747,11 @@ PATTERN = Exercise(
             _paired(abroad=False),
             "Two payments in one country are a pair here: the second must be made in another country.",
         ),
+        Example(
+            (_MATCH,),
+            _paired(more=True),
+            "Two payments of exactly 1,000 EUR together are enough: *or more* holds the 1,000, too.",
+        ),
         Example((_MATCH,), _paired(worth=False), "Small pairs are found, too: together they must be worth 1,000 EUR."),
         Example((_MATCH,), _paired(each=True), "The two together must be worth 1,000 EUR, not one of them alone."),
         Example((_MATCH,), _paired(within=False), "Pairs are found that lie more than an hour apart."),
@@ -723,6 +762,11 @@ PATTERN = Exercise(
         ),
         Example((_MATCH,), _answered({(1, 1, 2)}, _PAIR_COLUMNS), "These are other pairs."),
         Example((_MATCH,), _answered(_ids(2)), "The answer needs three columns."),
+        Example(
+            (_MATCH,),
+            Answer(_PAIR_COLUMNS, frozenset(_pairs(_BANK)), _BANK),
+            _NO_EXACT_PAIR,
+        ),
         Example((_MATCH,), _answered(None, _PAIR_COLUMNS), "Your pattern still reads the topic."),
     ],
     patience_s=40,
