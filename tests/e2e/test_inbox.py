@@ -16,8 +16,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from fraudlab.settings import LOOPBACK, Settings
+from fraudlab.stack.beside import free_ports
 from tests.e2e.conftest import Visit, visit
-from tests.support.home import free_ports, outside_pytest
+from tests.support.home import outside_pytest
 from tests.support.lab import environment
 from tests.support.waiting import eventually
 

@@ -214,6 +214,14 @@ def test_the_api_finds_by_person_time_and_number(store: Store) -> None:
     assert ask(store, "GET", "/api/messages?limit=1000000").status_code == 422
 
 
+def test_a_large_answer_of_the_api_is_whole(store: Store) -> None:
+    for number in range(2 * api.IN_MEMORY + 50):
+        store.add("push", str(number), "a", title="t", text="x")
+    for limit in (1, api.IN_MEMORY, 2 * api.IN_MEMORY + 1, 10_000):
+        found = ask(store, "GET", f"/api/messages?limit={limit}").json()["messages"]
+        assert [int(one["message_id"]) for one in found] == list(range(min(limit, 2 * api.IN_MEMORY + 50)))
+
+
 def test_the_page_finds_by_a_part_of_a_name(store: Store) -> None:
     store.add("email", "1", "ada@example.com", title="t", text="Hello Ada LOVELACE")
     store.add("email", "2", "grace@example.com", title="t", text="Hello Grace")

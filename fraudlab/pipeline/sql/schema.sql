@@ -76,7 +76,8 @@ CREATE TABLE IF NOT EXISTS ${database}.notifications (
   next_attempt_at TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3),
   sent_at TIMESTAMP(3) NULL,
   UNIQUE KEY once (user_id, episode, channel),
-  KEY due (channel, status, next_attempt_at)
+  KEY due (channel, status, next_attempt_at),
+  KEY newest_of_status (status, notification_id)
 )
 //
 -- A deleted payment was made all the same: its row moves here, so that what was decided on it can still be recomputed.

@@ -1,16 +1,19 @@
 """The inbox's JSON, for tests and labs, and a mail's HTML for the page."""
 
 import re
+from collections.abc import Iterator
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, HTTPException, Query, Response
-from fastapi.responses import HTMLResponse
+from fastapi import APIRouter, HTTPException, Query
+from fastapi.responses import HTMLResponse, StreamingResponse
 
 from fraudlab.services.inbox.store import Store
 
 NO_HARM = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; base-uri 'none'"
 """A mail is a stranger's page: it runs nothing and fetches nothing."""
+IN_MEMORY = 100
+"""So many messages of an answer are in memory at a time: all of a large one took more than the inbox itself."""
 FRAME = re.compile("<(?=i?frame|object|embed)", re.IGNORECASE)
 """Shown as text: Chromium connects to a frame's host before it finds that the policy forbids the frame."""
 
@@ -26,11 +29,19 @@ def router(store: Store) -> APIRouter:
         since: int = 0,
         after: int = 0,
         limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
-    ) -> Response:
+    ) -> StreamingResponse:
         """Messages in order of arrival. `since` is in ms since the epoch; `after` a message's number, for the next page."""
-        found = store.find(to=to, kind=kind, since_ms=since, after=after, limit=limit)
-        content = {"counts": store.counts(), "messages": found}
-        return Response(orjson.dumps(content), media_type="application/json")
+
+        def pieces() -> Iterator[bytes]:
+            yield b'{"counts":' + orjson.dumps(store.counts()) + b',"messages":['
+            start, left = after, limit
+            while found := store.find(to=to, kind=kind, since_ms=since, after=start, limit=min(left, IN_MEMORY)):
+                comma = b"," if left < limit else b""
+                yield comma + b",".join(map(orjson.dumps, found))
+                start, left = found[-1].number, left - len(found)
+            yield b"]}"
+
+        return StreamingResponse(pieces(), media_type="application/json")
 
     @routes.get("/messages/{number}/html")
     def html(number: int) -> HTMLResponse:
