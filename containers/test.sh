@@ -111,7 +111,7 @@ part_demo() {
   say "the demo; who needs others is started before them"
   early="jobmanager taskmanager pipeline data-generator flagger notifier"
   demo up --detach --no-build --no-deps $early
-  for service in $early; do await 60 "$service says what it waits for" says "$service" "waiting for"; done
+  for service in $early; do await 120 "$service says what it waits for" says "$service" "waiting for"; done
   demo up --detach --no-build
   await 300 "the jobs run" ended_well pipeline
   for service in mysql kafka zookeeper jobmanager taskmanager inbox data-generator flagger notifier dashboard; do

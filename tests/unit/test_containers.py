@@ -164,6 +164,13 @@ def test_scripts_keep_their_line_endings_on_windows() -> None:
     assert done.stdout.split()[-1] == "lf"
 
 
+def test_what_compose_says_where_a_password_is_missing_is_in_troubleshooting() -> None:
+    page = (REPOSITORY / "docs/troubleshooting.md").read_text(encoding="utf-8")
+    said = set(re.findall(r"\$\{\w+:\?(.*?)\}", (REPOSITORY / "docker-compose.yml").read_text(encoding="utf-8")))
+    assert len(said) == 1
+    assert f"**`{said.pop()}`**" in page
+
+
 def test_every_image_is_in_the_page_on_versions() -> None:
     page = (REPOSITORY / "docs/updating-versions.md").read_text(encoding="utf-8")
     bases = re.findall(r"^FROM (\S+:\S+)", (REPOSITORY / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
