@@ -55,7 +55,7 @@ was_restarted() { [ "$(started_at "$1")" != "$2" ] && serves "$1" "${3:-$1}"; }
 verify() { demo run --rm -T pipeline fraudlab verify --settle-s 120; }
 log() { $ENGINE logs "$(container "$1")" 2>&1; }
 says() { log "$1" | grep -F "$2"; }
-addresses() { for service in "$@"; do log "$service"; done | grep -o 'http://127\.0\.0\.1:[^ ]*' | sort -u; }
+addresses() { for service in "$@"; do log "$service"; done | grep -o 'http://127\.0\.0\.1:[^ ;]*' | sort -u; }
 opens() { curl --silent --fail --location --max-time 10 --output /dev/null "$1"; }
 is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 volumes() { $ENGINE volume ls --quiet | sort; }

@@ -12,9 +12,9 @@ import pytest
 from fraudlab import system
 from fraudlab.settings import Settings
 from fraudlab.stack import doctor, neighbours, supervisor
+from fraudlab.stack.beside import free_ports
 from fraudlab.stack.errors import StackError
 from fraudlab.stack.supervisor import Stack
-from tests.support.home import free_ports
 from tests.support.waiting import eventually
 
 SCRIPT = Path(__file__).parents[2] / "containers" / "breakable.sh"

@@ -60,7 +60,8 @@ def main() -> None:
         for reader in readers:
             reader.start()
             app.on_shutdown(reader.stop)
-        log.info("the dashboard: open %s", settings.dashboard_url)
+        password = "; the password is DASHBOARD_PASSWORD in .env" if settings.in_container else ""
+        log.info("the dashboard: open %s%s", settings.dashboard_url, password)
 
     app.on_startup(start)
     ui.run(
