@@ -9,7 +9,7 @@ RUN apt-get update \
 ENV FRAUDLAB_IN_CONTAINER=true FRAUDLAB_HOME=/var/lib/fraudlab PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 TZ=UTC
 
 FROM base AS build
-# On arm64 some packages come as source, pemja among them, which wants a JDK.
+# On arm64 apache-flink comes as source, which has C extensions.
 RUN apt-get update && apt-get install -y --no-install-recommends g++ maven openjdk-17-jdk-headless python3-dev
 COPY pom.xml /opt/fraudlab/
 COPY fraudlab/__init__.py /opt/fraudlab/fraudlab/
@@ -34,7 +34,7 @@ RUN pip install --no-cache-dir --no-deps --no-build-isolation --config-settings 
  && chown fraudlab /var/lib/fraudlab
 USER fraudlab
 # Volumes take over the owner of the folders that they cover.
-RUN fraudlab setup && mkdir -p "$FRAUDLAB_HOME/flink/state" "$FRAUDLAB_HOME/zookeeper/data" "$FRAUDLAB_HOME/inbox" "$HOME/my-labs"
+RUN fraudlab setup && mkdir -p "$FRAUDLAB_HOME/flink/state" "$FRAUDLAB_HOME/zookeeper/data" "$FRAUDLAB_HOME/inbox" "$FRAUDLAB_HOME/secrets" "$HOME/my-labs"
 WORKDIR /opt/fraudlab
 ENTRYPOINT ["tini", "--"]
 CMD ["fraudlab", "--help"]

@@ -82,6 +82,9 @@ def up() -> None:
     settings = Settings()
     with explained():
         system.up(settings, say)
+    if settings.in_container:
+        next_step("nothing: the bank and its consumers start in containers of their own, and the dashboard's prints its address.")
+        return
     next_step(
         f"the dashboard is at {settings.dashboard_url}; Flink's web page is {settings.flink_page}; "
         "`fraudlab status` shows what runs; `fraudlab down` stops it all."
@@ -164,7 +167,9 @@ def status() -> None:
     table.caption = f"{sum(one.resident_mib for one in services)} MiB in all"
     console.print(table)
     ill = [one.name for one in services if not one.healthy]
-    if not ill:
+    if settings.in_container:
+        next_step("`docker compose logs NAME`, outside, shows a neighbour's log, `fraudlab logs NAME` that of a program of yours.")
+    elif not ill:
         next_step("`fraudlab logs NAME` shows a log; `fraudlab down` stops everything.")
     elif any(one.pid for one in services):
         next_step(
@@ -199,6 +204,8 @@ def run(name: Annotated[str, typer.Argument(help="a program as `fraudlab status`
     settings = Settings()
     with explained():
         program = system.program(settings, name)
+        if settings.in_container:
+            system.wait_for_needs(settings, name, say)
     os.chdir(program.directory or settings.home)
     os.execve(program.command[0], program.command, os.environ | program.environment)  # noqa: S606 - it takes this process's place
 
@@ -206,11 +213,13 @@ def run(name: Annotated[str, typer.Argument(help="a program as `fraudlab status`
 @app.command()
 def health(name: Annotated[str, typer.Argument(help="a program as `fraudlab status` names it")]) -> None:
     """Say whether one program serves, for health checks. Ends with status 1 where it does not."""
+    settings = Settings()
     with explained():
-        problem = system.problem(Settings(), name)
+        problem = system.problem(settings, name)
     if problem is not None:
         console.print(f"{name} {escape(problem)}")
-        next_step(f"`fraudlab status` shows all programs, `fraudlab logs {name}` what {name} says.")
+        log = f"`docker compose logs {name}`, outside," if settings.in_container else f"`fraudlab logs {name}`"
+        next_step(f"`fraudlab status` shows all programs, {log} what {name} says.")
         raise typer.Exit(1)
     console.print(f"{name} serves")
     next_step("nothing: it serves.")
@@ -228,7 +237,10 @@ def doctor() -> None:
         console.print(f"{sign} {escape(check.name)}: {escape(check.found)}")
         if check.advice:
             console.print(f"     {escape(check.advice)}")
-    next_step("`fraudlab up` starts the stack." if not failing else "put right what failed above, then run it again.")
+    if failing:
+        next_step("put right what failed above, then run it again.")
+    else:
+        next_step("`fraudlab status` shows what runs." if settings.in_container else "`fraudlab up` starts the stack.")
     raise typer.Exit(1 if failing else 0)
 
 
@@ -288,7 +300,10 @@ def lab(
             next_step("`fraudlab lab` opens JupyterLab.")
             return
         address, command, environment = classroom.jupyter(number, browser=browser)
-        next_step(f"{address} (Ctrl-C twice ends JupyterLab; the stack goes on until `fraudlab down`).")
+        if Settings().in_container:
+            next_step(f"open {address}")
+        else:
+            next_step(f"{address} (Ctrl-C twice ends JupyterLab; the stack goes on until `fraudlab down`).")
         os.execve(command[0], command, environment)  # noqa: S606 - JupyterLab takes this process's place, and its Ctrl-C
 
 

@@ -16,6 +16,7 @@ from kafka.errors import KafkaError
 
 from fraudlab.pipeline import database, topics
 from fraudlab.settings import ANYWHERE, LOOPBACK, Settings
+from fraudlab.stack import flink
 from fraudlab.stack.flink import get_json
 from fraudlab.stack.supervisor import Program, Stack, StackError
 
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str], None]
 JOBS_DEADLINE_S = 90
+NEIGHBOURS_DEADLINE_S = 600
+BANK = "data-generator"
+"""The bank's container. It is no program of the supervisor's; its health can be asked for all the same."""
+PAYMENT_PATIENCE_S = 5
+"""So long no payment may come while the bank is open."""
 
 
 def connect(settings: Settings, role: str, **options: Any) -> Any:
@@ -139,8 +145,17 @@ def program(settings: Settings, name: str) -> Program:
     return stack.prepared(name) if name in stack.services else _service(settings, name)
 
 
+def wait_for_needs(settings: Settings, name: str, progress: Progress) -> None:
+    """Waits until the programs serve without which one of the stack ends at once: nobody need start containers in order."""
+    needed = flink.NEEDS.get(name, ())
+    if needed:
+        Stack(settings, progress).wait_healthy(NEIGHBOURS_DEADLINE_S, needed)
+
+
 def problem(settings: Settings, name: str) -> str | None:
     """What keeps a program of the stack or a service from serving, None where it serves. Raises StackError as `program` does."""
+    if name == BANK:
+        return _bank_problem(settings)
     service = Stack(settings).services.get(name)
     ask = service.problem if service is not None else _service(settings, name).problem
     assert ask is not None, "every program can be asked"
@@ -154,6 +169,25 @@ def _service(settings: Settings, name: str) -> Program:
             f"There is no program {name!r}.", f"Programs: {', '.join([*Stack(settings).services, *known])}."
         )
     return known[name]
+
+
+def _bank_problem(settings: Settings) -> str | None:
+    """None where the database takes or refuses a payment within seconds."""
+    newest = "SELECT (SELECT MAX(transaction_id) FROM transactions), (SELECT MAX(declined_id) FROM declined_transactions)"
+    options = {"database": settings.names.database, "connection_timeout": 3, "autocommit": True}
+    deadline = time.monotonic() + PAYMENT_PATIENCE_S
+    try:
+        with connect(settings, "generator", **options) as connection, connection.cursor() as cursor:
+            cursor.execute(newest)
+            before = cursor.fetchone()
+            while time.monotonic() < deadline:
+                time.sleep(0.1)
+                cursor.execute(newest)
+                if cursor.fetchone() != before:
+                    return None
+    except mysql.connector.Error as error:
+        return f"the database cannot be asked for its payments ({error})"
+    return f"no payment came within {PAYMENT_PATIENCE_S} s"
 
 
 def _page_problem(host: str, port: int) -> str | None:

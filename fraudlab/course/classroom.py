@@ -82,7 +82,7 @@ def jupyter(number: str, *, browser: bool) -> tuple[str, list[str], dict[str, st
         f"--IdentityProvider.token={token}",
         f"--LabApp.user_settings_dir={_user_settings(settings.work)}",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-        "--ServerApp.log_level=WARN",
+        "--Application.log_level=WARN",
     ]
     if os.geteuid() == 0:
         command.append("--allow-root")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import orjson
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaError
-from tenacity import before_sleep_log, retry, retry_if_exception_type, stop_after_delay, wait_fixed
+from tenacity import RetryCallState, retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from fraudlab.pipeline.contracts import Names, dead_letter
 
@@ -55,11 +55,16 @@ class DeadLetters:
         self._producer.close()
 
 
+def _say_waiting(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    log.warning("waiting for Kafka: %r", error)
+
+
 @retry(
     retry=retry_if_exception_type(KafkaError),
     wait=wait_fixed(1),
     stop=stop_after_delay(BROKER_PATIENCE_S),
-    before_sleep=before_sleep_log(log, logging.WARNING),
+    before_sleep=_say_waiting,
     reraise=True,
 )
 def open_dead_letters(bootstrap_servers: str, names: Names) -> DeadLetters:

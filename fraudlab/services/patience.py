@@ -6,7 +6,7 @@ from typing import ParamSpec, TypeVar
 
 import mysql.connector
 from mysql.connector import errorcode
-from tenacity import before_sleep_log, retry, retry_if_exception, stop_after_delay, wait_exponential
+from tenacity import RetryCallState, retry, retry_if_exception, stop_after_delay, wait_exponential
 
 DATABASE_PATIENCE_S = 300
 AGAIN = {errorcode.ER_LOCK_DEADLOCK, errorcode.ER_LOCK_WAIT_TIMEOUT}
@@ -21,11 +21,16 @@ def patiently(log: logging.Logger) -> Callable[[Callable[P, T]], Callable[P, T]]
     The work must be idempotent, and open a connection anew after an error. What does not succeed within five minutes raises
     its last error.
     """
+
+    def say_waiting(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        log.warning("waiting for MySQL: %s", error)
+
     return retry(
         retry=retry_if_exception(_may_pass),
         wait=wait_exponential(multiplier=0.1, max=2),
         stop=stop_after_delay(DATABASE_PATIENCE_S),
-        before_sleep=before_sleep_log(log, logging.WARNING),
+        before_sleep=say_waiting,
         reraise=True,
     )
 

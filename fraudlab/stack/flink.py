@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from fraudlab.settings import REPOSITORY, Settings
-from fraudlab.stack import java, ports
+from fraudlab.stack import java, ports, zookeeper
 from fraudlab.stack.layout import Layout
 from fraudlab.stack.program import Program, Service
 from fraudlab.stack.templating import write_config
 
 JOBMANAGER, TASKMANAGER = "jobmanager", "taskmanager"
+NEEDS = {JOBMANAGER: (zookeeper.NAME,), TASKMANAGER: (JOBMANAGER,)}
+"""What must serve before they start: they give up after a while."""
 
 JOBMANAGER_HEAP_MIB = 320
 JOBMANAGER_METASPACE_MIB = 160

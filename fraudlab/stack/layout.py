@@ -37,7 +37,9 @@ class Layout:
 
     @property
     def secrets(self) -> Path:
-        return self.home / "secrets.json"
+        """The file of passwords. Where there is a folder `secrets`, as in our image, it lies in that: a volume can cover it."""
+        folder = self.home / "secrets"
+        return (folder if folder.is_dir() else self.home) / "secrets.json"
 
     @property
     def mysql_software(self) -> Path:

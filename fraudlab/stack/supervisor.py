@@ -31,6 +31,8 @@ Problem = Callable[[], str | None]
 
 POLL_S = 0.1
 START_DEADLINE_S = 180
+SAY_EVERY_S = 5
+"""So often it is said what is waited for."""
 DEATHS_TO_REPORT = 3
 """A service that ends this often while it is waited for is reported instead of waited for."""
 LOG_LINES_TO_REPORT = 20
@@ -158,7 +160,7 @@ class Stack:
     def wait_for_program(self, program: Program, deadline_s: float = START_DEADLINE_S) -> None:
         """Wait until an added program serves. Raises StackError after `deadline_s`, or when it keeps ending."""
         if program.problem is not None:
-            self._wait(program.name, program.problem, time.monotonic() + deadline_s, threading.Event())
+            self._wait(program.name, program.problem, time.monotonic() + deadline_s, threading.Event(), self._progress)
 
     def wait_healthy(self, deadline_s: float = START_DEADLINE_S, names: Sequence[str] = ()) -> None:
         """Wait until the services (all of the stack, or those named) serve. Raises StackError after `deadline_s`."""
@@ -167,7 +169,7 @@ class Stack:
         deadline = time.monotonic() + deadline_s
         given_up = threading.Event()
         self._on_each(
-            lambda name: self._wait(name, self.services[name].problem, deadline, given_up),
+            lambda name: self._wait(name, self.services[name].problem, deadline, given_up, self._progress),
             names or list(self.services),
             given_up,
         )
@@ -268,12 +270,13 @@ class Stack:
             if name in to_start:
                 service.prepare()
                 self._supervisord.put(service.program)
-            self._wait(name, service.problem, deadline, given_up)
-            say(f"{name} serves ({time.monotonic() - began:.1f} s)" if name in to_start else f"{name} serves already")
+            waited = self._wait(name, service.problem, deadline, given_up, say)
+            took = time.monotonic() - began
+            say(f"{name} serves ({took:.1f} s)" if waited or name in to_start else f"{name} serves already")
 
         self._on_each(start, list(self.services), given_up)
 
-    def _on_each(self, act: Callable[[str], None], names: Sequence[str], given_up: threading.Event) -> None:
+    def _on_each(self, act: Callable[[str], object], names: Sequence[str], given_up: threading.Event) -> None:
         """Act on all services at once. The first failure (Ctrl-C too) makes the others give up, and is raised."""
         with ThreadPoolExecutor(len(names)) as pool:
             acts = [pool.submit(act, name) for name in names]
@@ -284,9 +287,13 @@ class Stack:
                 given_up.set()
                 raise
 
-    def _wait(self, name: str, ask: Problem, deadline: float, given_up: threading.Event) -> None:
-        """Wait until a program serves; report it when it keeps dying, is given up, or the deadline has passed."""
+    def _wait(self, name: str, ask: Problem, deadline: float, given_up: threading.Event, say: Progress) -> bool:
+        """Wait until a program serves, and say every few seconds what is missing. Returns whether anything was.
+
+        Raises StackError when it keeps dying, is given up, or the deadline has passed.
+        """
         deaths, last_pid = 0, 0
+        waited, next_word = False, time.monotonic() + SAY_EVERY_S
         while not given_up.wait(POLL_S):
             pid, state = self._process(name)
             deaths += int(last_pid != 0 and pid != last_pid)
@@ -295,9 +302,13 @@ class Stack:
                 raise self._death(name, f"{name} keeps ending right after its start.")
             problem = ask() if pid or self._is_neighbour(name) else f"is {state.lower()}"
             if problem is None:
-                return
+                return waited
             if time.monotonic() > deadline:
                 raise self._death(name, f"{name} did not come to serve in time: {problem}.")
+            waited = True
+            if time.monotonic() > next_word:
+                next_word = time.monotonic() + SAY_EVERY_S
+                say(f"waiting for {name}: {problem}")
 
         raise StackError(f"{name} is no longer waited for.", "`fraudlab up` begins again.")
 

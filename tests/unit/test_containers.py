@@ -1,5 +1,7 @@
 """The Compose file says what the code needs, publishes on loopback only, and hands each container no more than its own."""
 
+import dataclasses
+import json
 import re
 import shutil
 import subprocess
@@ -13,7 +15,7 @@ from fraudlab import system
 from fraudlab.pipeline import database
 from fraudlab.services.same_origin import is_loopback
 from fraudlab.settings import Settings
-from fraudlab.stack import secret_store
+from fraudlab.stack import flink, secret_store
 from fraudlab.stack.supervisor import Stack
 
 REPOSITORY = Path(__file__).parents[2]
@@ -35,6 +37,16 @@ MAY_KNOW = {
     "notifier": {"notifier"},
     "dashboard": {"analytics", "generator", "operator"},  # it shows, commits a fraud, and reinstates
 }
+
+
+PYTHON_MIB = 256
+"""What Python takes in the TaskManager's process, beside what Flink plans with."""
+LAPTOP_MIB = 6 * 1024
+"""What a laptop with 8 GB can give to containers."""
+
+
+def started_by(profile: str) -> set[str]:
+    return {name for name, service in SERVICES.items() if profile in service.get("profiles", [profile])}
 
 
 def mib(limit: str) -> int:
@@ -95,14 +107,75 @@ def test_ports_are_published_on_loopback_and_lead_where_people_look(name: str) -
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_every_service_is_limited_and_what_lasts_is_checked(name: str) -> None:
-    assert mib(SERVICES[name]["mem_limit"]) >= 256
-    assert "healthcheck" in SERVICES[name] or name in ("pipeline", "data-generator")
+    assert mib(SERVICES[name]["mem_limit"]) >= 192
+    assert "healthcheck" in SERVICES[name] or name == "pipeline", "the pipeline ends"
 
 
 @pytest.mark.parametrize("profile", ["lab", "demo"])
 def test_the_limits_of_a_profile_fit_into_a_laptop(profile: str) -> None:
-    running = [one for one in SERVICES.values() if profile in one.get("profiles", [profile])]
-    assert sum(mib(one["mem_limit"]) for one in running) <= 8 * 1024
+    assert sum(mib(SERVICES[name]["mem_limit"]) for name in started_by(profile)) <= LAPTOP_MIB
+
+
+@pytest.mark.parametrize(("profile", "shown"), [("lab", {"lab"}), ("demo", {"pipeline", "dashboard"})])
+def test_up_shows_no_log_but_of_what_says_where_to_go(profile: str, shown: set[str]) -> None:
+    assert {name for name in started_by(profile) if SERVICES[name].get("attach", True)} == shown
+
+
+def test_what_flink_plans_with_fits_into_the_limits() -> None:
+    jobmanager = flink.JOBMANAGER_HEAP_MIB + flink.JOBMANAGER_METASPACE_MIB + 64 + 96  # off-heap, overhead
+    assert mib(SERVICES["jobmanager"]["mem_limit"]) >= jobmanager
+    assert mib(SERVICES["taskmanager"]["mem_limit"]) >= sum(dataclasses.astuple(flink.MEMORY)) + PYTHON_MIB
+
+
+def test_an_editor_gets_at_all_pages_and_starts_what_the_labs_need() -> None:
+    opened = json.loads((REPOSITORY / ".devcontainer/devcontainer.json").read_text(encoding="utf-8"))
+    service = opened["service"]
+    forwarded = {(service, port) if isinstance(port, int) else tuple(port.split(":")) for port in opened["forwardPorts"]}
+    published = {
+        (service if name == service else name, int(port.split(":")[2]) if name == service else port.split(":")[2])
+        for name in started_by("lab")
+        for port in SERVICES[name].get("ports", ())
+    }
+    assert forwarded == published
+    assert set(opened["portsAttributes"]) == {str(port) for port in opened["forwardPorts"]}
+    assert {service, *opened["runServices"]} == started_by("lab")
+
+
+def test_the_passwords_of_a_learner_outlive_the_container() -> None:
+    image = (REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
+    home = re.search(r"FRAUDLAB_HOME=(\S+)", image)
+    assert home is not None
+    assert '"$FRAUDLAB_HOME/secrets"' in image, "its owner is the volume's"
+    assert f"lab-secrets:{home[1]}/secrets" in SERVICES["lab"]["volumes"]
+
+
+def test_every_volume_is_known_to_the_script_that_counts_what_is_left() -> None:
+    script = (REPOSITORY / "containers/test.sh").read_text(encoding="utf-8")
+    kept = re.search(r'^KEPT="(.*)"', script, re.MULTILINE)
+    assert kept is not None
+    assert {*kept[1].split(), "my-labs", "lab-secrets"} == COMPOSE["volumes"].keys()
+    assert "keeps $KEPT lab-secrets my-labs" in script
+
+
+def test_scripts_keep_their_line_endings_on_windows() -> None:
+    done = subprocess.run(
+        ["git", "check-attr", "eol", "containers/breakable.sh"], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split()[-1] == "lf"
+
+
+def test_what_compose_says_where_a_password_is_missing_is_in_troubleshooting() -> None:
+    page = (REPOSITORY / "docs/troubleshooting.md").read_text(encoding="utf-8")
+    said = set(re.findall(r"\$\{\w+:\?(.*?)\}", (REPOSITORY / "docker-compose.yml").read_text(encoding="utf-8")))
+    assert said
+    assert not [message for message in said if f"`{message}`" not in page]
+
+
+def test_every_image_is_in_the_page_on_versions() -> None:
+    page = (REPOSITORY / "docs/updating-versions.md").read_text(encoding="utf-8")
+    bases = re.findall(r"^FROM (\S+:\S+)", (REPOSITORY / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert bases
+    assert not [image for image in (*bases, *(one["image"] for one in SERVICES.values())) if f"`{image}`" not in page]
 
 
 def test_every_program_has_a_container() -> None:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from fraudlab import system
 from fraudlab.settings import Settings
-from fraudlab.stack import neighbours
+from fraudlab.stack import doctor, neighbours, supervisor
+from fraudlab.stack.beside import free_ports
 from fraudlab.stack.errors import StackError
 from fraudlab.stack.supervisor import Stack
 from tests.support.waiting import eventually
@@ -81,3 +83,20 @@ def test_a_stack_in_a_container_leaves_its_neighbours_data_alone(tmp_path: Path,
     (control / "kafka.alive").write_text("17\n")
     assert stack.kill("kafka") == 17
     assert (control / "kafka.kill").read_text() == "17\n"
+
+
+def test_what_needs_a_neighbour_waits_for_it_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "SAY_EVERY_S", 0)
+    monkeypatch.setattr(system, "NEIGHBOURS_DEADLINE_S", 0.5)
+    settings = Settings(home=tmp_path / "home", in_container=True, zookeeper_port=free_ports(1)[0])
+    said: list[str] = []
+    with pytest.raises(StackError, match="zookeeper did not come to serve in time"):
+        system.wait_for_needs(settings, "jobmanager", said.append)
+    assert said
+    assert all(line.startswith("waiting for zookeeper: does not answer on port") for line in said)
+    system.wait_for_needs(settings, "inbox", said.append)  # needs nobody
+
+
+def test_in_a_container_the_doctor_asks_for_nothing_that_its_neighbours_have(tmp_path: Path) -> None:
+    checks = doctor.examine(Settings(home=tmp_path, in_container=True))
+    assert [check.name for check in checks] == ["Python", "Java", "software", "disk"]

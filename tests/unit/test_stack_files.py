@@ -15,6 +15,12 @@ from fraudlab.stack.setup_times import SetupTimes
 from fraudlab.stack.templating import render
 
 
+def test_secrets_lie_in_a_folder_of_their_own_where_there_is_one(tmp_path: Path) -> None:
+    assert Layout(tmp_path).secrets == tmp_path / "secrets.json"
+    (tmp_path / "secrets").mkdir()
+    assert Layout(tmp_path).secrets == tmp_path / "secrets" / "secrets.json"
+
+
 def test_secret_is_made_once_and_kept(tmp_path: Path) -> None:
     path = tmp_path / "secrets.json"
     first = SecretStore(path).secret("mysql_root")

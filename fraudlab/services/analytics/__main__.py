@@ -9,6 +9,8 @@ from fraudlab.settings import Settings
 from fraudlab.stack.layout import Layout
 from fraudlab.stack.supervisor import Stack
 
+log = logging.getLogger("fraudlab.analytics")
+
 RECONNECT_S = 60
 """So long a browser may be silent, on a machine that does a lot else, before its page is given up and loaded anew."""
 GRACE_S = 2
@@ -58,6 +60,8 @@ def main() -> None:
         for reader in readers:
             reader.start()
             app.on_shutdown(reader.stop)
+        password = "; the password is DASHBOARD_PASSWORD in .env" if settings.in_container else ""
+        log.info("the dashboard: open %s%s", settings.dashboard_url, password)
 
     app.on_startup(start)
     ui.run(
