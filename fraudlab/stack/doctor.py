@@ -1,5 +1,6 @@
 """Checks before anything starts: what was found and, where it does not do, what to do about it."""
 
+import contextlib
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -110,7 +111,10 @@ def _software(layout: Layout, *, with_mysql: bool = True) -> Check:
 
 
 def _memory(layout: Layout) -> Check:
-    own = sum(process.memory_info().rss for process in marked_processes(layout.home) if process.is_running())
+    own = 0
+    for process in marked_processes(layout.home):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            own += process.memory_info().rss
     mib = round((psutil.virtual_memory().available + own) / 2**20)
     ok = mib >= NEEDED_MEMORY_MIB
     advice = (
