@@ -3,6 +3,8 @@
 Usage: python3.11 bootstrap.py [--dev] [--browser]. Interrupted, it is just run again; with nothing to do it ends at once.
 """
 
+from __future__ import annotations  # an older Python must get as far as the message that refuses it
+
 import argparse
 import hashlib
 import os
@@ -10,9 +12,14 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fraudlab.stack.setup_times import SetupTimes
 
 REPOSITORY = Path(__file__).resolve().parent
 REQUIREMENTS = REPOSITORY / "requirements"
@@ -38,16 +45,43 @@ def main() -> int:
 
     sys.path.insert(0, str(REPOSITORY))
     from fraudlab.stack import artifacts, system_packages
-    from fraudlab.stack.errors import StackError
+    from fraudlab.stack.home_lock import HomeLock
     from fraudlab.stack.setup_times import SetupTimes
 
     times = SetupTimes(home)
     times.clear()
-    environment_is_ready = is_ready(venv, dev)
-    browser_is_there = not arguments.browser or system_packages.has_chromium()
-    if environment_is_ready and artifacts.are_complete(home) and browser_is_there:
+
+    def is_done() -> bool:
+        browser_is_there = not arguments.browser or system_packages.has_chromium()
+        return is_ready(venv, dev) and artifacts.are_complete(home) and browser_is_there
+
+    if is_done():
         return 0
+    try:
+        with HomeLock(home)(say):
+            if is_done():  # by whoever was waited for
+                return 0
+            return set_up(home, times, dev=dev, browser=arguments.browser)
+    except KeyboardInterrupt:
+        return refuse("Interrupted.", "Run the command again: it goes on with what is missing.")
+
+
+def set_up(home: Path, times: SetupTimes, *, dev: bool, browser: bool) -> int:
+    """Makes and fetches what is missing; gives the exit status."""
+    from fraudlab.stack import artifacts, system_packages
+    from fraudlab.stack.errors import StackError
+
     say(f"Setting up under {home} (only the first time).")
+    venv = home / "venv"
+    environment_is_ready = is_ready(venv, dev)
+    browser_is_there = not browser or system_packages.has_chromium()
+    free_mib = artifacts.free_disk_mib(home)
+    is_first = not environment_is_ready and not artifacts.are_complete(home)
+    if is_first and free_mib < artifacts.NEEDED_DISK_MIB:
+        return refuse(
+            f"Only {free_mib} MiB are free for {home}; {artifacts.NEEDED_DISK_MIB} MiB are needed.",
+            "Free some, or point FRAUDLAB_HOME to a larger disk. Then run the command again.",
+        )
 
     try:
         needs = [] if has_venv() else ["venv"]
@@ -77,7 +111,7 @@ def main() -> int:
         beside.start()
         if not environment_is_ready:
             make_environment(venv, dev, times.step)
-        beside.join()
+        wait_for(beside)
         if failures:
             raise failures[0]
     except StackError as error:
@@ -88,10 +122,17 @@ def main() -> int:
             "Where the network or a proxy is the cause, put that right. "
             "Then run the command again: what has arrived is kept.",
         )
-    except KeyboardInterrupt:
-        return refuse("Interrupted.", "Run the command again: it goes on with what is missing.")
     say("Python environment and jars are complete.")
     return 0
+
+
+def wait_for(work: threading.Thread) -> None:
+    """Until it has ended; a terminal shows meanwhile how long that takes."""
+    began = time.monotonic()
+    while work.is_alive():
+        if sys.stdout.isatty():
+            print(f"\r  waiting for the jars, {time.monotonic() - began:.0f} s ", end="\r", flush=True)
+        work.join(1)
 
 
 def has_venv() -> bool:
@@ -170,7 +211,8 @@ def pip(python: Path) -> list[str | Path]:
 
 
 def uv(python: Path) -> list[str | Path]:
-    return [python.with_name("uv"), "pip", "install", "-q", "--no-config", "--no-build-isolation", "--python", python]
+    quiet = [] if sys.stderr.isatty() else ["-q"]  # on a terminal it shows how far it is
+    return [python.with_name("uv"), "pip", "install", *quiet, "--no-config", "--no-build-isolation", "--python", python]
 
 
 def uv_environment(python: Path) -> dict[str, str]:

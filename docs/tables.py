@@ -59,7 +59,15 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     ),
     "jobs/transaction-join.md": ("parallelism", "profile_patience_s"),
     "jobs/fraud-detector.md": (
-        *("parallelism", "window_s", "min_countries", "threshold_eur", "allowed_lateness_s", "max_age_s", "profile_patience_s"),
+        *(
+            "parallelism",
+            "window_s",
+            "min_countries",
+            "threshold_eur",
+            "allowed_lateness_s",
+            "max_age_s",
+            "profile_patience_s",
+        ),
     ),
     "services/notifier.md": tuple(name for name in Settings.model_fields if name.startswith("notify_")),
     "services/inbox.md": tuple(name for name in Settings.model_fields if name.startswith("inbox_")),

@@ -1,6 +1,7 @@
 """The `fraudlab` command."""
 
 import contextlib
+import http.client
 import json
 import os
 import subprocess
@@ -8,7 +9,9 @@ import sys
 from collections.abc import Iterator
 from typing import Annotated
 
+import mysql.connector
 import typer
+from kafka.errors import KafkaError
 from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
@@ -18,6 +21,7 @@ from fraudlab import system
 from fraudlab.settings import Settings
 from fraudlab.stack import doctor as stack_doctor
 from fraudlab.stack.supervisor import Stack, StackError
+from fraudlab.terminal import busy
 
 app = typer.Typer(
     help="Detect payment fraud while it happens: the local stack and all that runs on it.",
@@ -43,7 +47,8 @@ def next_step(line: str) -> None:
 def explained() -> Iterator[None]:
     """Print an expected error with its advice and end with status 1, instead of a traceback."""
     try:
-        yield
+        with _expected():
+            yield
     except StackError as error:
         console.print(f"[bold red]{escape(str(error))}[/bold red]")
         next_step(error.advice)
@@ -68,10 +73,29 @@ def check_settings() -> None:
             ) from error
 
 
+@contextlib.contextmanager
+def _expected() -> Iterator[None]:
+    """Errors that come from outside, as StackError."""
+    try:
+        yield
+    except (
+        KafkaError,
+        mysql.connector.Error,
+        http.client.HTTPException,
+        ConnectionRefusedError,
+        ConnectionResetError,
+        TimeoutError,
+    ) as error:
+        raise StackError(
+            f"MySQL, Kafka or Flink did not answer: {error}",
+            "`fraudlab status` shows what runs, `fraudlab up` starts what does not.",
+        ) from error
+
+
 @app.command()
 def setup() -> None:
     """Install what is missing of the local stack: Java, the jars, MySQL, Flink's home."""
-    with explained():
+    with explained(), busy(console, "installing"):
         Stack(Settings(), say).install()
     next_step("`fraudlab up` starts the stack.")
 
@@ -79,11 +103,13 @@ def setup() -> None:
 @app.command()
 def up() -> None:
     """Start the stack and wait until all of it serves."""
-    settings = Settings()
-    with explained():
+    with explained(), busy(console, "starting"):
+        settings = Settings()
         system.up(settings, say)
     if settings.in_container:
-        next_step("nothing: the bank and its consumers start in containers of their own, and the dashboard's prints its address.")
+        next_step(
+            "nothing: the bank and its consumers start in containers of their own, and the dashboard's prints its address."
+        )
         return
     next_step(
         f"the dashboard is at {settings.dashboard_url}; Flink's web page is {settings.flink_page}; "
@@ -109,10 +135,10 @@ def demo(
     from fraudlab import demo as live
     from fraudlab.verification.report import render as render_verdict
 
-    settings = Settings()
     if seconds is None and not console.is_terminal:
         seconds = 60
     with explained():
+        settings = Settings()
         outcome = live.run(settings, console, seconds=seconds, rate=rate, users=users, seed=seed)
     render_verdict(outcome.verification, console)
     live.render(outcome, console, settings.home / "demo-report.json")
@@ -136,19 +162,19 @@ def reinstate(user: Annotated[int, typer.Argument(help="the user's id")]) -> Non
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
 def generate(context: typer.Context) -> None:
     """Run the data generator against this stack; takes all its options (`fraudlab generate --help`)."""
-    command = [sys.executable, "-m", "data_generator", *context.args]
-    settings = Settings()
     with explained():
+        settings = Settings()
         if settings.in_container and "--help" not in context.args:
             system.wait_for_account(settings, "generator", say)
         environment = os.environ | system.generator_environment(settings)
-        raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)
+    command = [sys.executable, "-m", "data_generator", *context.args]
+    os.execve(command[0], command, environment)  # noqa: S606 - it takes this process's place, and its Ctrl-C
 
 
 @app.command()
 def down() -> None:
     """Stop everything. Data stays."""
-    with explained():
+    with explained(), busy(console, "stopping"):
         Stack(Settings(), say).stop()
     next_step("`fraudlab up` starts it again with its data; `fraudlab reset` wipes the data.")
 
@@ -168,7 +194,9 @@ def status() -> None:
     console.print(table)
     ill = [one.name for one in services if not one.healthy]
     if settings.in_container:
-        next_step("`docker compose logs NAME`, outside, shows a neighbour's log, `fraudlab logs NAME` that of a program of yours.")
+        next_step(
+            "`docker compose logs NAME`, outside, shows a neighbour's log, `fraudlab logs NAME` that of a program of yours."
+        )
     elif not ill:
         next_step("`fraudlab logs NAME` shows a log; `fraudlab down` stops everything.")
     elif any(one.pid for one in services):
@@ -201,8 +229,8 @@ def logs(
 @app.command()
 def run(name: Annotated[str, typer.Argument(help="a program as `fraudlab status` names it")]) -> None:
     """Run one program in the foreground, as its container does. `fraudlab up` runs them all."""
-    settings = Settings()
     with explained():
+        settings = Settings()
         program = system.program(settings, name)
         if settings.in_container:
             system.wait_for_needs(settings, name, say)
@@ -253,7 +281,7 @@ def verify(
     from fraudlab.verification.report import render
     from fraudlab.verification.verify import verify as verify_system
 
-    with explained():
+    with explained(), busy(console, "reading all topics, and waiting until nothing is on its way"):
         verification = verify_system(Settings(), settle_s)
     if as_json:
         print(json.dumps(verification.as_dict()))
@@ -270,10 +298,10 @@ def verify(
 @app.command()
 def reset(yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False) -> None:
     """Stop everything and wipe all data: database, topics, jobs and their state."""
-    settings = Settings()
-    if not yes:
-        typer.confirm(f"Wipe all data under {settings.home}?", abort=True)
     with explained():
+        settings = Settings()
+        if not yes:
+            typer.confirm(f"Wipe all data under {settings.home}?", abort=True)
         Stack(settings, say).reset()
     next_step("`fraudlab up` starts an empty stack.")
 
@@ -295,7 +323,8 @@ def lab(
             say(classroom.fresh(number))
             next_step(f"in JupyterLab close its tab and open it again; `fraudlab lab {number}` opens JupyterLab.")
             return
-        classroom.prepare(say)
+        with busy(console, "starting"):
+            classroom.prepare(say)
         if not serve:
             next_step("`fraudlab lab` opens JupyterLab.")
             return

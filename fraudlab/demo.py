@@ -16,8 +16,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import mysql.connector
 import orjson
 from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
@@ -27,18 +29,28 @@ from rich.text import Text
 from fraudlab import system
 from fraudlab.settings import Settings
 from fraudlab.stack.setup_times import SetupTimes
-from fraudlab.stack.supervisor import Stack
+from fraudlab.stack.supervisor import Stack, StackError
+from fraudlab.terminal import busy
 from fraudlab.verification.score import percentile
 from fraudlab.verification.verify import Verification, verify
 
 LATEST = 8
 REFRESH_S = 0.5
 PLAIN_LINE_EVERY_S = 5
+ROWS = {
+    "payments": ("transactions", "transaction_id", "TRUE"),
+    "accounts_stopped": ("flag_changes", "change_id", "suspicious_activities"),
+    "payments_refused": ("declined_transactions", "declined_id", "TRUE"),
+}
+"""What is counted in MySQL: the table, its ascending key and what else a row must be."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one demo did, as `demo-report.json` holds it. Latencies, in ms: from the payment's commit to the activity's record."""
+    """What one demo did, as `demo-report.json` holds it.
+
+    Latencies, in ms, are those from the commit of a payment to its activity's record; of payments made since everything serves.
+    """
 
     counts: dict[str, int]
     latency_ms: dict[str, int | None]
@@ -78,6 +90,7 @@ class View:
     latencies_ms: list[int] = field(default_factory=list)
     latest: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=LATEST))
     sentences: list[str] = field(default_factory=list)
+    trouble: str = ""
 
     def line(self) -> str:
         """One line, for where there is no terminal."""
@@ -86,7 +99,7 @@ class View:
             latency = f", commit to alert p50 {percentile_ms(self.latencies_ms, 50)} ms, p99 {percentile_ms(self.latencies_ms, 99)} ms"
         return (
             f"{self.payments} payments ({self.payments_per_s:.0f}/s), {self.activities} activities, {self.flagged} accounts stopped, "
-            f"{self.refused} payments refused{latency}"
+            f"{self.refused} payments refused{latency}" + (f". {self.trouble}" if self.trouble else "")
         )
 
     def __rich__(self) -> RenderableType:
@@ -105,7 +118,7 @@ class View:
             f"[bold red]{self.refused}[/bold red]",
             f"[bold green]{p50} ms / {p99} ms[/bold green]",
         )
-        sentences = Text("\n".join(self.sentences) or "Waiting for the first fraud …")
+        sentences = Text(self.trouble or "\n".join(self.sentences) or "Waiting for the first fraud …")
         addresses = Text(
             f"The dashboard: {self.settings.dashboard_url}   Flink's web page: {self.settings.flink_page}   "
             "Ctrl-C ends the demo with a summary.",
@@ -129,24 +142,33 @@ def run(
     """
     started = float(os.environ.get("FRAUDLAB_STARTED_S", time.time()))
     began = time.monotonic()
-    system.up(settings, lambda line: console.print(f"  {line}", highlight=False, markup=False))
-    setup_s = SetupTimes(settings.home).read() | {"start": round(time.monotonic() - began, 1)}
-    console.print(f"  the dashboard is at {settings.dashboard_url}", highlight=False)
-    if console.is_terminal and _has_screen():
-        webbrowser.open(settings.dashboard_url)
-
-    watcher = Watcher(settings)
     report = settings.home / "generator-report.json"
     report.unlink(missing_ok=True)
-    generator = system.start_generator(settings, rate=rate, users=users, seed=seed, report=report)
+
+    def say(line: str) -> None:
+        console.print(f"  {line}", highlight=False, markup=False)
+
+    with busy(console, "starting"):
+        system.up_stack(settings, say)
+    watcher = Watcher(settings)
+    # A bank does not wait for those who watch it: with what it takes before the jobs run, they catch up.
+    generator = system.start_generator(settings, rate=rate, users=users, seed=seed, report=report, of_the_stack=True)
     try:
+        with busy(console, "starting"):
+            system.up_pipeline(settings, say)
+        watcher.all_serve()
+        setup_s = SetupTimes(settings.home).read() | {"start": round(time.monotonic() - began, 1)}
+        say(f"the dashboard is at {settings.dashboard_url}")
+        if console.is_terminal and _has_screen():
+            webbrowser.open(settings.dashboard_url)
         with _interruptible() as interrupted:
             _watch(watcher, console, generator, seconds, interrupted)
         resident_mib = sum(one.resident_mib for one in Stack(settings).status())
     finally:
         _end(generator)
     console.print("The bank is closed; verifying what was found …")
-    verification = verify(settings, settle_s=60)
+    with busy(console, "reading all topics, and waiting until nothing is on its way"):
+        verification = verify(settings, settle_s=60)
     watcher.poll()
     first = watcher.first_activity_at
     outcome = Outcome(
@@ -190,8 +212,9 @@ def _watch(
     with live:
         while not interrupted and (deadline is None or time.monotonic() < deadline):
             if generator.poll() is not None:
-                raise RuntimeError(
-                    f"The data generator ended with status {generator.returncode}: see its message above."
+                raise StackError(
+                    f"The bank ended by itself, with status {generator.returncode}.",
+                    "Its own words stand above; `fraudlab status` shows what runs.",
                 )
             watcher.poll()
             if deadline is None and seconds is not None and watcher.view.payments:
@@ -205,9 +228,9 @@ def _watch(
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[list[bool]]:
-    """A list that Ctrl-C puts something into, instead of raising in the middle of a step."""
+    """A list that Ctrl-C, or the end of the terminal, puts something into, instead of raising in the middle of a step."""
     interrupted: list[bool] = []
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     for number in before:
         signal.signal(number, lambda *_: interrupted.append(True))
     try:
@@ -234,6 +257,7 @@ class Watcher:
         self._names = settings.names
         self.view = View(settings)
         self.first_activity_at: float | None = None
+        self._all_serve_at_ms = 0
         self._activities: set[str] = set()
         self._began = time.monotonic()
         self._consumer = KafkaConsumer(bootstrap_servers=settings.bootstrap_servers, enable_auto_commit=False)
@@ -246,7 +270,10 @@ class Watcher:
             self._consumer.seek(partition, end)
         self._database = system.connect(settings, "operator", database=self._names.database, autocommit=True)
         self._start = {topic: self._end_offset(topic) for topic in self._names.topics}
-        self._start_tables = self._table_counts()
+        self._last_rows = {
+            name: self._ask(f"SELECT COALESCE(MAX({key}), 0) FROM {table}")[0]  # noqa: S608
+            for name, (table, key, _) in ROWS.items()
+        }
         self._last_payments, self._last_poll = 0, time.monotonic()
 
     @property
@@ -254,8 +281,21 @@ class Watcher:
         """Seconds since the watcher began."""
         return time.monotonic() - self._began
 
+    def all_serve(self) -> None:
+        """Tells it that the start is over: latency is that of payments from now on."""
+        self._all_serve_at_ms = time.time_ns() // 1_000_000
+
     def poll(self) -> None:
-        """Takes in what has happened for half a second, and updates the view."""
+        """Takes in what has happened for half a second, and updates the view; one that is away is said so, and waited for."""
+        try:
+            self._look()
+            self.view.trouble = ""
+        except (KafkaError, mysql.connector.Error) as error:
+            self.view.trouble = f"MySQL or Kafka does not answer: {error}"
+            with contextlib.suppress(mysql.connector.Error):
+                self._database.reconnect()
+
+    def _look(self) -> None:
         deadline = time.monotonic() + REFRESH_S
         while (rest := deadline - time.monotonic()) > 0:
             for records in self._consumer.poll(timeout_ms=int(rest * 1000)).values():
@@ -267,20 +307,13 @@ class Watcher:
         view.payments_per_s = (view.payments - self._last_payments) / (now - self._last_poll)
         self._last_payments, self._last_poll = view.payments, now
         view.activities = len(self._activities)
-        tables = self._table_counts()
-        view.flagged = tables["accounts_stopped"] - self._start_tables["accounts_stopped"]
-        view.refused = tables["payments_refused"] - self._start_tables["payments_refused"]
+        view.flagged, view.refused = self._rows("accounts_stopped"), self._rows("payments_refused")
         view.sentences = [self._sentence(activity) for activity in reversed(view.latest)]
 
     def counts(self) -> dict[str, int]:
         """How many there were at every stage since the watcher began."""
         records = {f"{topic}_records": self._end_offset(topic) - self._start[topic] for topic in self._names.topics}
-        tables = self._table_counts()
-        return {
-            "activities": len(self._activities),
-            **records,
-            **{name: tables[name] - self._start_tables[name] for name in tables},
-        }
+        return {"activities": len(self._activities), **records, **{name: self._rows(name) for name in ROWS}}
 
     def close(self) -> None:
         """Closes the connections."""
@@ -296,19 +329,18 @@ class Watcher:
         self._activities.add(activity["activity_id"])
         # The topic carries the broker's time of arrival: this is commit in MySQL to record in Kafka.
         known_at_ms = round(datetime.fromisoformat(activity["created_at"]).timestamp() * 1000)
-        self.view.latencies_ms.append(record.timestamp - known_at_ms)
+        if known_at_ms >= self._all_serve_at_ms:
+            self.view.latencies_ms.append(record.timestamp - known_at_ms)
         self.view.latest.append(activity)
 
     def _end_offset(self, topic: str) -> int:
         return sum(self._consumer.end_offsets(self._partitions[topic]).values())
 
-    def _table_counts(self) -> dict[str, int]:
-        queries = {
-            "payments": "SELECT COUNT(*) FROM transactions",
-            "accounts_stopped": "SELECT COUNT(*) FROM flag_changes WHERE suspicious_activities",
-            "payments_refused": "SELECT COUNT(*) FROM declined_transactions",
-        }
-        return {name: int(self._ask(query)[0]) for name, query in queries.items()}
+    def _rows(self, name: str) -> int:
+        """How many rows have come since the watcher began. Of the others none is looked at: this must not slow the database down."""
+        table, key, condition = ROWS[name]
+        query = f"SELECT COUNT(*) FROM {table} WHERE {key} > %s AND {condition}"  # noqa: S608
+        return int(self._ask(query, [self._last_rows[name]])[0])
 
     def _sentence(self, activity: dict[str, Any]) -> str:
         ids = activity["transaction_ids"]
@@ -317,6 +349,8 @@ class Watcher:
             f"SELECT MIN(transaction_time), MAX(transaction_time) FROM transactions WHERE transaction_id IN ({places})",  # noqa: S608
             ids,
         )
+        # None where the payments were deleted meanwhile.
+        duration = f" within {in_words(last - first)}" if first else ""
         stopped, refused = self._ask(
             "SELECT (SELECT suspicious_activities FROM user_profile WHERE user_id = %s),"
             " (SELECT COUNT(*) FROM declined_transactions WHERE user_id = %s AND declined_at >= %s)",
@@ -328,7 +362,7 @@ class Watcher:
         )
         *others, final = activity["countries"]
         amount = f"{Decimal(activity['total_amount_eur']):,.0f} EUR"
-        sentence = f"user {activity['user_id']} paid in {', '.join(others)} and {final} within {in_words(last - first)}, {amount}"
+        sentence = f"user {activity['user_id']} paid in {', '.join(others)} and {final}{duration}, {amount}"
         if stopped:
             sentence += ": account stopped"
         if refused:

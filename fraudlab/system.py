@@ -16,9 +16,10 @@ from kafka.errors import KafkaError
 
 from fraudlab.pipeline import database, topics
 from fraudlab.settings import ANYWHERE, LOOPBACK, Settings
-from fraudlab.stack import flink
+from fraudlab.stack import doctor, flink
 from fraudlab.stack.flink import get_json
 from fraudlab.stack.supervisor import Program, Stack, StackError
+from fraudlab.stack.supervisord import MARKER
 
 if TYPE_CHECKING:
     from fraudlab.pipeline.flink import FlinkCluster, MySqlEndpoint
@@ -59,14 +60,27 @@ def generator_environment(settings: Settings) -> dict[str, str]:
 
 
 def start_generator(
-    settings: Settings, *, rate: float, users: int, seed: int | None, report: Path, options: tuple[str, ...] = ()
+    settings: Settings,
+    *,
+    rate: float,
+    users: int,
+    seed: int | None,
+    report: Path,
+    options: tuple[str, ...] = (),
+    of_the_stack: bool = False,
 ) -> subprocess.Popen[bytes]:
-    """Starts the synthetic bank as a process of its own, which writes its counts to `report` when it ends."""
+    """Starts the synthetic bank as a process of its own, which writes its counts to `report` when it ends.
+
+    `of_the_stack`: `fraudlab down` ends it, too, where whoever started it could not.
+    """
     seed = seed if seed is not None else int(time.time())
     arguments = ["--rate", str(rate), "--users", str(users), "--seed", str(seed), "--report", str(report), "--quiet"]
+    fraud_every_s = max(1.0, 25 / rate)  # more would be more than half of all payments, which the generator refuses
+    command = [*arguments, "--late", "0.02", "--fraud-every", str(fraud_every_s), *options]
+    marker = {MARKER: str(Stack(settings).layout.home)} if of_the_stack else {}
     return subprocess.Popen(
-        [sys.executable, "-m", "data_generator", *arguments, "--late", "0.02", "--fraud-every", "1", *options],
-        env=os.environ | generator_environment(settings),
+        [sys.executable, "-m", "data_generator", *command],
+        env=os.environ | generator_environment(settings) | marker,
         start_new_session=True,
     )
 
@@ -173,7 +187,9 @@ def _service(settings: Settings, name: str) -> Program:
 
 def _bank_problem(settings: Settings) -> str | None:
     """None where the database takes or refuses a payment within seconds."""
-    newest = "SELECT (SELECT MAX(transaction_id) FROM transactions), (SELECT MAX(declined_id) FROM declined_transactions)"
+    newest = (
+        "SELECT (SELECT MAX(transaction_id) FROM transactions), (SELECT MAX(declined_id) FROM declined_transactions)"
+    )
     options = {"database": settings.names.database, "connection_timeout": 3, "autocommit": True}
     deadline = time.monotonic() + PAYMENT_PATIENCE_S
     try:
@@ -325,19 +341,37 @@ def wait_for_binlog_reader(settings: Settings, deadline_s: float = JOBS_DEADLINE
 
 
 def up(settings: Settings, progress: Progress) -> None:
-    """Starts everything that does not run: the stack, the database and topics, the jobs, the services."""
+    """Starts everything that does not run: the stack, the database and topics, the jobs, the services.
+
+    A second one in the same home waits for the first, and finds its work done.
+    """
+    up_stack(settings, progress)
+    up_pipeline(settings, progress)
+
+
+def up_stack(settings: Settings, progress: Progress) -> None:
+    """The first half of `up`: the stack, the database and topics. A bank can open, whether or not somebody watches it."""
     stack = Stack(settings, progress)
-    stack.install()
-    stack.start()
-    prepare(settings)
+    with stack.alone(progress):
+        stack.install()
+        if not settings.in_container:
+            doctor.require_room(settings, services(settings), progress)
+        stack.start()
+        prepare(settings)
     progress(f"database {settings.names.database} and topics are there")
+
+
+def up_pipeline(settings: Settings, progress: Progress) -> None:
+    """The second half of `up`: the jobs and the services."""
+    stack = Stack(settings, progress)
     programs = [] if settings.in_container else services(settings)  # there each has a container
-    for program in programs:
-        stack.add_program(program)
-    submit_jobs(settings, progress)
-    for program in programs:
-        stack.wait_for_program(program)
-        progress(f"{program.name} serves")
+    with stack.alone(progress):
+        for program in programs:
+            stack.add_program(program)
+        submit_jobs(settings, progress)
+        for program in programs:
+            stack.wait_for_program(program)
+            progress(f"{program.name} serves")
 
 
 def reinstate(settings: Settings, user_id: int) -> bool:

@@ -5,7 +5,9 @@ from fractions import Fraction
 
 import pytest
 from data_generator import RunConfig, StreamOptions
+from data_generator.cli import app
 from data_generator.clock import SimulatedClock, to_ms, to_mysql
+from typer.testing import CliRunner
 
 NOON_MS = to_ms(datetime(2026, 5, 1, 12, tzinfo=UTC))
 
@@ -109,3 +111,13 @@ def test_an_endless_history_is_refused() -> None:
 def test_a_stream_at_another_pace_than_the_run_is_refused() -> None:
     with pytest.raises(ValueError, match="rate / speed"):
         RunConfig(rate=Fraction(100), stream=StreamOptions(event_rate=Fraction(200)))
+
+
+@pytest.mark.parametrize("speed", ["0", "-1", "0.5"])
+def test_a_speed_below_1_is_refused_before_anything_is_reckoned_with_it(
+    speed: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATA_GENERATOR_PASSWORD", "unused")
+    done = CliRunner().invoke(app, ["--speed", speed])
+    assert done.exit_code == 2, done.exception
+    assert f"speed must be at least 1, got {float(speed)}" in capfd.readouterr().err + done.output

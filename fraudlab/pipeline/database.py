@@ -1,5 +1,6 @@
 """The payment database: tables, triggers and accounts, created by an administrator."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,10 +8,14 @@ from fraudlab.pipeline.contracts import Names
 from fraudlab.pipeline.statements import statements
 
 ROLES = ("generator", "cdc", "flagger", "notifier", "analytics", "operator", "learner")
+TRIGGER = re.compile(r"CREATE TRIGGER (\w+)\.(\w+) (?:BEFORE|AFTER) \w+ ON (\S+) FOR EACH ROW\s.*", re.DOTALL)
+"""A trigger's statement in schema.sql: its database, its name and its table."""
 
 
 def create(connection: Any, names: Names, passwords: Mapping[str, str], *, clients: str) -> None:
     """Creates what is missing of the database and its accounts; run again, it changes nothing that is there but the passwords.
+
+    A trigger that differs from today's is replaced, while nobody can write to its table.
 
     Args:
         connection: A `mysql.connector` connection of an administrator.
@@ -21,7 +26,11 @@ def create(connection: Any, names: Names, passwords: Mapping[str, str], *, clien
     accounts = {role: account(names, role, clients) for role in ROLES}
     with connection.cursor() as cursor:
         for statement in statements("schema.sql", {"database": names.database}):
-            cursor.execute(statement)
+            if trigger := TRIGGER.search(statement):
+                database, name, table = trigger.groups()
+                _keep_trigger(cursor, database, name, table, trigger.group())
+            else:
+                cursor.execute(statement)
         for role in ROLES:
             cursor.execute(f"CREATE USER IF NOT EXISTS {accounts[role]}")
             # The connector's binlog client logs in without TLS, which the default plugin refuses.
@@ -30,6 +39,25 @@ def create(connection: Any, names: Names, passwords: Mapping[str, str], *, clien
         for statement in statements("accounts.sql", {"database": names.database, **accounts}):
             cursor.execute(statement)
     connection.commit()
+
+
+def _keep_trigger(cursor: Any, database: str, name: str, table: str, statement: str) -> None:
+    """Creates a trigger where it is missing or another one has its name."""
+    cursor.execute(
+        "SELECT CONCAT('CREATE TRIGGER ', trigger_schema, '.', trigger_name, ' ', action_timing, ' ', event_manipulation,"
+        " ' ON ', event_object_schema, '.', event_object_table, ' FOR EACH ROW ', action_statement)"
+        " FROM information_schema.triggers WHERE trigger_schema = %s AND trigger_name = %s",
+        (database, name),
+    )
+    there = cursor.fetchone()
+    if there is not None and there[0].split() == statement.split():
+        return
+    cursor.execute(f"LOCK TABLES {table} WRITE")
+    try:
+        cursor.execute(f"DROP TRIGGER IF EXISTS {database}.{name}")
+        cursor.execute(statement)
+    finally:
+        cursor.execute("UNLOCK TABLES")
 
 
 def drop(connection: Any, names: Names, *, clients: str) -> None:

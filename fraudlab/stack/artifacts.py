@@ -10,6 +10,8 @@ from fraudlab.stack.errors import StackError
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 POM = REPOSITORY / "pom.xml"
+NEEDED_DISK_MIB = 3_000
+"""For the Python environment, the jars and what the data grows by."""
 
 
 def stamp(home: Path) -> Path:
@@ -20,6 +22,12 @@ def stamp(home: Path) -> Path:
 def are_complete(home: Path) -> bool:
     """Whether the jars in `<home>/jars` are those of today's `pom.xml`."""
     return stamp(home).exists() and stamp(home).read_text(encoding="utf-8") == _digest()
+
+
+def free_disk_mib(home: Path) -> int:
+    """How much is free where a home lies or will lie."""
+    folder = next(one for one in (home, *home.parents) if one.exists())
+    return round(shutil.disk_usage(folder).free / 2**20)
 
 
 def fetch(home: Path) -> None:

@@ -1,8 +1,8 @@
 """Checks before anything starts: what was found and, where it does not do, what to do about it."""
 
-import shutil
+import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import psutil
@@ -17,8 +17,8 @@ from fraudlab.stack.supervisord import marked_processes
 
 NEEDED_MEMORY_MIB = 3_000
 """What the whole stack and a job or two take when they run."""
-NEEDED_DISK_MIB = 3_000
 NEEDED_DISK_INSTALLED_MIB = 1_000
+"""What the data may grow by; before the installation it is `artifacts.NEEDED_DISK_MIB`."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,17 @@ def examine(settings: Settings, programs: Sequence[Program] = ()) -> list[Check]
         _disk(layout),
         *_ports(settings, programs),
     ]
+
+
+def require_room(settings: Settings, programs: Sequence[Program], progress: Callable[[str], None]) -> None:
+    """Before a start: raises StackError where disk or a port is lacking, and says where memory is short."""
+    layout = Layout(settings.home)
+    memory = _memory(layout)
+    if not memory.ok:
+        progress(f"memory: {memory.found}. {memory.advice}")
+    lacking = next((check for check in (_disk(layout), *_ports(settings, programs)) if not check.ok), None)
+    if lacking is not None:
+        raise StackError(f"Not ready to start: {lacking.name}: {lacking.found}.", lacking.advice)
 
 
 def _python() -> Check:
@@ -100,7 +111,10 @@ def _software(layout: Layout, *, with_mysql: bool = True) -> Check:
 
 
 def _memory(layout: Layout) -> Check:
-    own = sum(process.memory_info().rss for process in marked_processes(layout.home) if process.is_running())
+    own = 0
+    for process in marked_processes(layout.home):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            own += process.memory_info().rss
     mib = round((psutil.virtual_memory().available + own) / 2**20)
     ok = mib >= NEEDED_MEMORY_MIB
     advice = (
@@ -110,9 +124,8 @@ def _memory(layout: Layout) -> Check:
 
 
 def _disk(layout: Layout) -> Check:
-    folder = next(one for one in (layout.home, *layout.home.parents) if one.exists())
-    mib = round(shutil.disk_usage(folder).free / 2**20)
-    needed = NEEDED_DISK_INSTALLED_MIB if (layout.flink / "installed").exists() else NEEDED_DISK_MIB
+    mib = artifacts.free_disk_mib(layout.home)
+    needed = NEEDED_DISK_INSTALLED_MIB if (layout.flink / "installed").exists() else artifacts.NEEDED_DISK_MIB
     ok = mib >= needed
     advice = "" if ok else f"At least {needed} MiB are needed: free some, or point FRAUDLAB_HOME to a larger disk."
     return Check("disk", ok, f"{mib} MiB free for {layout.home}", advice)

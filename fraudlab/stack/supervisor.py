@@ -1,14 +1,13 @@
 """The stack as a whole: install, start, wait until it serves, look at it, stop it, wipe it. In a container its services are neighbours."""
 
 import contextlib
-import fcntl
 import os
 import shutil
 import signal as signals
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +18,7 @@ import psutil
 from fraudlab.settings import LOOPBACK, Settings
 from fraudlab.stack import flink, install, kafka, mysql, neighbours, ports, zookeeper
 from fraudlab.stack.errors import StackError
+from fraudlab.stack.home_lock import HomeLock
 from fraudlab.stack.layout import Layout
 from fraudlab.stack.program import Program, Service
 from fraudlab.stack.secret_store import SecretStore
@@ -70,6 +70,7 @@ class Stack:
         self.settings = settings
         self.layout = Layout(settings.home)
         self.secrets = SecretStore(self.layout.secrets)
+        self.alone = HomeLock(self.layout.home)
         self._progress = progress
         self._supervisord = Supervisord(self.layout)
 
@@ -95,7 +96,9 @@ class Stack:
 
     def install(self, progress: Progress | None = None) -> None:
         """Fetch and lay out what is missing. The second time there is nothing to do."""
-        install.install(self.layout, progress or self._progress, with_mysql=not self.settings.in_container)
+        say = progress or self._progress
+        with self.alone(say):
+            install.install(self.layout, say, with_mysql=not self.settings.in_container)
         self.__dict__.pop("services", None)  # their class paths name the jars
 
     def start(self, extra_programs: Sequence[Program] = (), progress: Progress | None = None) -> None:
@@ -105,7 +108,7 @@ class Stack:
         """
         say = progress or self._progress
         install.require_installed(self.layout, with_mysql=not self.settings.in_container)
-        with self._lock():
+        with self.alone(say):
             to_start = [] if self.settings.in_container else self._not_running(say)
             for name in to_start:
                 self._require_free_ports(name, self.services[name].ports)
@@ -134,7 +137,7 @@ class Stack:
     def stop(self, progress: Progress | None = None) -> None:
         """Stop everything and leave no process behind, also where supervisord itself was killed."""
         say = progress or self._progress
-        with self._lock():
+        with self.alone(say):
             if self._supervisord.is_running():
                 say("stopping all programs")
             self._supervisord.shut_down()
@@ -237,7 +240,7 @@ class Stack:
     def _end_orphans(self, say: Progress) -> None:
         orphans = marked_processes(self.layout.home)
         if orphans:
-            say(f"ending {len(orphans)} processes that a killed supervisor left behind")
+            say(f"ending {len(orphans)} processes that were left behind")
             end_processes(orphans, ORPHAN_PATIENCE_S)
         survivors = marked_processes(self.layout.home)
         if survivors:
@@ -347,17 +350,6 @@ class Stack:
     def _require_running(self) -> None:
         if not self._supervisord.is_running():
             raise StackError("The stack does not run.", "Start it with `fraudlab up`.")
-
-    @contextlib.contextmanager
-    def _lock(self) -> Iterator[None]:
-        """One start or stop at a time in a home: a second one waits for the first."""
-        self.layout.home.mkdir(parents=True, exist_ok=True)
-        lock = os.open(self.layout.home / ".lock", os.O_CREAT | os.O_RDWR, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(lock)
 
 
 def _resident_mib(pid: int) -> int:

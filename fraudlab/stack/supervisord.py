@@ -30,6 +30,9 @@ LOG_BACKUPS = 2
 START_ATTEMPTS = 30
 """How often a program that cannot start is tried again, with growing pauses, before supervisord gives up on it."""
 
+STOP_PATIENCE_S = 60
+"""How long programs of equal priority may take to end; supervisord kills each after its own `stop_wait_s`."""
+
 
 class Supervisord:
     """The supervisord of one home. Its socket and configuration are for nobody but the owner."""
@@ -147,7 +150,12 @@ class Supervisord:
             return None
 
     def _wait_stopped(self, names: list[str]) -> None:
-        waiting = Retrying(retry=retry_if_result(bool), stop=stop_after_delay(60), wait=wait_fixed(0.05))
+        waiting = Retrying(
+            retry=retry_if_result(bool),
+            stop=stop_after_delay(STOP_PATIENCE_S),
+            wait=wait_fixed(0.05),
+            retry_error_callback=lambda _: None,  # whoever calls ends what is left, by its number
+        )
         waiting(lambda: [one for one in self.processes() if one["name"] in names and one["statename"] in ALIVE])
 
     def _remove_group(self, name: str) -> None:
@@ -261,11 +269,12 @@ def marked_processes(home: Path) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            if process.pid not in own and process.environ().get(MARKER) == str(home):
+            marked = process.pid not in own and process.environ().get(MARKER) == str(home)
+            if marked and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
-    return [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
+    return found
 
 
 def end_processes(processes: list[psutil.Process], patience_s: float) -> None:

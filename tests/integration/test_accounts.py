@@ -7,6 +7,8 @@ import mysql.connector
 import pytest
 from mysql.connector import errorcode
 
+from fraudlab import system
+
 DENIED = {
     errorcode.ER_TABLEACCESS_DENIED_ERROR,
     errorcode.ER_COLUMNACCESS_DENIED_ERROR,
@@ -173,6 +175,36 @@ def test_a_payment_is_never_changed_not_even_by_an_administrator(database: Any) 
     as_role(database, "root", "INSERT INTO transactions (user_id, amount, currency) VALUES (1, 1, 'EUR')")
     with pytest.raises(mysql.connector.Error, match="a payment is never changed"):
         as_role(database, "root", "UPDATE transactions SET amount = 2")
+
+
+def test_preparing_again_leaves_the_triggers_as_they_are_and_mends_one_that_differs(database: Any) -> None:
+    before = triggers(database)
+    assert {"refuse_flagged", "payments_are_final", "record_flag_change"} <= set(before)
+    system.create_database(database.settings)
+    assert triggers(database) == before, "none was away for a moment"
+
+    as_role(
+        database,
+        "root",
+        "DROP TRIGGER payments_are_final",
+        "CREATE TRIGGER payments_are_final BEFORE UPDATE ON transactions FOR EACH ROW SET NEW.amount = 0",
+        "DROP TRIGGER keep_deleted_user",
+    )
+    system.create_database(database.settings)
+    after = triggers(database)
+    assert {name: body for name, (_, body) in after.items()} == {name: body for name, (_, body) in before.items()}
+    unchanged = set(before) - {"payments_are_final", "keep_deleted_user"}
+    assert all(after[name] == before[name] for name in unchanged)
+
+
+def triggers(database: Any) -> dict[str, tuple[Any, str]]:
+    """Name to time of creation and body."""
+    with closing(database.connect("root")) as connection, closing(connection.cursor()) as cursor:
+        cursor.execute(
+            "SELECT trigger_name, created, action_statement FROM information_schema.triggers WHERE trigger_schema = %s",
+            (database.name,),
+        )
+        return {name: (created, body) for name, created, body in cursor.fetchall()}
 
 
 def error_code(connection: Any, statement: str) -> int | None:

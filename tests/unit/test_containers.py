@@ -130,7 +130,9 @@ def test_what_flink_plans_with_fits_into_the_limits() -> None:
 def test_an_editor_gets_at_all_pages_and_starts_what_the_labs_need() -> None:
     opened = json.loads((REPOSITORY / ".devcontainer/devcontainer.json").read_text(encoding="utf-8"))
     service = opened["service"]
-    forwarded = {(service, port) if isinstance(port, int) else tuple(port.split(":")) for port in opened["forwardPorts"]}
+    forwarded = {
+        (service, port) if isinstance(port, int) else tuple(port.split(":")) for port in opened["forwardPorts"]
+    }
     published = {
         (service if name == service else name, int(port.split(":")[2]) if name == service else port.split(":")[2])
         for name in started_by("lab")
@@ -159,7 +161,11 @@ def test_every_volume_is_known_to_the_script_that_counts_what_is_left() -> None:
 
 def test_scripts_keep_their_line_endings_on_windows() -> None:
     done = subprocess.run(
-        ["git", "check-attr", "eol", "containers/breakable.sh"], cwd=REPOSITORY, capture_output=True, text=True, check=True
+        ["git", "check-attr", "eol", "containers/breakable.sh"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout.split()[-1] == "lf"
 

@@ -1,10 +1,12 @@
 """What the demo says: percentiles, durations in words, and the line where there is no terminal."""
 
+import os
+import signal
 from datetime import timedelta
 
 import pytest
 
-from fraudlab.demo import View, in_words, percentile_ms
+from fraudlab.demo import View, _interruptible, in_words, percentile_ms
 from fraudlab.settings import Settings
 
 
@@ -62,3 +64,17 @@ def test_the_line_names_every_stage() -> None:
         "200 payments (200/s), 3 activities, 2 accounts stopped, 5 payments refused, "
         "commit to alert p50 9 ms, p99 30 ms"
     )
+
+
+def test_the_line_says_what_is_away() -> None:
+    assert View(Settings(), trouble="MySQL is away").line().endswith("0 payments refused. MySQL is away")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_ctrl_c_and_a_closed_terminal_are_told_and_interrupt_nothing(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with _interruptible() as interrupted:
+        assert not interrupted
+        os.kill(os.getpid(), number)
+        assert interrupted
+    assert signal.getsignal(number) == before

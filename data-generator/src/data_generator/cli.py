@@ -94,6 +94,8 @@ def data_generator(
             return
         wall_rate = Fraction(0) if seed_only else Fraction(str(rate))
         pace = Fraction(str(speed)) if wall_rate else Fraction(1)
+        if pace < 1:  # before it divides anything
+            raise ValueError(f"speed must be at least 1, got {speed}")
         config = RunConfig(
             seed=seed,
             users=users,

@@ -100,9 +100,8 @@ CREATE TABLE IF NOT EXISTS ${database}.deleted_users (
   deleted_at TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3)
 )
 //
+-- Triggers that are there and the same are left alone: between a drop and a create, what they refuse would pass.
 -- The locking read sees a flag committed a moment ago, also from inside a transaction that began before; a plain read would not.
-DROP TRIGGER IF EXISTS ${database}.refuse_flagged
-//
 CREATE TRIGGER ${database}.refuse_flagged BEFORE INSERT ON ${database}.transactions FOR EACH ROW
 BEGIN
   DECLARE flagged BOOLEAN DEFAULT FALSE;
@@ -113,12 +112,8 @@ BEGIN
   END IF;
 END
 //
-DROP TRIGGER IF EXISTS ${database}.payments_are_final
-//
 CREATE TRIGGER ${database}.payments_are_final BEFORE UPDATE ON ${database}.transactions FOR EACH ROW
   SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'a payment is never changed: insert a payment that corrects it'
-//
-DROP TRIGGER IF EXISTS ${database}.keep_deleted_transaction
 //
 CREATE TRIGGER ${database}.keep_deleted_transaction AFTER DELETE ON ${database}.transactions FOR EACH ROW
   INSERT INTO ${database}.deleted_transactions
@@ -126,12 +121,8 @@ CREATE TRIGGER ${database}.keep_deleted_transaction AFTER DELETE ON ${database}.
   VALUES (OLD.transaction_id, OLD.user_id, OLD.amount, OLD.currency, OLD.type, OLD.country, OLD.merchant,
           OLD.transaction_time, OLD.created_at)
 //
-DROP TRIGGER IF EXISTS ${database}.keep_deleted_user
-//
 CREATE TRIGGER ${database}.keep_deleted_user AFTER DELETE ON ${database}.user_profile FOR EACH ROW
   INSERT INTO ${database}.deleted_users (user_id) VALUES (OLD.user_id)
-//
-DROP TRIGGER IF EXISTS ${database}.record_flag_change
 //
 CREATE TRIGGER ${database}.record_flag_change AFTER UPDATE ON ${database}.user_profile FOR EACH ROW
   IF OLD.suspicious_activities <> NEW.suspicious_activities THEN
