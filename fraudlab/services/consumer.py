@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import threading
 import time
 from collections.abc import Callable
 from types import FrameType
@@ -10,19 +11,21 @@ from typing import Any, NamedTuple
 import orjson
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaError
-from tenacity import RetryCallState, retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from fraudlab.pipeline.contracts import Names, dead_letter
 
 log = logging.getLogger(__name__)
 
 BROKER_PATIENCE_S = 300
+BOOTSTRAP_MS = 5_000
+"""How long one try to reach the broker takes at most."""
 POLL_MS = 2000
 """How long a poll waits where there is nothing. kafka-python 3.0 forgets a join of the group whose answer comes after a poll has ended."""
 ASSIGNMENT_PATIENCE_S = 30
 """So long a consumer may be without partitions, should that happen all the same."""
 
-TOPIC_LOOK_S = 1
+LOOK_S = 1
+"""How often a broker or a topic that is not there yet is looked for."""
 
 
 class MalformedRecordError(ValueError):
@@ -38,38 +41,35 @@ class Received(NamedTuple):
 
 
 class DeadLetters:
-    """Writes to the topic `dead_letters`; for several threads."""
+    """Writes to the topic `dead_letters`; for several threads. Connects for the first letter: who has none needs no broker."""
 
     def __init__(self, bootstrap_servers: str, names: Names) -> None:
-        self._topic = names.dead_letters
-        self._producer = KafkaProducer(bootstrap_servers=bootstrap_servers, acks="all", max_request_size=4 * 2**20)
+        self._bootstrap_servers, self._topic = bootstrap_servers, names.dead_letters
+        self._producer: KafkaProducer | None = None
+        self._lock = threading.Lock()
 
     def write(self, letter: dict[str, Any]) -> None:
         """Returns when the broker has the letter. Raises KafkaError where it does not take it within 30 s."""
         key = letter["dead_letter_id"].encode()
-        self._producer.send(self._topic, key=key, value=orjson.dumps(letter)).get(timeout=30)
+        self._connected().send(self._topic, key=key, value=orjson.dumps(letter)).get(timeout=30)
         log.warning("dead letter %s: %s", letter["dead_letter_id"], letter["reason"])
 
     def close(self) -> None:
         """Ends the connection."""
-        self._producer.close()
+        if self._producer is not None:
+            self._producer.close()
 
-
-def _say_waiting(state: RetryCallState) -> None:
-    error = state.outcome.exception() if state.outcome else None
-    log.warning("waiting for Kafka: %r", error)
-
-
-@retry(
-    retry=retry_if_exception_type(KafkaError),
-    wait=wait_fixed(1),
-    stop=stop_after_delay(BROKER_PATIENCE_S),
-    before_sleep=_say_waiting,
-    reraise=True,
-)
-def open_dead_letters(bootstrap_servers: str, names: Names) -> DeadLetters:
-    """The topic `dead_letters`; a broker that is away is waited for."""
-    return DeadLetters(bootstrap_servers, names)
+    def _connected(self) -> KafkaProducer:
+        with self._lock:
+            if self._producer is None:
+                self._producer = KafkaProducer(
+                    bootstrap_servers=self._bootstrap_servers,
+                    bootstrap_timeout_ms=BOOTSTRAP_MS,
+                    max_block_ms=BOOTSTRAP_MS,
+                    acks="all",
+                    max_request_size=4 * 2**20,
+                )
+            return self._producer
 
 
 def consume(
@@ -89,6 +89,8 @@ def consume(
     many records at once.
     """
     stopped = False
+    consumer: KafkaConsumer | None = None
+    dead_letters = DeadLetters(bootstrap_servers, names)
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         nonlocal stopped
@@ -96,22 +98,22 @@ def consume(
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    dead_letters = open_dead_letters(bootstrap_servers, names)
-    consumer = KafkaConsumer(
-        topic,
-        bootstrap_servers=bootstrap_servers,
-        group_id=names.group(service),
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        session_timeout_ms=10_000,
-        heartbeat_interval_ms=2_000,
-        metadata_max_age_ms=5_000,  # a topic that the broker did not know yet is looked for again that soon
-    )
+    gives_up_at = time.monotonic() + BROKER_PATIENCE_S
+    while consumer is None:
+        if stopped:
+            return
+        try:
+            consumer = _consumer(bootstrap_servers, names.group(service), topic)
+        except KafkaError as error:
+            if time.monotonic() > gives_up_at:
+                raise
+            log.warning("waiting for Kafka: %r", error)
+            time.sleep(LOOK_S)
     logging.getLogger("kafka.cluster").setLevel(logging.CRITICAL)  # says ten times a second that a topic is missing
     # It must be known before the group is joined, so that it is joined once.
     while not stopped and not consumer.partitions_for_topic(topic):
         log.warning("waiting for the topic %s", topic)
-        time.sleep(TOPIC_LOOK_S)
+        time.sleep(LOOK_S)
     log.info("consuming %s", topic)
     assigned_at = time.monotonic()
     try:
@@ -137,6 +139,20 @@ def consume(
     finally:
         consumer.close()
         dead_letters.close()
+
+
+def _consumer(bootstrap_servers: str, group: str, topic: str) -> KafkaConsumer:
+    return KafkaConsumer(
+        topic,
+        bootstrap_servers=bootstrap_servers,
+        bootstrap_timeout_ms=BOOTSTRAP_MS,
+        group_id=group,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        session_timeout_ms=10_000,
+        heartbeat_interval_ms=2_000,
+        metadata_max_age_ms=5_000,  # a topic that the broker did not know yet is looked for again that soon
+    )
 
 
 def _object(value: bytes | None) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from fraudlab.settings import LOOPBACK, Settings
+from fraudlab.stack.beside import free_ports
 from tests.support.servers import FAULTS, Server, servers
 from tests.support.telling import Telling, telling
 from tests.support.waiting import eventually
@@ -27,13 +28,17 @@ def both() -> Iterator[dict[str, Server]]:
 
 def start(told: Telling, both: dict[str, Server], **settings: object) -> None:
     """Starts the notifier with these servers and little patience."""
-    options: dict[str, object] = {
+    told.lab.start_notifier(**options(both) | settings)
+
+
+def options(both: dict[str, Server]) -> dict[str, object]:
+    """The settings for that."""
+    return {
         "notify_email_url": f"mailto://{LOOPBACK}:{both['email'].port}",
         "notify_push_url": f"ntfy://{LOOPBACK}:{both['push'].port}/user-{{user_id}}",
         "notify_timeout_s": 1.0,
         "notify_retry_max_s": 2.0,
     }
-    told.lab.start_notifier(**options | settings)
 
 
 def tell(told: Telling, count: int) -> list[int]:
@@ -147,3 +152,57 @@ def test_a_notifier_that_starts_before_its_servers_waits_for_them(told: Telling,
     for server in both.values():
         server.have(None)
     eventually(lambda: all(row["status"] == "sent" for row in told.rows(users[0])), "told")
+
+
+def test_what_is_overdue_is_given_up_together_while_the_server_is_away(told: Telling, both: dict[str, Server]) -> None:
+    """One probe after each pause finds out about the server, not about each message."""
+    both["email"].have("down")
+    start(told, both, notify_deadline_s=3)
+    users = tell(told, 100)
+    eventually(lambda: states(told, users, "email") == ["undeliverable"] * 100, "all given up", 40)
+    eventually(lambda: states(told, users, "push") == ["sent"] * 100, "push arrives all the same")
+    reasons = {row["reason"] for row in told.rows() if row["user_id"] in users and row["channel"] == "email"}
+    assert all("not delivered in time" in reason and "Connection refused" in reason for reason in reasons)
+    letters = {one["dead_letter_id"] for one in told.lab.dead_letters()}
+    assert {f"notification-{user}-0-email" for user in users} <= letters
+
+
+def test_what_no_message_can_be_made_of_does_not_hold_up_the_others(told: Telling, both: dict[str, Server]) -> None:
+    both["email"].have("down")
+    start(told, both)
+    broken, whole = tell(told, 2)
+    eventually(lambda: len(states(told, [broken, whole], "email")) == 2, "claimed")
+    told.lab.execute(
+        "UPDATE notifications SET activity = JSON_SET(activity, '$.total_amount_eur', 'a lot')"
+        " WHERE user_id = %s AND channel = 'email'",
+        broken,
+    )
+    both["email"].have(None)
+    eventually(lambda: states(told, [broken], "email") == ["undeliverable"], "given up")
+    eventually(lambda: states(told, [whole], "email") == ["sent"], "the other one is sent")
+    assert any(one["dead_letter_id"] == f"notification-{broken}-0-email" for one in told.lab.dead_letters())
+    assert told.lab.notifier_runs
+
+
+def test_without_kafka_what_is_due_is_sent_and_what_is_refused_waits_for_its_dead_letter(
+    told: Telling, both: dict[str, Server]
+) -> None:
+    for server in both.values():
+        server.have("down")
+    start(told, both)
+    users = tell(told, PEOPLE)
+    eventually(lambda: len(states(told, users, "email")) == PEOPLE, "claimed")
+    (nobody,) = free_ports(1)
+    both["email"].have(None)
+    both["push"].have("refuses")
+    start(told, both, kafka_port=nobody)
+    eventually(lambda: states(told, users, "email") == ["sent"] * PEOPLE, "sent without Kafka")
+    waits = "403 forbidden; Kafka takes no dead letter yet"
+    eventually(lambda: any(waits in (row["reason"] or "") for row in told.rows() if row["user_id"] in users), "noted")
+    assert set(states(told, users, "push")) == {"pending"}
+    assert told.lab.notifier_runs
+
+    start(told, both)
+    eventually(lambda: states(told, users, "push") == ["undeliverable"] * PEOPLE, "given up when Kafka is there")
+    letters = {one["dead_letter_id"] for one in told.lab.dead_letters()}
+    assert {f"notification-{user}-0-push" for user in users} <= letters

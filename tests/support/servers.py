@@ -11,13 +11,14 @@ import orjson
 
 from fraudlab.settings import LOOPBACK
 
-FAULTS = ("down", "slow", "silent", "busy", "drops")
-"""What passes: no server, one that takes its time, one that never answers, one that says later, one that hangs up halfway."""
+FAULTS = ("down", "slow", "silent", "busy", "cuts", "drops")
+"""What passes: no server, one that takes its time, one that never answers, one that says later, one that hangs up in the middle of
+the message, one that takes it and hangs up before it says so."""
 SLOW_S = 0.5
 
 
 class Server:
-    """A server in a thread of its own; `ids` are those of the messages that it took, in order, also where it hung up then."""
+    """A server in a thread of its own; `ids` are those of the messages that it took, in order, also where it hung up afterwards."""
 
     def __init__(self) -> None:
         self.ids: list[str] = []
@@ -87,6 +88,9 @@ class MailServer(Server):
                 await asyncio.sleep(3600)
             if line == b"DATA":
                 writer.write(b"354 go on\r\n")
+                if self.fault == "cuts":
+                    await reader.readuntil(b"Subject: ")
+                    return
                 content = await reader.readuntil(b"\r\n.\r\n")
                 if self.fault == "busy":
                     writer.write(b"451 later\r\n")
@@ -109,6 +113,8 @@ class PushServer(Server):
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while head := await reader.readuntil(b"\r\n\r\n"):
+            if self.fault == "cuts":
+                return
             headers = dict(line.lower().split(b": ", 1) for line in head.strip().split(b"\r\n")[1:])
             body = orjson.loads(await reader.readexactly(int(headers[b"content-length"])))
             if self.fault == "slow":

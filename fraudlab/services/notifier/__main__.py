@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 
-from fraudlab.services.consumer import Received, consume, open_dead_letters
+from fraudlab.services.consumer import DeadLetters, Received, consume
 from fraudlab.services.notifier.activity import parse
 from fraudlab.services.notifier.channel import Channel
 from fraudlab.services.notifier.ledger import Ledger
@@ -56,7 +56,7 @@ def main() -> int:
         failures.append(True)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    dead_letters = open_dead_letters(settings.bootstrap_servers, names)
+    dead_letters = DeadLetters(settings.bootstrap_servers, names)
     channels = []
     for name, url, setting in (
         ("email", settings.email_url, "FRAUDLAB_NOTIFY_EMAIL_URL"),

@@ -9,10 +9,10 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 import orjson
-from jinja2 import TemplateError
+from kafka.errors import KafkaError
 
 from fraudlab.pipeline.contracts import dead_letter
-from fraudlab.services.consumer import DeadLetters, MalformedRecordError
+from fraudlab.services.consumer import DeadLetters
 from fraudlab.services.notifier.activity import parse
 from fraudlab.services.notifier.delivery import NotNowError, RefusedError, pause_s
 from fraudlab.services.notifier.ledger import Ledger, Notification
@@ -28,6 +28,7 @@ IN_HAND = 64
 """So many notifications are taken from the table at a time."""
 LOOK_AGAIN_S = 0.5
 """How often the table is looked at for what is to be tried again; what is new is announced."""
+TOO_LATE = "not delivered in time, the last time because"
 
 T = TypeVar("T")
 
@@ -53,6 +54,8 @@ class Channel:
         self._stopping = threading.Event()
         self._failures_in_a_row = 0
         self._silent_until = 0.0
+        self._silent_because = ""
+        self._just_silent = threading.Event()
         self._threads = [threading.Thread(target=self._guarded, args=(self._feed,), name=f"{name}-feed", daemon=True)]
         self._threads += [
             threading.Thread(target=self._guarded, args=(self._work, sender), name=f"{name}-{number}", daemon=True)
@@ -92,6 +95,9 @@ class Channel:
         while not self._stopping.is_set():
             self._news.wait(LOOK_AGAIN_S)
             self._news.clear()
+            if self._just_silent.is_set():
+                self._just_silent.clear()
+                self._expire(ledger)
             while not self._stopping.is_set() and (room := self._room()):
                 # Before the table is read: what is done with meanwhile is then either still excluded or no longer pending.
                 with self._lock:
@@ -110,10 +116,27 @@ class Channel:
                     break
         ledger.close()
 
+    def _expire(self, ledger: Ledger) -> None:
+        """Gives up what is overdue, each time that the server turned out to be away: to probe it with each would take days."""
+        while self._is_silent() and not self._stopping.is_set():
+            with self._lock:
+                but = set(self._in_hand)
+            overdue = _patient(ledger.overdue)(self.name, IN_HAND, but) or []
+            for one in overdue:
+                if not self._is_silent() or not _patient(ledger.is_ours)(one):
+                    return
+                if not self._give_up(one, ledger, one.claim.attempts, f"{TOO_LATE}: {self._silent_because}"):
+                    return
+            if len(overdue) < IN_HAND:
+                return
+
+    def _is_silent(self) -> bool:
+        return time.monotonic() < self._silent_until
+
     def _room(self) -> int:
         """How many more may be taken in hand: while the server is away none, and then one to see whether it is back."""
         with self._lock:
-            if time.monotonic() < self._silent_until:
+            if self._is_silent():
                 return 0
             most = 1 if self._failures_in_a_row else IN_HAND
             room = most - len(self._in_hand)
@@ -124,7 +147,7 @@ class Channel:
         ledger = Ledger(self._settings)
         while (notification := self._queue.get()) is not None and not self._stopping.is_set():
             try:
-                if time.monotonic() >= self._silent_until:
+                if not self._is_silent() and _patient(ledger.is_ours)(notification):
                     self._deliver(notification, ledger, sender)
             finally:
                 with self._lock:
@@ -149,30 +172,42 @@ class Channel:
                 self._reached()
             left_s = self._settings.notify_deadline_s - claim.age_ms / 1000
             if left_s <= 0:
-                self._give_up(one, ledger, attempts, f"not delivered in time, the last time because: {error}")
+                self._give_up(one, ledger, attempts, f"{TOO_LATE}: {error}")
                 return
             pause = min(left_s, pause_s(attempts, self._settings.notify_retry_max_s))
             log.info("%s of user %s is tried again in %.1f s: %s", self.name, claim.user_id, pause, error)
             _patient(ledger.later)(claim.notification_id, attempts, str(error), pause)
+        except Exception as error:  # what is wrong with one message must not keep the others from being sent
+            log.exception("%s: no message can be made or sent of notification %s", self.name, claim.notification_id)
+            self._give_up(one, ledger, attempts, f"no message can be made or sent of it: {error!r}")
         else:
             _patient(ledger.sent)(claim.notification_id, attempts)
             self._reached()
 
-    def _give_up(self, one: Notification, ledger: Ledger, attempts: int, reason: str) -> None:
-        """The letter comes first: after a crash in between it is written again, with the same id, and not forgotten."""
+    def _give_up(self, one: Notification, ledger: Ledger, attempts: int, reason: str) -> bool:
+        """Writes the dead letter, then the row: after a crash in between the letter is written again, with the same id, not forgotten.
+
+        While Kafka is away the notification stays pending, so that the others are sent meanwhile. Gives whether it is given up.
+        """
         claim = one.claim
-        self._dead_letters.write(
-            dead_letter(
-                self._settings.names.suspicious_activities,
-                claim.partition,
-                claim.offset,
-                reason=f"{self.name} cannot be delivered: {reason}",
-                payload=orjson.dumps(one.record).decode(),
-                letter_id=f"notification-{claim.user_id}-{claim.episode}-{self.name}",
-                transaction_id=one.record["transaction_id"],
-            )
+        letter = dead_letter(
+            self._settings.names.suspicious_activities,
+            claim.partition,
+            claim.offset,
+            reason=f"{self.name} cannot be delivered: {reason}",
+            payload=orjson.dumps(one.record).decode(),
+            letter_id=f"notification-{claim.user_id}-{claim.episode}-{self.name}",
+            transaction_id=one.record.get("transaction_id"),
         )
+        try:
+            self._dead_letters.write(letter)
+        except KafkaError as error:
+            log.warning("%s: no dead letter for user %s yet, Kafka is away: %r", self.name, claim.user_id, error)
+            pause = pause_s(attempts, self._settings.notify_retry_max_s)
+            _patient(ledger.later)(claim.notification_id, attempts, f"{reason}; Kafka takes no dead letter yet", pause)
+            return False
         _patient(ledger.undeliverable)(claim.notification_id, attempts, reason)
+        return True
 
     def _away(self, reason: str) -> None:
         with self._lock:
@@ -180,7 +215,9 @@ class Channel:
                 return  # several found out at the same time
             self._failures_in_a_row += 1
             pause = pause_s(self._failures_in_a_row, self._settings.notify_retry_max_s)
-            self._silent_until = time.monotonic() + pause
+            self._silent_until, self._silent_because = time.monotonic() + pause, reason
+            self._just_silent.set()
+            self._news.set()
         log.warning("%s waits %.1f s for its server: %s", self.name, pause, reason)
 
     def _reached(self) -> None:
@@ -191,14 +228,9 @@ class Channel:
 
 
 def _message(one: Notification) -> Message:
-    """The message of a notification. Raises RefusedError where none can be made of it."""
     claim = one.claim
-    try:
-        activity, created_at = parse(one.record), claim.created_at.replace(tzinfo=UTC)
-        return compose(claim.channel, activity, one.payments, claim.home_country, claim.message_id, created_at)
-    except (MalformedRecordError, TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-        log.exception("no message can be made of notification %s", claim.notification_id)
-        raise RefusedError(f"no message can be made of it: {error!r}") from error
+    activity, created_at = parse(one.record), claim.created_at.replace(tzinfo=UTC)
+    return compose(claim.channel, activity, one.payments, claim.home_country, claim.message_id, created_at)
 
 
 def _patient(work: Callable[..., T]) -> Callable[..., T]:

@@ -30,14 +30,16 @@ CLAIM = (
     "INSERT INTO notifications (user_id, episode, channel, activity_id, activity, source_partition, source_offset, "
     "message_id, status, reason) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON DUPLICATE KEY UPDATE status = status"
 )
-TURN = "SELECT COALESCE(IS_USED_LOCK(%s) = CONNECTION_ID(), 0) OR GET_LOCK(%s, 0) = 1"
+TURN = "SELECT GET_LOCK(%s, 0) = 1 AND GET_LOCK(%s, 0) = 1"
+IS_OURS = "SELECT status = 'pending' AND IS_USED_LOCK(%s) IS NOT NULL FROM notifications WHERE notification_id = %s"
 DUE = (
     "SELECT n.activity, n.notification_id, n.user_id, n.episode, n.channel, n.source_partition, n.source_offset, n.message_id, "
     "n.attempts, n.created_at, TIMESTAMPDIFF(MICROSECOND, n.created_at, NOW(3)) DIV 1000, p.home_country "
     "FROM notifications AS n LEFT JOIN user_profile AS p ON p.user_id = n.user_id "
-    "WHERE n.channel = %s AND n.status = 'pending' AND n.next_attempt_at <= NOW(3){but} "
-    "ORDER BY n.next_attempt_at, n.notification_id LIMIT %s"
+    "WHERE n.channel = %s AND n.status = 'pending' AND {when}{but} ORDER BY n.next_attempt_at, n.notification_id LIMIT %s"
 )
+TIME_HAS_COME = "n.next_attempt_at <= NOW(3)"
+IS_OVERDUE = "n.created_at <= NOW(3) - INTERVAL {deadline_s} SECOND"
 PAYMENTS = (
     "SELECT transaction_id, transaction_time, amount, currency, country, merchant FROM transactions "
     "WHERE transaction_id IN ({ids})"
@@ -71,11 +73,12 @@ class Claim(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """A message whose turn it is: its activity as it lies in the topic, the payments of its hour, and its row."""
+    """A message whose time has come: its activity as it lies in the topic, the payments of its hour, its row, the turn it was read in."""
 
     record: dict[str, Any]
     payments: list[Payment]
     claim: Claim
+    turn: str
 
 
 class Ledger:
@@ -84,6 +87,8 @@ class Ledger:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._connection: Any = None
+        self._turn = ""
+        """The name of a lock that is held as long as this connection has its turn to send; empty without one."""
 
     def claim(self, records: list[Received]) -> int:
         """Makes sure that each of these activities' episodes has its rows; gives how many were made. All of them or none.
@@ -134,20 +139,39 @@ class Ledger:
         None where another notifier of this learner sends for the channel. The turn is this connection's until it ends, so it
         passes to another as soon as this process dies.
         """
-        return self._transaction(lambda cursor: self._due(cursor, channel, most, but))
+        return self._transaction(lambda cursor: self._due(cursor, channel, most, but, TIME_HAS_COME))
 
-    def _due(self, cursor: Any, channel: str, most: int, but: Collection[int]) -> list[Notification] | None:
-        name = f"{self._settings.names.group('notifier')}.{channel}"
-        cursor.execute(TURN, (name, name))
-        if not cursor.fetchone()[0]:
-            return None
+    def overdue(self, channel: str, most: int, but: Collection[int]) -> list[Notification] | None:
+        """As `due`: the pending rows that are older than the deadline, whether their time has come or not."""
+        when = IS_OVERDUE.format(deadline_s=self._settings.notify_deadline_s)
+        return self._transaction(lambda cursor: self._due(cursor, channel, most, but, when))
+
+    def is_ours(self, one: Notification) -> bool:
+        """Whether it is still to be sent, and by us: the turn in which it was read is not over, as it is after a lost connection."""
+        return self._transaction(lambda cursor: self._is_ours(cursor, one))
+
+    def _is_ours(self, cursor: Any, one: Notification) -> bool:
+        cursor.execute(IS_OURS, (one.turn, one.claim.notification_id))
+        row = cursor.fetchone()
+        return bool(row and row[0])
+
+    def _due(self, cursor: Any, channel: str, most: int, but: Collection[int], when: str) -> list[Notification] | None:
+        if not self._turn:
+            turn = f"turn-{uuid.uuid4().hex}"
+            cursor.execute(TURN, (f"{self._settings.names.group('notifier')}.{channel}", turn))
+            if not cursor.fetchone()[0]:
+                return None
+            self._turn = turn
         without = f" AND n.notification_id NOT IN ({','.join(map(str, but))})" if but else ""
-        cursor.execute(DUE.format(but=without), (channel, most))
+        cursor.execute(DUE.format(when=when, but=without), (channel, most))
         rows = [(orjson.loads(row[0]), row[1:]) for row in cursor.fetchall()]
         payments = self._payments(cursor, {int(each) for record, _ in rows for each in record["transaction_ids"]})
         return [
             Notification(
-                record, [payments[each] for each in record["transaction_ids"] if each in payments], Claim(*row)
+                record,
+                [payments[each] for each in record["transaction_ids"] if each in payments],
+                Claim(*row),
+                self._turn,
             )
             for record, row in rows
         ]
@@ -180,7 +204,7 @@ class Ledger:
 
     def close(self) -> None:
         """Ends the connection."""
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._turn = self._connection, None, ""
         if connection is not None:
             connection.close()
 
