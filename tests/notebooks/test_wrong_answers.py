@@ -125,6 +125,13 @@ ANSWERS = (
     ),
     Answer(
         "02.2",
+        "right after the crash, from which the job goes on",
+        "The job runs: every row that was in the bank is in Kafka, and every change from now on will be.",
+        before=("lab02-33", "lab02-35"),
+        instead="lab.check('02.2', submit)",
+    ),
+    Answer(
+        "02.2",
         "nothing but a job of catch_up",
         "The job that runs is the course's, not yours: run the cell that submits yours.",
         instead="lab.check('02.2', print)",
