@@ -39,6 +39,7 @@ class Answer:
         changed: What stands in the solution's cell, and what the learner has there instead. Nothing: they solve it.
         before: Run before it: cells of the solution, by their ids, or code.
         instead: Code in the place of the cells from the exercise to its check; the last line is the check.
+        where: The lab in whose world it is given, where that is another one: catching up takes longer than an answer.
     """
 
     exercise: str
@@ -47,6 +48,7 @@ class Answer:
     changed: Mapping[str, str] = field(default_factory=dict)
     before: tuple[str, ...] = ()
     instead: str = ""
+    where: str = ""
 
     @property
     def lab(self) -> str:
@@ -57,20 +59,8 @@ class Answer:
         return f"{self.exercise}-{self.what}".replace(" ", "-")
 
 
-IN_THE_WORLD_OF = {"06": "05", "07": "05"}
-"""Labs whose answers are given in the world of another one: catching up takes longer than they do."""
-
 BEGIN: dict[str, tuple[str, ...]] = {
-    "00": ("lab00-01", "lab.reset()", "lab.generate(payments=200, users=50, seed=1)"),
-    "02": (
-        "lab02-01",
-        "lab.reset()",
-        "lab.generate(payments=200, users=50, seed=7)",
-        "from pyflink.common import Types, WatermarkStrategy",
-        "from fraudlab.pipeline.cdc import server_ids",
-        "from fraudlab.pipeline.flink import mysql_cdc_source",
-        "lab02-11",
-    ),
+    "05": ("lab05-01", "lab.catch_up('05')"),
     "03": (
         "lab03-01",
         "lab.reset()",
@@ -82,9 +72,18 @@ BEGIN: dict[str, tuple[str, ...]] = {
         "lab03-17",
         "lab03-33",
     ),
-    "05": ("lab05-01", "lab.catch_up('05')"),
+    "02": (
+        "lab02-01",
+        "lab.reset()",
+        "lab.generate(payments=200, users=50, seed=7)",
+        "from pyflink.common import Types, WatermarkStrategy",
+        "from fraudlab.pipeline.cdc import server_ids",
+        "from fraudlab.pipeline.flink import mysql_cdc_source",
+        "lab02-11",
+    ),
+    "00": ("lab00-01", "lab.reset()", "lab.generate(payments=200, users=50, seed=1)"),
 }
-"""What a lab's learner runs first: cells of the solution, by their ids, or code."""
+"""What a lab's learner runs first: cells of the solution, by their ids, or code. What takes longest comes first."""
 
 CLOSED_HOUR = {"INTERVAL '59:59.999' MINUTE TO SECOND(3)": "INTERVAL '1' HOUR"}
 
@@ -100,14 +99,6 @@ ANSWERS = (
         "payments left out",
         "The query leaves payments out: nothing was asked for but all of them.",
         {"GROUP BY": "WHERE type <> 'online' GROUP BY"},
-    ),
-    Answer("00.3", "right", "Your query runs for ever, and its answer is what MySQL says at this moment."),
-    Answer(
-        "02.2",
-        "nothing but a job of catch_up",
-        "The job that runs is the course's, not yours: run the cell that submits yours.",
-        before=("lab.world().start_pipeline('cdc-ingestion')",),
-        instead="lab.check('02.2', print)",
     ),
     Answer(
         "02.2",
@@ -133,23 +124,31 @@ ANSWERS = (
         before=("lab02-25", "lab02-25"),
     ),
     Answer(
+        "02.2",
+        "right after the crash, from which the job goes on",
+        "The job runs: every row that was in the bank is in Kafka, and every change from now on will be.",
+        before=("lab02-33", "lab02-35"),
+        instead="lab.check('02.2', submit)",
+    ),
+    Answer(
+        "02.2",
+        "nothing but a job of catch_up",
+        "The job that runs is the course's, not yours: run the cell that submits yours.",
+        instead="lab.check('02.2', print)",
+        where="03",
+    ),
+    Answer(
         "03.1",
         "the flag read as BOOLEAN",
         "BOOLEAN asks the envelope for `true` or `false`. It says 1, which is neither, and so becomes false.",
         {"suspicious_activities TINYINT": "suspicious_activities BOOLEAN"},
     ),
     Answer(
-        "03.1",
-        "right",
-        "The flag is what the envelope says. To Debezium, MySQL's BOOLEAN is a small number, and to Flink it must be one, too.",
-        {"suspicious_activities TINYINT": "suspicious_activities INT"},
-    ),
-    Answer(
         "03.3",
         "an inner join",
         "An inner join keeps a payment back until it has a profile: for ever, if none comes. Nobody would hear of it.",
         {"LEFT JOIN": "JOIN"},
-        before=("lab.cancel('exercise-03-1')",),
+        before=("lab.cancel('exercise-03-1')", "lab03-12"),
     ),
     Answer(
         "03.3",
@@ -179,6 +178,7 @@ ANSWERS = (
         "closed hour without its edge",
         "These hours may be right, but nothing shows their edge: run the cell in which Edgar pays, then this one again.",
         CLOSED_HOUR,
+        where="05",
     ),
     Answer(
         "07.3",
@@ -186,6 +186,7 @@ ANSWERS = (
         "`RANGE BETWEEN INTERVAL '1' HOUR PRECEDING` holds the payment exactly one hour before.",
         CLOSED_HOUR,
         before=("lab07-26",),
+        where="05",
     ),
     Answer(
         "07.4",
@@ -193,6 +194,7 @@ ANSWERS = (
         "Two payments of exactly 1,000 EUR together are enough: *or more* holds the 1,000, too.",
         {">= 100000": "> 100000"},
         before=("frida",),
+        where="05",
     ),
     Answer(
         "06.3",
@@ -201,6 +203,7 @@ ANSWERS = (
         {
             '"600.00", "EUR", "FR", minutes_ago=20)': '"5.00", "EUR", "DE", minutes_ago=20)\nlab.pay(latecomer, "600.00", "EUR", "FR")'
         },
+        where="05",
     ),
     Answer(
         "05.2",
@@ -278,7 +281,7 @@ def give(settings: Settings, lab: str, folder: Path) -> dict[str, str]:
     own = settings.model_copy(update={"learner": f"wrong{lab}", "work": folder})
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in named(lab, BEGIN[lab])])
     checks: dict[str, Any] = {}
-    for answer in (one for one in ANSWERS if IN_THE_WORLD_OF.get(one.lab, one.lab) == lab):
+    for answer in (one for one in ANSWERS if (one.where or one.lab) == lab):
         notebook.cells += [nbformat.v4.new_code_cell(source) for source in sources(answer)]
         checks[answer.id] = notebook.cells[-1]
     client = NotebookClient(notebook, timeout=90, resources={"metadata": {"path": str(folder)}})
