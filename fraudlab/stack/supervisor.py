@@ -181,6 +181,11 @@ class Stack:
 
     def log_file(self, name: str) -> Path:
         """Where a program's log lies. Raises StackError where there is none."""
+        if self._is_neighbour(name):
+            raise StackError(
+                f"{name} runs in a container of its own, and Docker keeps its log.",
+                f"`docker compose logs {name}`, outside, shows it.",
+            )
         path = self.layout.logs / f"{name}.log"
         known = sorted(log.stem for log in self.layout.logs.glob("*.log"))
         if name not in known:

@@ -75,10 +75,12 @@ def test_what_does_not_run_cannot_be_killed(control: Path) -> None:
         neighbours.kill("kafka")
 
 
-def test_a_stack_in_a_container_leaves_its_neighbours_data_alone(tmp_path: Path, control: Path) -> None:
+def test_a_stack_in_a_container_leaves_its_neighbours_data_and_logs_alone(tmp_path: Path, control: Path) -> None:
     stack = Stack(Settings(home=tmp_path / "home", in_container=True))
     with pytest.raises(StackError, match="volumes of other containers"):
         stack.reset()
+    with pytest.raises(StackError, match="Docker keeps its log"):
+        stack.logs("kafka")
     stack.remove_program("flagger")  # nothing runs here, so there is nothing to do
     (control / "kafka.alive").write_text("17\n")
     assert stack.kill("kafka") == 17
