@@ -18,14 +18,13 @@ from fraudlab.pipeline import database, topics
 from fraudlab.settings import ANYWHERE, LOOPBACK, Settings
 from fraudlab.stack import flink
 from fraudlab.stack.flink import get_json
-from fraudlab.stack.supervisor import Program, Stack, StackError
+from fraudlab.stack.supervisor import NEIGHBOURS_DEADLINE_S, Program, Stack, StackError
 
 if TYPE_CHECKING:
     from fraudlab.pipeline.flink import FlinkCluster, MySqlEndpoint
 
 Progress = Callable[[str], None]
 JOBS_DEADLINE_S = 90
-NEIGHBOURS_DEADLINE_S = 600
 BANK = "data-generator"
 """The bank's container. It is no program of the supervisor's; its health can be asked for all the same."""
 PAYMENT_PATIENCE_S = 5
