@@ -77,9 +77,11 @@ has_memory() {
   $ENGINE stats --no-stream --format '{{.Name}} {{.MemUsage}}' $(containers --filter status=running)
 }
 
+exec 3>&1
 finish() {
   status=$?
   trap - EXIT
+  exec >&3 2>&3 # an interrupt may come while output is thrown away
   if [ "$status" -ne 0 ]; then
     for service in pipeline jobmanager taskmanager data-generator flagger lab; do
       [ -z "$(container $service)" ] || { say "the end of $service's log"; log $service | tail -n 30; }
