@@ -10,11 +10,11 @@ control=${CONTROL:-/control}
 name=$1
 shift
 life=$(date +%s)$((RANDOM % 900 + 100))
-echo "$life" > "$control/$name.alive"
 
 "$@" &
 child=$!
 trap 'kill -TERM "$child"' TERM INT
+echo "$life" > "$control/$name.alive"
 while kill -0 "$child" 2>/dev/null; do
   if [ "$(cat "$control/$name.kill" 2>/dev/null)" = "$life" ]; then
     kill -KILL "$child"

@@ -18,7 +18,7 @@ from fraudlab.pipeline import database, topics
 from fraudlab.settings import ANYWHERE, LOOPBACK, Settings
 from fraudlab.stack import doctor, flink
 from fraudlab.stack.flink import get_json
-from fraudlab.stack.supervisor import Program, Stack, StackError
+from fraudlab.stack.supervisor import NEIGHBOURS_DEADLINE_S, Program, Stack, StackError
 from fraudlab.stack.supervisord import MARKER
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str], None]
 JOBS_DEADLINE_S = 90
-NEIGHBOURS_DEADLINE_S = 600
 BANK = "data-generator"
 """The bank's container. It is no program of the supervisor's; its health can be asked for all the same."""
 PAYMENT_PATIENCE_S = 5

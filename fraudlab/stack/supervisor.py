@@ -31,6 +31,8 @@ Problem = Callable[[], str | None]
 
 POLL_S = 0.1
 START_DEADLINE_S = 180
+NEIGHBOURS_DEADLINE_S = 600
+"""Containers may start in any order, also while images are still fetched."""
 SAY_EVERY_S = 5
 """So often it is said what is waited for."""
 DEATHS_TO_REPORT = 3
@@ -184,6 +186,11 @@ class Stack:
 
     def log_file(self, name: str) -> Path:
         """Where a program's log lies. Raises StackError where there is none."""
+        if self._is_neighbour(name):
+            raise StackError(
+                f"{name} runs in a container of its own, and Docker keeps its log.",
+                f"`docker compose logs {name}`, outside, shows it.",
+            )
         path = self.layout.logs / f"{name}.log"
         known = sorted(log.stem for log in self.layout.logs.glob("*.log"))
         if name not in known:
@@ -264,7 +271,8 @@ class Stack:
                 )
 
     def _start_and_wait(self, to_start: Sequence[str], say: Progress) -> None:
-        deadline = time.monotonic() + START_DEADLINE_S
+        patience_s = NEIGHBOURS_DEADLINE_S if self.settings.in_container else START_DEADLINE_S
+        deadline = time.monotonic() + patience_s
         given_up = threading.Event()
 
         def start(name: str) -> None:

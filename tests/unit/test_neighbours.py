@@ -19,7 +19,7 @@ from tests.support.waiting import eventually
 
 SCRIPT = Path(__file__).parents[2] / "containers" / "breakable.sh"
 KILLED = 137
-TRAPPING = "trap 'echo ended; exit 3' TERM; while :; do sleep 0.1; done"
+TRAPPING = "trap 'echo ended; exit 3' TERM; echo ready; while :; do sleep 0.1; done"
 
 
 @pytest.fixture
@@ -64,6 +64,8 @@ def test_the_next_life_has_another_number_and_is_not_killed_by_an_old_wish(contr
 
 def test_a_program_is_asked_to_end_and_its_status_is_passed_on(control: Path) -> None:
     with breakable(control, "bash", "-c", TRAPPING) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
         process.terminate()
         assert process.communicate(timeout=10)[0] == "ended\n"
         assert process.returncode == 3
@@ -75,10 +77,12 @@ def test_what_does_not_run_cannot_be_killed(control: Path) -> None:
         neighbours.kill("kafka")
 
 
-def test_a_stack_in_a_container_leaves_its_neighbours_data_alone(tmp_path: Path, control: Path) -> None:
+def test_a_stack_in_a_container_leaves_its_neighbours_data_and_logs_alone(tmp_path: Path, control: Path) -> None:
     stack = Stack(Settings(home=tmp_path / "home", in_container=True))
     with pytest.raises(StackError, match="volumes of other containers"):
         stack.reset()
+    with pytest.raises(StackError, match="Docker keeps its log"):
+        stack.logs("kafka")
     stack.remove_program("flagger")  # nothing runs here, so there is nothing to do
     (control / "kafka.alive").write_text("17\n")
     assert stack.kill("kafka") == 17
