@@ -55,6 +55,7 @@ def main() -> None:
     system.prepare(settings)
     (inbox,) = [one for one in system.services(shared) if one.name == "inbox"]
     Stack(shared).add_program(inbox)
+    wait_for_inbox(shared)
     figures = {
         "latency": latency(settings, round(arguments.seconds * arguments.rate), arguments.rate),
         "backlog": backlog(settings, arguments.backlog),
@@ -100,6 +101,15 @@ def latency(settings: Settings, count: int, rate: float) -> dict[str, Any]:
         figures[what] = {"p50_ms": statistics.median(taken), "p99_ms": percentile(taken, 99), "max_ms": taken[-1]}
         console.print(f"{what}: {count} activities at {rate:.0f}/s, since the activity was in Kafka: {figures[what]}")
     return figures
+
+
+def wait_for_inbox(settings: Settings) -> None:
+    """Waits until the inbox serves its page."""
+    deadline = time.monotonic() + 60
+    while problem := system.problem(settings, "inbox"):
+        if time.monotonic() > deadline:
+            sys.exit(f"The inbox does not serve: {problem}. See `fraudlab logs inbox`.")
+        time.sleep(0.1)
 
 
 @contextmanager
