@@ -4,8 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from fraudlab.services.notifier.channel import WORKERS
 from fraudlab.settings import LOOPBACK, Settings
 from fraudlab.stack.beside import free_ports
+from tests.support.lab import Service
 from tests.support.servers import FAULTS, Server, servers
 from tests.support.telling import Telling, telling
 from tests.support.waiting import eventually
@@ -206,3 +208,30 @@ def test_without_kafka_what_is_due_is_sent_and_what_is_refused_waits_for_its_dea
     eventually(lambda: states(told, users, "push") == ["undeliverable"] * PEOPLE, "given up when Kafka is there")
     letters = {one["dead_letter_id"] for one in told.lab.dead_letters()}
     assert {f"notification-{user}-0-push" for user in users} <= letters
+
+
+def test_a_notifier_that_loses_its_turn_sends_nothing_more_of_what_it_had_in_hand(
+    told: Telling, both: dict[str, Server]
+) -> None:
+    both["email"].have("slow")
+    start(told, both)
+    other = Service(told.settings.model_copy(update=options(both)), "notifier")
+    try:
+        connections = "SELECT COUNT(*) FROM information_schema.processlist WHERE user = %s"
+        account = told.lab.names.account("notifier")
+        eventually(lambda: told.lab.query(connections, account) == [(4,)], "both want the turn of both channels")
+        users = tell(told, 60)
+        eventually(lambda: len(states(told, users, "email")) == 60 and both["email"].ids, "one sends, slowly")
+        turn = f"{told.lab.names.group('notifier')}.email"
+        ((holder,),) = told.lab.query("SELECT IS_USED_LOCK(%s)", turn)
+        told.lab.execute(f"KILL {holder}")
+        eventually(
+            lambda: told.lab.query("SELECT IS_USED_LOCK(%s) <> %s", turn, holder) == [(1,)], "the turn passes on"
+        )
+        both["email"].have(None)
+        eventually(lambda: states(told, users, "email") == ["sent"] * 60, "all are told")
+    finally:
+        other.stop()
+    sent = taken(both["email"], told, users, "email")
+    assert sorted(set(sent)) == ids(told, users, "email")
+    assert len(sent) - len(set(sent)) <= WORKERS, "twice at most what each thread had under way"
