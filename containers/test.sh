@@ -108,9 +108,8 @@ part_build() {
 }
 
 part_demo() {
-  local service started
+  local service started early="jobmanager taskmanager pipeline data-generator flagger notifier"
   say "the demo; who needs others is started before them"
-  early="jobmanager taskmanager pipeline data-generator flagger notifier"
   demo up --detach --no-build --no-deps $early
   for service in $early; do await 120 "$service says what it waits for" says "$service" "waiting for"; done
   demo up --detach --no-build
@@ -141,6 +140,8 @@ part_demo() {
   say "down and up: data stays, and nothing else"
   demo down >/dev/null 2>&1
   keeps $KEPT
+  # podman 4.3 does not start what depends on a container that has ended, as the pipeline's has by then
+  [ "$ENGINE" != podman ] || demo up --detach --no-build --no-deps $early
   demo up --detach --no-build
   await 300 "the jobs run again" ended_well pipeline
   await 180 "the bank pays again" is_healthy data-generator
