@@ -2,6 +2,7 @@
 
 import json
 import random
+import zlib
 
 from fraudlab.settings import LOOPBACK, Settings
 from fraudlab.stack import ports
@@ -20,6 +21,8 @@ PORTS = (
 )
 PORT_RANGE = range(20_000, 30_000)
 """Below those that outgoing connections take: one of them could sit on the port of a service that was just killed."""
+ROOM = 500
+"""So many of them are for one system, chosen by its name: two that start at the same time would take the same one for free."""
 
 
 def environment(shared: Settings, name: str, progress: Progress) -> dict[str, str]:
@@ -40,17 +43,18 @@ def environment(shared: Settings, name: str, progress: Progress) -> dict[str, st
     if remembered.exists() and Stack(shared.model_copy(update={"home": home})).is_running():
         numbers: dict[str, str] = json.loads(remembered.read_text(encoding="utf-8"))
     else:
-        free = free_ports(len(PORTS))
+        first_port = PORT_RANGE.start + zlib.crc32(name.encode()) % (len(PORT_RANGE) // ROOM) * ROOM
+        free = free_ports(len(PORTS), range(first_port, first_port + ROOM))
         numbers = {f"FRAUDLAB_{port}_PORT": str(number) for port, number in zip(PORTS, free, strict=True)}
         remembered.write_text(json.dumps(numbers), encoding="utf-8")
     return chosen | numbers
 
 
-def free_ports(count: int) -> list[int]:
+def free_ports(count: int, among: range = PORT_RANGE) -> list[int]:
     """Ports that nothing listens on."""
     free: list[int] = []
     while len(free) < count:
-        port = random.choice(PORT_RANGE)
+        port = random.choice(among)
         if port not in free and ports.is_free(LOOPBACK, port):
             free.append(port)
     return free

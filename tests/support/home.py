@@ -14,6 +14,9 @@ from fraudlab.stack.supervisor import Stack
 KEEP = "FRAUDLAB_TEST_KEEP"
 """Set in the environment, it leaves the system running after the tests, and the next run uses it as it is."""
 
+NAME = "FRAUDLAB_TEST_HOME"
+"""The name of the tests' system in the environment, where there are two at the same time."""
+
 Progress = Callable[[str], None]
 
 
@@ -30,7 +33,7 @@ def running_system(progress: Progress, *, with_jobs: bool = True) -> Iterator[Se
     before = dict(os.environ)
     keep = bool(os.environ.get(KEEP))
     try:
-        os.environ.update(beside.environment(Settings(), "test", progress))
+        os.environ.update(beside.environment(Settings(), os.environ.get(NAME, "test"), progress))
         settings = Settings()
         stack = Stack(settings, progress)
         if not (keep and stack.is_running()):

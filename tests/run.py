@@ -1,0 +1,96 @@
+"""All tests, in two lanes at the same time, each on a system of its own: while one waits, the other computes. `make test`.
+
+Each line begins with the name of its lane, and the last one counts the tests of both.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.support.home import NAME
+
+LANES = {
+    "system": [["tests/unit", "data-generator/tests", "tests/integration", "tests/e2e", "tests/faults"]],
+    "labs": [["tests/notebooks"], ["--nbval-lax", "solutions"]],
+}
+"""What pytest is called with, one call after the other."""
+HOMES = {"system": "test", "labs": "test-labs"}
+
+
+@dataclass
+class Lane:
+    """One of the two. `passed`, `failed` and `skipped` count what has run."""
+
+    name: str
+    results: Path
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    process: "subprocess.Popen[str] | None" = field(default=None, repr=False)
+
+    def run(self) -> bool:
+        """Runs all calls, also after one that failed. Returns whether all passed."""
+        done = [self._call(arguments, number) for number, arguments in enumerate(LANES[self.name])]
+        return all(done)
+
+    def interrupt(self) -> None:
+        """Lets pytest end as after Ctrl-C: it stops its system."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.send_signal(signal.SIGINT)
+
+    def _call(self, arguments: list[str], number: int) -> bool:
+        report = self.results / f"{self.name}-{number}.xml"
+        command = [sys.executable, "-m", "pytest", f"--junitxml={report}", *arguments]
+        environment = os.environ | {NAME: HOMES[self.name]}
+        with subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as self.process:
+            assert self.process.stdout is not None
+            for line in self.process.stdout:
+                print(f"{self.name:6} {time.strftime('%H:%M:%S')} | {line}", end="", flush=True)
+        self._count(report)
+        return self.process.returncode == 0
+
+    def _count(self, report: Path) -> None:
+        if not report.exists():
+            self.failed += 1
+            return
+        for suite in ET.parse(report).iter("testsuite"):  # noqa: S314 - pytest has just written it
+            tests, skipped = int(suite.get("tests", 0)), int(suite.get("skipped", 0))
+            failed = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+            self.failed += failed
+            self.skipped += skipped
+            self.passed += tests - failed - skipped
+
+
+def main() -> int:
+    """Runs both lanes. Returns the exit status."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as results, ThreadPoolExecutor(len(LANES)) as pool:
+        lanes = [Lane(name, Path(results)) for name in LANES]
+        signal.signal(signal.SIGTERM, lambda *_: interrupt(lanes))
+        signal.signal(signal.SIGINT, lambda *_: print("Interrupted: the systems of the tests are being stopped."))
+        passed = [run.result() for run in [pool.submit(lane.run) for lane in lanes]]
+    counts = {what: sum(getattr(lane, what) for lane in lanes) for what in ("passed", "failed", "skipped")}
+    print(f"It took {(time.monotonic() - began) / 60:.1f} minutes.")
+    print(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped")
+    return 0 if all(passed) else 1
+
+
+def interrupt(lanes: list[Lane]) -> None:
+    """What Ctrl-C on a terminal does by itself: it reaches all processes there."""
+    for lane in lanes:
+        lane.interrupt()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
