@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeGuard
 
 import orjson
 
@@ -94,10 +94,11 @@ class Records:
 
     def _add_payment(self, envelope: dict[str, Any]) -> None:
         after = envelope.get("after")
-        if envelope.get("op") in ("c", "r") and isinstance(after, dict) and type(after.get("transaction_id")) is int:
-            position = binlog_position(envelope)
-            if position or after["transaction_id"] not in self.captured:
-                self.captured[after["transaction_id"]] = position
+        if envelope.get("op") not in ("c", "r") or not isinstance(after, dict):
+            return
+        transaction_id, position = after.get("transaction_id"), binlog_position(envelope)
+        if _is_transaction_id(transaction_id) and (position or transaction_id not in self.captured):
+            self.captured[transaction_id] = position
 
     def _add_profile(self, envelope: dict[str, Any]) -> None:
         before, after, position = envelope.get("before"), envelope.get("after"), binlog_position(envelope)
@@ -193,8 +194,12 @@ def _text_or(value: Any, otherwise: str) -> str:
     return value if type(value) is str and value else otherwise
 
 
+def _is_transaction_id(value: Any) -> TypeGuard[int]:
+    return type(value) is int and 0 < value < 2**63
+
+
 def _transaction_id(value: Any) -> int:
-    if not 0 < _exactly(int, value) < 2**63:
+    if not _is_transaction_id(_exactly(int, value)):
         raise ValueError("not an id of a payment")
     return int(value)
 

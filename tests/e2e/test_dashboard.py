@@ -25,7 +25,7 @@ from tests.support.lab import Lab, environment
 from tests.support.waiting import eventually
 
 HOSTILE = "<img src=x onerror=document.title='owned'>"
-PAYMENT = re.compile(r"[\d,.]+ [A-Z]{3} in [A-Z]{2}, \w+")
+PAYMENT = re.compile(r"[\d,.]+ [A-Z]{3} in [A-Z]{2}, \S+")
 MILLISECONDS = re.compile(r"^\+[\d.]+ m?s$")
 NO_ADDRESS = "the person has no usable e-mail address"
 REFUSAL = "payment refused: the account is stopped because of suspicious activities"

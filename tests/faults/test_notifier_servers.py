@@ -194,6 +194,7 @@ def test_without_kafka_what_is_due_is_sent_and_what_is_refused_waits_for_its_dea
     start(told, both)
     users = tell(told, PEOPLE)
     eventually(lambda: len(states(told, users, "email")) == PEOPLE, "claimed")
+    told.lab.stop_notifier()  # it would still write dead letters
     (nobody,) = free_ports(1)
     both["email"].have(None)
     both["push"].have("refuses")

@@ -212,6 +212,13 @@ def test_an_envelope_that_does_not_say_where_it_is_from_has_no_position(source: 
     assert binlog_position({"op": "c", "source": source}) is None
 
 
+@pytest.mark.parametrize("transaction_id", [None, "5", True, 0, -1, 2**63, 10**30], ids=repr)
+def test_an_envelope_of_a_payment_that_the_bank_cannot_have_proves_nothing(transaction_id: object) -> None:
+    records = Records()
+    add(records, NAMES.transactions, {"op": "c", "after": {"transaction_id": transaction_id}, "source": {}})
+    assert records.captured == {}
+
+
 @pytest.mark.parametrize("letter_id", [None, 7, [[]], {}], ids=repr)
 def test_a_dead_letter_without_an_id_is_named_by_its_place(letter_id: Any) -> None:
     records = records_of(ACTIVITY, letters=({"dead_letter_id": letter_id, "reason": letter_id},))
