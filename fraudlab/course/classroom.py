@@ -70,8 +70,8 @@ def jupyter(number: str, *, browser: bool) -> tuple[str, list[str], dict[str, st
             "If that is your JupyterLab, use it. Otherwise choose another port: export FRAUDLAB_JUPYTER_PORT=<port>.",
         )
     path = f"/lab/tree/{quote(lab.file)}"
-    # On loopback nobody else gets there; the neighbours of a container do.
-    token = Stack(settings).secrets.secret("jupyter_token") if settings.in_container else ""
+    # Who reaches the port can run programs as the learner: other users of this machine, and the neighbours of a container.
+    token = Stack(settings).secrets.secret("jupyter_token")
     command = [
         str(program),
         f"--ServerApp.ip={settings.bind_address(LOOPBACK)}",
@@ -79,7 +79,6 @@ def jupyter(number: str, *, browser: bool) -> tuple[str, list[str], dict[str, st
         "--ServerApp.port_retries=0",
         f"--ServerApp.root_dir={settings.work}",
         f"--LabApp.default_url={path}",
-        f"--IdentityProvider.token={token}",
         f"--LabApp.user_settings_dir={_user_settings(settings.work)}",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--Application.log_level=WARN",
@@ -88,9 +87,8 @@ def jupyter(number: str, *, browser: bool) -> tuple[str, list[str], dict[str, st
         command.append("--allow-root")
     if not browser:
         command.append("--no-browser")
-    environment = {**os.environ, **_kernel_environment(settings)}
-    query = f"?token={token}" if token else ""
-    return f"http://{LOOPBACK}:{settings.jupyter_port}{path}{query}", command, environment
+    environment = {**os.environ, **_kernel_environment(settings), "JUPYTER_TOKEN": token}  # not where `ps` shows it
+    return f"http://{LOOPBACK}:{settings.jupyter_port}{path}?token={token}", command, environment
 
 
 def _user_settings(work: Path) -> Path:

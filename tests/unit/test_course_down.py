@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fraudlab.course import lab
+from fraudlab.course import classroom, lab
 from fraudlab.course.world import DEFAULT_LEARNER, World, learner_settings
 from fraudlab.settings import Settings
 from fraudlab.stack import ports
@@ -67,3 +67,11 @@ def test_whoever_gives_no_name_has_one_all_the_same(monkeypatch: pytest.MonkeyPa
 def test_the_demo_s_own_names_are_nobody_s_world() -> None:
     with pytest.raises(ValueError, match="belong to the demo"):
         World(Settings(learner=""))
+
+
+def test_jupyterlab_lets_in_only_who_has_its_address(nothing_runs: None) -> None:
+    address, command, environment = classroom.jupyter("00", browser=False)
+    token = environment["JUPYTER_TOKEN"]
+    assert len(token) >= 20
+    assert address.endswith(f"?token={token}")
+    assert not any(token in part for part in command), "every user of the machine may see a command"
