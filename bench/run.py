@@ -189,24 +189,18 @@ def run_detector(settings: Settings, cluster: FlinkCluster, topic: str, parallel
 
 def run_over_window(settings: Settings, cluster: FlinkCluster, topic: str, parallelism: int) -> float:
     """The OVER window, to the end of the topic. Returns the job's seconds."""
-    tables, (*definitions, insert) = sql_job(settings, cluster, topic, parallelism, "over_window.sql")
-    for statement in definitions:
-        tables.execute_sql(statement)
+    tables, insert = sql_job(settings, cluster, topic, parallelism, "over_window.sql")
     return job_seconds(settings, str(tables.execute_sql(insert).get_job_client().get_job_id()))
 
 
 def run_pattern(settings: Settings, cluster: FlinkCluster, topic: str, parallelism: int) -> float:
     """The pattern, to the end of the topic. Returns the job's seconds."""
-    tables, (*definitions, pattern) = sql_job(settings, cluster, topic, parallelism, "pattern.sql")
-    for statement in definitions:
-        tables.execute_sql(statement)
+    tables, pattern = sql_job(settings, cluster, topic, parallelism, "pattern.sql")
     return job_seconds(settings, str(tables.execute_sql(f"INSERT INTO pairs {pattern}").get_job_client().get_job_id()))
 
 
-def sql_job(
-    settings: Settings, cluster: FlinkCluster, topic: str, parallelism: int, file: str
-) -> tuple[Any, list[str]]:
-    """Where a job in SQL over the topic is written, and the statements of a file for it."""
+def sql_job(settings: Settings, cluster: FlinkCluster, topic: str, parallelism: int, file: str) -> tuple[Any, str]:
+    """Where a job in SQL over the topic is written, its tables defined, and the last statement of its file: the job."""
     environment, tables = cluster.table_environment()
     environment.set_parallelism(parallelism)
     tables.get_config().set("table.local-time-zone", "UTC")
@@ -216,13 +210,14 @@ def sql_job(
         "min_countries": settings.min_countries,
         "threshold_eur": settings.threshold_eur,
     }
-    source, *statements = [
+    *definitions, job = [
         statement
         for name in ("transaction_mid.sql", file)
         for statement in fill((HERE / "sql" / name).read_text(encoding="utf-8"), values)
     ]
-    tables.execute_sql(source)
-    return tables, statements
+    for statement in definitions:
+        tables.execute_sql(statement)
+    return tables, job
 
 
 def run_loop(settings: Settings, topic: str) -> float:

@@ -8,17 +8,14 @@ import pytest
 from fraudlab.course import classroom, lab
 from fraudlab.course.world import DEFAULT_LEARNER, World, learner_settings
 from fraudlab.settings import Settings
-from fraudlab.stack import ports
-
-PORTS = range(20_000, 30_000)
+from fraudlab.stack.beside import free_ports
 
 
 @pytest.fixture
 def nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    free = (port for port in PORTS if ports.is_free("127.0.0.1", port))
-    for name in Settings.model_fields:
-        if name.endswith("_port"):
-            monkeypatch.setenv(f"FRAUDLAB_{name.upper()}", str(next(free)))
+    names = [name for name in Settings.model_fields if name.endswith("_port")]
+    for name, port in zip(names, free_ports(len(names)), strict=True):
+        monkeypatch.setenv(f"FRAUDLAB_{name.upper()}", str(port))
     monkeypatch.setenv("FRAUDLAB_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("FRAUDLAB_WORK", str(tmp_path / "work"))
     for cached in (lab.world, lab._progress):
