@@ -18,10 +18,12 @@ from pathlib import Path
 from tests.support.home import NAME
 
 LANES = {
-    "system": [["tests/unit", "data-generator/tests", "tests/integration", "tests/e2e", "tests/faults"]],
-    "labs": [["tests/notebooks"], ["--nbval-lax", "solutions"]],
+    "system": [["tests/unit", "data-generator/tests", "tests/integration", "tests/faults"]],
+    "labs": [["tests/e2e", "tests/notebooks"], ["--nbval-lax", "solutions"]],
 }
-"""What pytest is called with, one call after the other."""
+"""What pytest is called with, one call after the other. The lanes are to end at about the same time."""
+SLOWEST = ("--durations=25", "--durations-min=5")
+"""Each call ends with its slowest tests: where to look when all of it takes too long."""
 HOMES = {"system": "test", "labs": "test-labs"}
 
 
@@ -49,7 +51,7 @@ class Lane:
 
     def _call(self, arguments: list[str], number: int) -> bool:
         report = self.results / f"{self.name}-{number}.xml"
-        command = [sys.executable, "-m", "pytest", f"--junitxml={report}", *arguments]
+        command = [sys.executable, "-m", "pytest", f"--junitxml={report}", *SLOWEST, *arguments]
         environment = os.environ | {NAME: HOMES[self.name]}
         with subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -13,7 +13,7 @@ from tests.support.telling import Telling, telling
 from tests.support.waiting import eventually
 
 CHANNELS = ("email", "push")
-PEOPLE = 6
+PEOPLE = 3
 
 
 @pytest.fixture(scope="module")
@@ -22,15 +22,24 @@ def told(settings: Settings) -> Iterator[Telling]:
         yield told
 
 
-@pytest.fixture
-def both() -> Iterator[dict[str, Server]]:
+@pytest.fixture(scope="module")
+def both_servers() -> Iterator[dict[str, Server]]:
     with servers() as both:
         yield both
 
 
+@pytest.fixture
+def both(both_servers: dict[str, Server]) -> dict[str, Server]:
+    """Both servers, faultless and with nothing in them."""
+    for server in both_servers.values():
+        server.have(None)
+        server.ids.clear()
+    return both_servers
+
+
 def start(told: Telling, both: dict[str, Server], **settings: object) -> None:
-    """Starts the notifier with these servers and little patience."""
-    told.lab.start_notifier(**options(both) | settings)
+    """From now on the notifier runs with these servers and little patience: that of the test before, where it will do."""
+    told.lab.have_notifier(**options(both) | settings)
 
 
 def options(both: dict[str, Server]) -> dict[str, object]:
@@ -116,21 +125,6 @@ def test_what_is_refused_for_good_is_not_tried_again_and_ends_in_dead_letters(
     assert both[channel].ids == ids(told, [after], channel)
 
 
-def test_what_cannot_be_delivered_until_the_deadline_ends_in_dead_letters(
-    told: Telling, both: dict[str, Server]
-) -> None:
-    both["email"].have("down")
-    start(told, both, notify_deadline_s=3)
-    users = tell(told, 2)
-    eventually(lambda: states(told, users, "email") == ["undeliverable"] * 2, "given up")
-    for user in users:
-        (row,) = [row for row in told.rows(user) if row["channel"] == "email"]
-        assert row["attempts"] > 1
-        assert "not delivered in time" in row["reason"]
-        assert "Connection refused" in row["reason"]
-        assert any(one["dead_letter_id"] == f"notification-{user}-0-email" for one in told.lab.dead_letters())
-
-
 def test_a_long_outage_with_a_backlog_is_probed_not_stormed(told: Telling, both: dict[str, Server]) -> None:
     both["email"].have("down")
     start(told, both)
@@ -142,31 +136,6 @@ def test_a_long_outage_with_a_backlog_is_probed_not_stormed(told: Telling, both:
     both["email"].have(None)
     eventually(lambda: states(told, users, "email") == ["sent"] * 100, "all arrive")
     assert sorted(both["email"].ids) == ids(told, users, "email")
-
-
-def test_a_notifier_that_starts_before_its_servers_waits_for_them(told: Telling, both: dict[str, Server]) -> None:
-    for server in both.values():
-        server.have("down")
-    users = tell(told, 1)
-    start(told, both)
-    eventually(lambda: told.rows(users[0]) and all(row["attempts"] for row in told.rows(users[0])), "tried in vain")
-    assert told.lab.notifier_runs
-    for server in both.values():
-        server.have(None)
-    eventually(lambda: all(row["status"] == "sent" for row in told.rows(users[0])), "told")
-
-
-def test_what_is_overdue_is_given_up_together_while_the_server_is_away(told: Telling, both: dict[str, Server]) -> None:
-    """One probe after each pause finds out about the server, not about each message."""
-    both["email"].have("down")
-    start(told, both, notify_deadline_s=3)
-    users = tell(told, 100)
-    eventually(lambda: states(told, users, "email") == ["undeliverable"] * 100, "all given up", 40)
-    eventually(lambda: states(told, users, "push") == ["sent"] * 100, "push arrives all the same")
-    reasons = {row["reason"] for row in told.rows() if row["user_id"] in users and row["channel"] == "email"}
-    assert all("not delivered in time" in reason and "Connection refused" in reason for reason in reasons)
-    letters = {one["dead_letter_id"] for one in told.lab.dead_letters()}
-    assert {f"notification-{user}-0-email" for user in users} <= letters
 
 
 def test_what_no_message_can_be_made_of_does_not_hold_up_the_others(told: Telling, both: dict[str, Server]) -> None:
@@ -185,6 +154,73 @@ def test_what_no_message_can_be_made_of_does_not_hold_up_the_others(told: Tellin
     eventually(lambda: states(told, [whole], "email") == ["sent"], "the other one is sent")
     assert any(one["dead_letter_id"] == f"notification-{broken}-0-email" for one in told.lab.dead_letters())
     assert told.lab.notifier_runs
+
+
+def test_a_notifier_that_loses_its_turn_sends_nothing_more_of_what_it_had_in_hand(
+    told: Telling, both: dict[str, Server]
+) -> None:
+    both["email"].have("slow")
+    told.lab.start_notifier(**options(both))  # a new one, whose connections can be counted
+    other = Service(told.settings.model_copy(update=options(both)), "notifier")
+    try:
+        connections = "SELECT COUNT(*) FROM information_schema.processlist WHERE user = %s"
+        account = told.lab.names.account("notifier")
+        eventually(lambda: told.lab.query(connections, account) == [(4,)], "both want the turn of both channels")
+        users = tell(told, 60)
+        eventually(lambda: len(states(told, users, "email")) == 60 and both["email"].ids, "one sends, slowly")
+        turn = f"{told.lab.names.group('notifier')}.email"
+        ((holder,),) = told.lab.query("SELECT IS_USED_LOCK(%s)", turn)
+        told.lab.execute(f"KILL {holder}")
+        eventually(
+            lambda: told.lab.query("SELECT IS_USED_LOCK(%s) <> %s", turn, holder) == [(1,)], "the turn passes on"
+        )
+        both["email"].have(None)
+        eventually(lambda: states(told, users, "email") == ["sent"] * 60, "all are told")
+    finally:
+        other.stop()
+    sent = taken(both["email"], told, users, "email")
+    assert sorted(set(sent)) == ids(told, users, "email")
+    assert len(sent) - len(set(sent)) <= WORKERS, "twice at most what each thread had under way"
+
+
+def test_what_cannot_be_delivered_until_the_deadline_ends_in_dead_letters(
+    told: Telling, both: dict[str, Server]
+) -> None:
+    both["email"].have("down")
+    start(told, both, notify_deadline_s=3)
+    users = tell(told, 2)
+    eventually(lambda: states(told, users, "email") == ["undeliverable"] * 2, "given up")
+    for user in users:
+        (row,) = [row for row in told.rows(user) if row["channel"] == "email"]
+        assert row["attempts"] > 1
+        assert "not delivered in time" in row["reason"]
+        assert "Connection refused" in row["reason"]
+        assert any(one["dead_letter_id"] == f"notification-{user}-0-email" for one in told.lab.dead_letters())
+
+
+def test_a_notifier_that_starts_before_its_servers_waits_for_them(told: Telling, both: dict[str, Server]) -> None:
+    for server in both.values():
+        server.have("down")
+    users = tell(told, 1)
+    told.lab.start_notifier(**options(both))
+    eventually(lambda: told.rows(users[0]) and all(row["attempts"] for row in told.rows(users[0])), "tried in vain")
+    assert told.lab.notifier_runs
+    for server in both.values():
+        server.have(None)
+    eventually(lambda: all(row["status"] == "sent" for row in told.rows(users[0])), "told")
+
+
+def test_what_is_overdue_is_given_up_together_while_the_server_is_away(told: Telling, both: dict[str, Server]) -> None:
+    """One probe after each pause finds out about the server, not about each message."""
+    both["email"].have("down")
+    start(told, both, notify_deadline_s=3)
+    users = tell(told, 100)
+    eventually(lambda: states(told, users, "email") == ["undeliverable"] * 100, "all given up", 40)
+    eventually(lambda: states(told, users, "push") == ["sent"] * 100, "push arrives all the same")
+    reasons = {row["reason"] for row in told.rows() if row["user_id"] in users and row["channel"] == "email"}
+    assert all("not delivered in time" in reason and "Connection refused" in reason for reason in reasons)
+    letters = {one["dead_letter_id"] for one in told.lab.dead_letters()}
+    assert {f"notification-{user}-0-email" for user in users} <= letters
 
 
 def test_without_kafka_what_is_due_is_sent_and_what_is_refused_waits_for_its_dead_letter(
@@ -210,30 +246,3 @@ def test_without_kafka_what_is_due_is_sent_and_what_is_refused_waits_for_its_dea
     eventually(lambda: states(told, users, "push") == ["undeliverable"] * PEOPLE, "given up when Kafka is there")
     letters = {one["dead_letter_id"] for one in told.lab.dead_letters()}
     assert {f"notification-{user}-0-push" for user in users} <= letters
-
-
-def test_a_notifier_that_loses_its_turn_sends_nothing_more_of_what_it_had_in_hand(
-    told: Telling, both: dict[str, Server]
-) -> None:
-    both["email"].have("slow")
-    start(told, both)
-    other = Service(told.settings.model_copy(update=options(both)), "notifier")
-    try:
-        connections = "SELECT COUNT(*) FROM information_schema.processlist WHERE user = %s"
-        account = told.lab.names.account("notifier")
-        eventually(lambda: told.lab.query(connections, account) == [(4,)], "both want the turn of both channels")
-        users = tell(told, 60)
-        eventually(lambda: len(states(told, users, "email")) == 60 and both["email"].ids, "one sends, slowly")
-        turn = f"{told.lab.names.group('notifier')}.email"
-        ((holder,),) = told.lab.query("SELECT IS_USED_LOCK(%s)", turn)
-        told.lab.execute(f"KILL {holder}")
-        eventually(
-            lambda: told.lab.query("SELECT IS_USED_LOCK(%s) <> %s", turn, holder) == [(1,)], "the turn passes on"
-        )
-        both["email"].have(None)
-        eventually(lambda: states(told, users, "email") == ["sent"] * 60, "all are told")
-    finally:
-        other.stop()
-    sent = taken(both["email"], told, users, "email")
-    assert sorted(set(sent)) == ids(told, users, "email")
-    assert len(sent) - len(set(sent)) <= WORKERS, "twice at most what each thread had under way"

@@ -53,7 +53,9 @@ def generators(lab: Lab) -> list[psutil.Process]:
 def test_a_demo_ends_by_itself_with_a_report(lab: Lab) -> None:
     path = lab.settings.home / "demo-report.json"
     path.unlink(missing_ok=True)
-    lab.execute("UPDATE user_profile SET suspicious_activities = FALSE WHERE suspicious_activities")  # by an earlier run
+    lab.execute(
+        "UPDATE user_profile SET suspicious_activities = FALSE WHERE suspicious_activities"
+    )  # by an earlier run
     with demo("--seconds", "8") as process:
         said, _ = process.communicate(timeout=120)
     assert process.returncode == 0, said

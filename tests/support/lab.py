@@ -257,6 +257,7 @@ class LearnerLab(Lab):
         super().__init__(settings)
         self._flagger: Service | None = None
         self._notifier: Service | None = None
+        self._notifier_settings: dict[str, object] = {}
 
     def submit_jobs(self) -> None:
         """Starts the jobs and waits until they run."""
@@ -283,6 +284,12 @@ class LearnerLab(Lab):
         """Starts the notifier, with other settings where given."""
         self.stop_notifier()
         self._notifier = Service(self.settings.model_copy(update=settings), "notifier")
+        self._notifier_settings = settings
+
+    def have_notifier(self, **settings: object) -> None:
+        """Starts the notifier, unless it runs with these settings."""
+        if not self.notifier_runs or self._notifier_settings != settings:
+            self.start_notifier(**settings)
 
     def kill_notifier(self) -> None:
         """Kills the notifier (SIGKILL)."""

@@ -1,6 +1,7 @@
 """Runs the dashboard until it is told to end."""
 
 import asyncio
+import gc
 import logging
 import os
 from importlib import resources
@@ -48,10 +49,11 @@ def main() -> None:
     stages: list[FraudStage] = []
 
     @ui.page("/", title="Fraud, live")
-    def dashboard() -> None:
-        page.build(settings, model, stages[0])
+    async def dashboard() -> None:
+        await page.build(settings, model, stages[0])
 
     def start() -> None:
+        gc.freeze()  # what the libraries brought need not be looked through again and again
         feed = feed_of(model, asyncio.get_running_loop())
         progress = ProgressReader(settings, feed)
         database = DatabaseReader(settings, feed, lambda: progress.captured_id)

@@ -26,13 +26,17 @@ from fraudlab.settings import Settings
 NEWS_EVERY_S = 0.1
 FIGURES_EVERY_S = 0.5
 CHARTS_EVERY_S = 1.0
+OPENED_WITHIN_S = 30
+"""So long a page that was asked for waits for its browser."""
 
 THEMES = {"auto": (None, "brightness_auto"), "light": (False, "light_mode"), "dark": (True, "dark_mode")}
 
 
-def build(settings: Settings, model: Model, stage: FraudStage) -> None:
-    """The dashboard, for one browser."""
+async def build(settings: Settings, model: Model, stage: FraudStage) -> None:
+    """The dashboard, for one browser: its parts are made when that shows the page, so that whoever only asks for it costs little."""
     page = _Page(settings, model, stage)
+    await ui.context.client.connected(OPENED_WITHIN_S)
+    page.fill()
     page.refresh_all()
     ui.timer(NEWS_EVERY_S, page.refresh_news)
     ui.timer(FIGURES_EVERY_S, page.refresh_figures)
@@ -41,17 +45,22 @@ def build(settings: Settings, model: Model, stage: FraudStage) -> None:
 
 class _Page:
     def __init__(self, settings: Settings, model: Model, stage: FraudStage) -> None:
-        self._settings, self._model = settings, model
+        self._settings, self._model, self._stage = settings, model, stage
         self._seen = -1
         self._head()
-        with block("div", "page") as content:
-            content.props["id"] = "content"
+        with block("div", "page") as self._content:
+            self._content.props["id"] = "content"
             with block("div", "waiting") as self._waiting:
                 self._waiting.props["role"] = "status"
                 icon("hourglass_top")
-                self._waiting_for = Words("span")
+                self._waiting_for = Words("span", "loading")
+
+    def fill(self) -> None:
+        """Makes all parts."""
+        model = self._model
+        with self._content:
             self._figures = Figures(model)
-            self._fraud = Fraud(settings, model, stage, self._reinstate)
+            self._fraud = Fraud(self._settings, model, self._stage, self._reinstate)
             self._stream = Stream(model)
             self._world = World(model)
             self._flow = Flow(model)
