@@ -1,0 +1,115 @@
+"""A whole lab in JupyterLab in a browser, as a learner goes through it: read, get it wrong, put it right, go on."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from fraudlab.course import notebooks
+from fraudlab.course.labs import lab_of
+from fraudlab.settings import LOOPBACK, Settings
+from fraudlab.stack.beside import free_ports
+from fraudlab.stack.ports import is_free
+from tests.e2e.conftest import Visit
+from tests.support.home import outside_pytest
+from tests.support.lab import drop, environment
+from tests.support.waiting import eventually
+
+LAB = "00"
+EXERCISE = "# Exercise"
+CELL_MS = 90_000
+OWN = re.compile(r"https?://127\.0\.0\.1[:/]|wss?://127\.0\.0\.1[:/]|data:|blob:")
+
+
+@pytest.fixture
+def address(settings: Settings, tmp_path: Path) -> Iterator[str]:
+    """Where JupyterLab serves a learner of its own, by `fraudlab lab`."""
+    (port,) = free_ports(1)
+    own = settings.model_copy(update={"learner": "browser", "work": tmp_path / "work", "jupyter_port": port})
+    command = [str(Path(sys.executable).with_name("fraudlab")), "lab", LAB, "--no-browser"]
+    with subprocess.Popen(
+        command,
+        env=outside_pytest() | environment(own),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            said = ""
+            for line in process.stdout:
+                said += line
+                if found := re.search(r"http://\S+token=\S+", line):
+                    break
+            else:
+                raise AssertionError(f"It told no address:\n{said}")
+            eventually(lambda: not is_free(LOOPBACK, port), "JupyterLab serves")
+            yield found[0]
+        finally:
+            process.terminate()
+    drop(own)
+
+
+class Notebook:
+    """A notebook in the browser, cell by cell."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=CELL_MS)
+        expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=CELL_MS)
+
+    def run(self, number: int, source: str | None = None) -> Locator:
+        """Runs a cell by keyboard, with another text where given; gives its output when it has ended."""
+        cell = self._page.locator(f'.jp-Notebook .jp-Cell[data-windowed-list-index="{number}"]')
+        cell.locator(".cm-content").click()
+        if source is not None:
+            self._page.keyboard.press("Control+a")
+            self._page.keyboard.insert_text(source)
+        prompt = cell.locator(".jp-InputPrompt")
+        before = prompt.inner_text()
+        self._page.keyboard.press("Shift+Enter")
+        expect(prompt).not_to_have_text(before)
+        expect(prompt).to_have_text(re.compile(r"\[\d+\]"), timeout=CELL_MS)
+        return cell.locator(".jp-Cell-outputArea")
+
+
+def answers(file: str) -> dict[str, str]:
+    """What a learner would write into the cells of a lab, by their first line, the exercise's number."""
+    cells = [cell.source for cell in nbformat.read(notebooks.SOLUTIONS / file, as_version=4).cells]
+    return {
+        source.partition("\n")[0]: re.sub(r"(?m)^ *### (BEGIN|END) SOLUTION\n?", "", source)
+        for source in cells
+        if source.startswith(EXERCISE)
+    }
+
+
+def test_a_whole_lab_can_be_done_in_jupyterlab(watched: Visit, address: str, tmp_path: Path) -> None:
+    file = lab_of(LAB).file
+    cells = nbformat.read(notebooks.LABS / file, as_version=4).cells
+    solved = answers(file)
+    watched.page.goto(address)
+    notebook = Notebook(watched.page)
+    exercises = checks = 0
+    for number, cell in enumerate(cells):
+        if cell.cell_type != "code":
+            continue
+        if cell.source.startswith(EXERCISE):
+            exercises += 1
+            notebook.run(number)
+            expect(notebook.run(number + 1)).to_contain_text("NotSolvedYet")
+            output = notebook.run(number, solved[cell.source.partition("\n")[0]])
+        else:
+            output = notebook.run(number)
+            if cell.source.startswith("lab.check"):
+                checks += 1
+                expect(output).to_contain_text("Right")
+        expect(output).not_to_contain_text("Traceback")
+        output.scroll_into_view_if_needed()
+        watched.page.screenshot(path=tmp_path / f"{number:02}.png")
+    assert exercises == checks == len(solved) > 0
+    assert [one for one in watched.requests if not OWN.match(one)] == []
