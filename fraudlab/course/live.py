@@ -111,6 +111,8 @@ def stream(world: World, query: str, name: str, definitions: Sequence[str] = ())
         name: The job's name in Flink's web page, without the learner's prefix. A job of this name is replaced.
         definitions: `CREATE TABLE` and `CREATE VIEW` statements in the place of the bank's tables; `filled` completes them.
     """
+    from fraudlab.pipeline.flink import CDC_LATENCY
+
     world.cancel(name)
     # The source goes on from snapshot to binlog after a checkpoint, and answers are handed out at each.
     environment, tables = world.cluster(execution__checkpointing__interval="500 ms").table_environment()
@@ -133,7 +135,7 @@ def stream(world: World, query: str, name: str, definitions: Sequence[str] = ())
             "table-name": table,
             "server-id": str(server_id),
             "server-time-zone": "UTC",
-            "debezium.poll.interval.ms": "5",
+            **{f"debezium.{key}": value for key, value in CDC_LATENCY.items()},
         }
         settings = ", ".join(f"'{key}' = '{value}'" for key, value in options.items())
         tables.execute_sql(f"CREATE TEMPORARY TABLE {table} ({columns}) WITH ({settings})")

@@ -93,6 +93,15 @@ class MySqlEndpoint:
     database: str
 
 
+CDC_LATENCY = {
+    # Debezium hands out what it has read when a batch is full, or at the end of each interval (500 ms by default), whose last
+    # millisecond it spends looking at the clock: short intervals cost a busy core, a batch of one record costs nothing.
+    "max.batch.size": "1",
+    "poll.interval.ms": "100",
+}
+"""Debezium's properties with which a change is handed out at once."""
+
+
 def mysql_cdc_source(endpoint: MySqlEndpoint, tables: list[str], server_ids: range) -> Source:
     """The Flink MySQL CDC connector as a DataStream source: a snapshot of the tables, then their binlog from where it began.
 
@@ -113,7 +122,7 @@ def mysql_cdc_source(endpoint: MySqlEndpoint, tables: list[str], server_ids: ran
     mysql = jvm.org.apache.flink.cdc.connectors.mysql
     properties = jvm.java.util.Properties()
     debezium = {
-        "poll.interval.ms": "5",
+        **CDC_LATENCY,
         "decimal.handling.mode": "string",
         # A server that was killed is noticed by its missing heartbeats. With the default of a minute reading goes on after two.
         "connect.keep.alive.interval.ms": "5000",

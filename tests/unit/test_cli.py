@@ -65,6 +65,7 @@ def test_reset_asks_before_it_wipes(home: Path) -> None:
 def test_a_port_of_any_program_is_looked_at_before_a_start(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings()
     programs = system.services(settings)
+    monkeypatch.setattr(ports, "is_free", lambda *_: True)
     doctor.require_room(settings, programs, print)
     monkeypatch.setattr(ports, "is_free", lambda _, port: port != settings.dashboard_port)
     monkeypatch.setattr(ports, "holder", lambda _: Holder(4711, "nginx", "nginx -g daemon"))
@@ -78,6 +79,7 @@ def test_a_full_disk_is_said_before_a_start_and_little_memory_only_warned_of(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
+    monkeypatch.setattr(ports, "is_free", lambda *_: True)
     monkeypatch.setattr(doctor, "NEEDED_MEMORY_MIB", 2**40)
     doctor.require_room(Settings(), (), said.append)
     assert len(said) == 1

@@ -109,7 +109,8 @@ class _Page:
                 _text("span", f"delivered {mail.deliveries} times, shown once").classes("again")
 
     def _choose(self, number: int) -> None:
-        self._open(self._store.get(number))
+        if number != self._selected:  # the open one stays as it is, with the tab that its reader chose
+            self._open(self._store.get(number))
         ui.run_javascript(
             "const it = document.getElementById('reader');"
             "if (matchMedia('(max-width: 700px)').matches) { it.scrollIntoView(); it.focus(); }"
