@@ -12,6 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from fraudlab.course import notebooks
 from fraudlab.course.labs import lab_of
+from fraudlab.course.world import World
 from fraudlab.settings import LOOPBACK, Settings
 from fraudlab.stack.beside import free_ports
 from fraudlab.stack.ports import is_free
@@ -52,7 +53,8 @@ def address(settings: Settings, tmp_path: Path) -> Iterator[str]:
             yield found[0]
         finally:
             process.terminate()
-    drop(own)
+            World(own).cancel()
+            drop(own)
 
 
 class Notebook:
