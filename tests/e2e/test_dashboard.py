@@ -31,10 +31,17 @@ NO_ADDRESS = "the person has no usable e-mail address"
 REFUSAL = "payment refused: the account is stopped because of suspicious activities"
 
 
-def commit_fraud(page: Page, user: int) -> None:
-    """Chooses a user by number and presses the button."""
+def press(page: Page, user: int) -> Locator:
+    """Chooses a user by number and presses the button; gives the button."""
     page.get_by_label("Whose card?").fill(str(user))
-    page.get_by_role("button", name="Commit fraud").click()
+    button = page.get_by_role("button", name="Commit fraud")
+    button.click()
+    return button
+
+
+def commit_fraud(page: Page, user: int) -> None:
+    """Commits a fraud; returns when it is on stage, in the place of the one before."""
+    expect(press(page, user)).to_be_disabled()
 
 
 def step(page: Page, number: int) -> Locator:
@@ -44,6 +51,7 @@ def step(page: Page, number: int) -> Locator:
 
 def caught_and_refused(page: Page) -> None:
     """Waits until payment, activity, flag, e-mail, push and refusal are there, each with its milliseconds."""
+    expect(page.get_by_role("button", name="Commit fraud")).to_be_enabled()  # all of it is played
     expect(step(page, 0).locator(".step-after")).to_have_text("0 ms")
     expect(step(page, 0)).to_contain_text(PAYMENT)
     for number in range(1, 6):
@@ -96,7 +104,7 @@ def test_a_stopped_account_cannot_be_robbed_and_the_page_says_what_to_do(dashboa
     user = lab.add_user(first_name="Edsger", last_name="Dijkstra")
     lab.commit_fraud(user)
     lab.await_stopped(user)
-    commit_fraud(dashboard, user)
+    press(dashboard, user)
     expect(
         dashboard.get_by_text("The account of Edsger Dijkstra is stopped already: reinstate it first.")
     ).to_be_visible()
