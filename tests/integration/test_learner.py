@@ -80,11 +80,16 @@ def forgetful(settings: Settings) -> Iterator[World]:
     with closing(KafkaProducer(bootstrap_servers=own.bootstrap_servers)) as producer:
         producer.send(topic, b"{}").get(timeout=10)
     consumers = [
-        KafkaConsumer(topic, bootstrap_servers=own.bootstrap_servers, group_id=own.names.group("office"))
+        KafkaConsumer(
+            topic,
+            bootstrap_servers=own.bootstrap_servers,
+            group_id=own.names.group("office"),
+            metadata_max_age_ms=1_000,  # one that leads the group before it knows the topic shares out nothing until then
+        )
         for _ in range(2)
     ]
     try:
-        eventually(lambda: all(_assigned(consumer) for consumer in consumers), "both consumers have partitions")
+        eventually(lambda: all([_assigned(consumer) for consumer in consumers]), "both consumers have partitions")
         yield world
     finally:
         for consumer in consumers:
