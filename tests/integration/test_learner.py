@@ -89,7 +89,7 @@ def forgetful(settings: Settings) -> Iterator[World]:
         for _ in range(2)
     ]
     try:
-        eventually(lambda: all([_assigned(consumer) for consumer in consumers]), "both consumers have partitions")
+        eventually(lambda: {_assigned(consumer) for consumer in consumers} == {True}, "both consumers have partitions")
         yield world
     finally:
         for consumer in consumers:
