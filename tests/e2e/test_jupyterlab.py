@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import nbformat
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
@@ -17,14 +16,12 @@ from fraudlab.settings import LOOPBACK, Settings
 from fraudlab.stack.beside import free_ports
 from fraudlab.stack.ports import is_free
 from tests.e2e.conftest import Visit
-from tests.support.home import outside_pytest
+from tests.support.home import outside_pytest, read_until
 from tests.support.lab import drop, environment
 from tests.support.waiting import eventually
 
 LAB = "00"
-EXERCISE = "# Exercise"
 CELL_MS = 90_000
-OWN = re.compile(r"https?://127\.0\.0\.1[:/]|wss?://127\.0\.0\.1[:/]|data:|blob:")
 
 
 @pytest.fixture
@@ -40,17 +37,10 @@ def address(settings: Settings, tmp_path: Path) -> Iterator[str]:
         stderr=subprocess.STDOUT,
         text=True,
     ) as process:
-        assert process.stdout is not None
         try:
-            said = ""
-            for line in process.stdout:
-                said += line
-                if found := re.search(r"http://\S+token=\S+", line):
-                    break
-            else:
-                raise AssertionError(f"It told no address:\n{said}")
+            line = read_until(process, "token=")
             eventually(lambda: not is_free(LOOPBACK, port), "JupyterLab serves")
-            yield found[0]
+            yield line.split()[1]
         finally:
             process.terminate()
             World(own).cancel()
@@ -80,31 +70,20 @@ class Notebook:
         return cell.locator(".jp-Cell-outputArea")
 
 
-def answers(file: str) -> dict[str, str]:
-    """What a learner would write into the cells of a lab, by their first line, the exercise's number."""
-    cells = [cell.source for cell in nbformat.read(notebooks.SOLUTIONS / file, as_version=4).cells]
-    return {
-        source.partition("\n")[0]: re.sub(r"(?m)^ *### (BEGIN|END) SOLUTION\n?", "", source)
-        for source in cells
-        if source.startswith(EXERCISE)
-    }
-
-
 def test_a_whole_lab_can_be_done_in_jupyterlab(watched: Visit, address: str, tmp_path: Path) -> None:
-    file = lab_of(LAB).file
-    cells = nbformat.read(notebooks.LABS / file, as_version=4).cells
-    solved = answers(file)
+    lab = lab_of(LAB)
+    cells = notebooks.read(notebooks.LABS / lab.file).cells
     watched.page.goto(address)
     notebook = Notebook(watched.page)
     exercises = checks = 0
     for number, cell in enumerate(cells):
         if cell.cell_type != "code":
             continue
-        if cell.source.startswith(EXERCISE):
+        if exercise := notebooks.exercise_number(cell):
             exercises += 1
             notebook.run(number)
             expect(notebook.run(number + 1)).to_contain_text("NotSolvedYet")
-            output = notebook.run(number, solved[cell.source.partition("\n")[0]])
+            output = notebook.run(number, notebooks.solution_of(exercise))
         else:
             output = notebook.run(number)
             if cell.source.startswith("lab.check"):
@@ -113,5 +92,5 @@ def test_a_whole_lab_can_be_done_in_jupyterlab(watched: Visit, address: str, tmp
         expect(output).not_to_contain_text("Traceback")
         output.scroll_into_view_if_needed()
         watched.page.screenshot(path=tmp_path / f"{number:02}.png")
-    assert exercises == checks == len(solved) > 0
-    assert [one for one in watched.requests if not OWN.match(one)] == []
+    assert exercises == checks == len(lab.exercises) > 0
+    assert watched.hosts == {LOOPBACK}

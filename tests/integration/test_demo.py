@@ -12,7 +12,7 @@ import psutil
 
 from fraudlab.stack.layout import Layout
 from fraudlab.stack.supervisord import end_processes, marked_processes
-from tests.support.home import outside_pytest
+from tests.support.home import outside_pytest, read_until
 from tests.support.lab import Lab
 from tests.support.waiting import eventually
 
@@ -33,17 +33,6 @@ def demo(*options: str) -> Iterator["subprocess.Popen[str]"]:
             process.kill()
 
 
-def read_until(process: "subprocess.Popen[str]", words: str) -> None:
-    """Reads what it prints until a line has these words."""
-    assert process.stdout is not None
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if words in line:
-            return
-    raise AssertionError(f"{words!r} is not in:\n{''.join(lines)}")
-
-
 def generators(lab: Lab) -> list[psutil.Process]:
     """The banks that `fraudlab down` would end."""
     own = marked_processes(Layout(lab.settings.home).home)
@@ -53,9 +42,8 @@ def generators(lab: Lab) -> list[psutil.Process]:
 def test_a_demo_ends_by_itself_with_a_report(lab: Lab) -> None:
     path = lab.settings.home / "demo-report.json"
     path.unlink(missing_ok=True)
-    lab.execute(
-        "UPDATE user_profile SET suspicious_activities = FALSE WHERE suspicious_activities"
-    )  # by an earlier run
+    # Where the system is kept, an earlier run has stopped this seed's victims.
+    lab.execute("UPDATE user_profile SET suspicious_activities = FALSE WHERE suspicious_activities")
     with demo("--seconds", "8") as process:
         said, _ = process.communicate(timeout=120)
     assert process.returncode == 0, said

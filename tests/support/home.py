@@ -70,3 +70,14 @@ def run(command: list[str], progress: Progress, environment: dict[str, str] | No
             lines.append(line)
             progress(line.strip())
     assert process.returncode == 0, f"{command} ended with {process.returncode}:\n{''.join(lines)}"
+
+
+def read_until(process: "subprocess.Popen[str]", words: str) -> str:
+    """Reads what a process prints until a line has these words, and gives that line; fails with all of it when none has."""
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if words in line:
+            return line
+    raise AssertionError(f"{words!r} is not in:\n{''.join(lines)}")
