@@ -3,7 +3,7 @@
 import re
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import orjson
@@ -19,15 +19,15 @@ _AMOUNT = re.compile(r"[0-9]{1,10}\.[0-9]{2}")
 
 
 class _Record(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """A record of `transaction_mid` as the join writes it: decoded a third faster than into a dict."""
+    """A record of `transaction_mid` as the join writes it: decoded a third faster than into a dict, its fields checked meanwhile."""
 
-    transaction_id: int
-    user_id: int
+    transaction_id: Annotated[int, msgspec.Meta(gt=0, le=2**63 - 1)]
+    user_id: Annotated[int, msgspec.Meta(ge=-(2**31), lt=2**31)]
     transaction_amount: str
     transaction_currency: str
     transaction_country: str
-    transaction_time: str
-    created_at: str
+    transaction_time: Annotated[datetime, msgspec.Meta(tz=True)]
+    created_at: Annotated[datetime, msgspec.Meta(tz=True)]
     user_first_name: str | None = None
     user_last_name: str | None = None
     user_email: str | None = None
@@ -71,19 +71,14 @@ def read_payment(value: str, max_age_ms: int) -> tuple[Payment, int]:
         record = _decode(value)
     except (msgspec.MsgspecError, UnicodeEncodeError):
         record = _decode_any(value)
-    transaction_id = record.transaction_id
-    if type(transaction_id) is not int or not 0 < transaction_id < 2**63:
-        raise MalformedRecordError("transaction_id is not a positive integer")
     try:
-        if type(record.user_id) is not int or not -(2**31) <= record.user_id < 2**31:
-            raise MalformedRecordError("user_id is not an integer")
         code = record.transaction_country
         country = _COUNTRIES.get(code) if type(code) is str else None
         if country is None:
             raise MalformedRecordError(f"unknown country: {_brief(code)}")
         cents = eur_cents(record.transaction_amount, record.transaction_currency)
-        time_ms = _time_ms("transaction_time", record.transaction_time)
-        created_ms = _time_ms("created_at", record.created_at)
+        time_ms = round(record.transaction_time.timestamp() * 1000)
+        created_ms = round(record.created_at.timestamp() * 1000)
         if not time_ms - FUTURE_TOLERANCE_MS <= created_ms <= time_ms + max_age_ms:
             raise MalformedRecordError(
                 "transaction_time lies after created_at: a payment cannot be stored before it happens"
@@ -93,13 +88,13 @@ def read_payment(value: str, max_age_ms: int) -> tuple[Payment, int]:
         if created_ms > time.time_ns() // 1_000_000 + FUTURE_TOLERANCE_MS:
             raise MalformedRecordError("created_at lies in the future")
     except MalformedRecordError as error:
-        error.transaction_id = transaction_id
+        error.transaction_id = record.transaction_id
         raise
-    return Payment(time_ms, transaction_id, cents, country), created_ms
+    return Payment(time_ms, record.transaction_id, cents, country), created_ms
 
 
 def _decode_any(value: str) -> _Record:
-    """A record of any other shape: its values may be of any type, and are None where they are missing."""
+    """A record of any other shape, or the reason why none can be read. Its country, amount and currency may be of any type."""
     try:
         fields = orjson.loads(value)
     except orjson.JSONDecodeError as error:
@@ -107,6 +102,13 @@ def _decode_any(value: str) -> _Record:
     if type(fields) is not dict:
         raise MalformedRecordError("not a JSON object")
     values: dict[str, Any] = {name: fields.get(name) for name in _Record.__struct_fields__}
+    transaction_id, user_id = values["transaction_id"], values["user_id"]
+    if type(transaction_id) is not int or not 0 < transaction_id < 2**63:
+        raise MalformedRecordError("transaction_id is not a positive integer")
+    if type(user_id) is not int or not -(2**31) <= user_id < 2**31:
+        raise MalformedRecordError("user_id is not an integer", transaction_id)
+    for field in ("transaction_time", "created_at"):
+        values[field] = _moment(field, values[field], transaction_id)
     return _Record(**values)
 
 
@@ -135,14 +137,15 @@ def _brief(value: object) -> str:
     return f"{value!r:.60}"
 
 
-def _time_ms(field: str, value: object) -> int:
+def _moment(field: str, value: object, transaction_id: int) -> datetime:
     try:
         moment = datetime.fromisoformat(value)  # type: ignore[arg-type] # a TypeError is one of its answers
         if moment.tzinfo is None:
             raise ValueError("no time zone")
-        return round(moment.timestamp() * 1000)
-    except (TypeError, ValueError, OverflowError):
-        raise MalformedRecordError(f"{field} is not an ISO 8601 time with a time zone: {_brief(value)}") from None
+    except (TypeError, ValueError):
+        reason = f"{field} is not an ISO 8601 time with a time zone: {_brief(value)}"
+        raise MalformedRecordError(reason, transaction_id) from None
+    return moment
 
 
 def iso(time_ms: int) -> str:
