@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -28,27 +29,29 @@ AGREEMENT_S = 30
 def shared(consumers: Mapping[str, KafkaConsumer], partitions: int) -> pd.DataFrame:
     """Lets the consumers of a group agree on who reads what, and gives the outcome: a row for each, with its partitions.
 
-    A group agrees while its members poll; the records that come meanwhile are left for later.
+    A group agrees while its members poll, all of them at the same time; the records that come meanwhile are left for later.
     """
     held: list[list[int]] = []
     for one in consumers.values():
         for topic in one.subscription():
             one.partitions_for_topic(topic)
 
-    def agreed() -> bool:
-        before = list(held)
-        held.clear()
-        for one in consumers.values():
-            # Joining a group happens inside poll; records that it brings would otherwise count as read.
-            batch = one.poll(timeout_ms=POLL_MS)
-            for partition, records in batch.items():
-                one.seek(partition, records[0].offset)
-            held.append(sorted(partition.partition for partition in one.assignment()))
-        whole = sorted(number for numbers in held for number in numbers) == list(range(partitions))
-        busy = sum(map(bool, held))
-        return whole and busy == min(len(held), partitions) and held == before
+    def hold(consumer: KafkaConsumer) -> list[int]:
+        # Joining a group happens inside poll; records that it brings would otherwise count as read.
+        for partition, records in consumer.poll(timeout_ms=JOIN_MS).items():
+            consumer.seek(partition, records[0].offset)
+        return sorted(partition.partition for partition in consumer.assignment())
 
-    wait_until(agreed, "the group agrees on who reads what", AGREEMENT_S)
+    with ThreadPoolExecutor(len(consumers)) as pool:
+
+        def agreed() -> bool:
+            before = list(held)
+            held[:] = pool.map(hold, consumers.values())
+            whole = sorted(number for numbers in held for number in numbers) == list(range(partitions))
+            busy = sum(map(bool, held))
+            return whole and busy == min(len(held), partitions) and held == before
+
+        wait_until(agreed, "the group agrees on who reads what", AGREEMENT_S)
     return pd.DataFrame(
         [
             (name, ", ".join(map(str, numbers)) or "none", len(numbers))
