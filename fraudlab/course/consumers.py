@@ -16,7 +16,8 @@ from kafka.errors import KafkaError
 from fraudlab.course.exercise import AnswerFailed, NotSolvedYet
 from fraudlab.course.world import Late, World, wait_until
 
-POLL_MS = 500
+QUIET_MS = 1_000
+"""After so long without a record, `for record in consumer` ends."""
 JOIN_MS = 2_000
 """How long a poll may take that joins a group. kafka-python 3.0 loses a join whose answer comes after a poll has given up, and the consumer
 stays without partitions for ever; so the topic is looked up before, which saves the second join, and the poll is a patient one."""
@@ -42,7 +43,7 @@ def shared(consumers: Mapping[str, KafkaConsumer], partitions: int) -> pd.DataFr
             consumer.seek(partition, records[0].offset)
         return sorted(partition.partition for partition in consumer.assignment())
 
-    with ThreadPoolExecutor(len(consumers)) as pool:
+    with ThreadPoolExecutor(len(consumers) or 1) as pool:
 
         def agreed() -> bool:
             before = list(held)
@@ -171,7 +172,7 @@ class _Watched(KafkaConsumer):  # type: ignore[misc] # kafka-python is untyped
     """
 
     def __init__(self, *topics: str, handled: Callable[[], int], **options: Any) -> None:
-        super().__init__(*topics, consumer_timeout_ms=2 * POLL_MS, **options)
+        super().__init__(*topics, consumer_timeout_ms=QUIET_MS, **options)
         self.commits: list[Commit] = []
         self.crashed = False
         self.empty_polls = 0
