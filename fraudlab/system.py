@@ -344,27 +344,15 @@ def up(settings: Settings, progress: Progress) -> None:
 
     A second one in the same home waits for the first, and finds its work done.
     """
-    up_stack(settings, progress)
-    up_pipeline(settings, progress)
-
-
-def up_stack(settings: Settings, progress: Progress) -> None:
-    """The first half of `up`: the stack, the database and topics. A bank can open, whether or not somebody watches it."""
-    stack = Stack(settings, progress)
-    with stack.alone(progress):
-        stack.install()
-        if not settings.in_container:
-            doctor.require_room(settings, services(settings), progress)
-        stack.start()
-        prepare(settings)
-    progress(f"database {settings.names.database} and topics are there")
-
-
-def up_pipeline(settings: Settings, progress: Progress) -> None:
-    """The second half of `up`: the jobs and the services."""
     stack = Stack(settings, progress)
     programs = [] if settings.in_container else services(settings)  # there each has a container
     with stack.alone(progress):
+        stack.install()
+        if not settings.in_container:
+            doctor.require_room(settings, programs, progress)
+        stack.start()
+        prepare(settings)
+        progress(f"database {settings.names.database} and topics are there")
         for program in programs:
             stack.add_program(program)
         submit_jobs(settings, progress)
