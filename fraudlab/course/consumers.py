@@ -37,17 +37,11 @@ def shared(consumers: Mapping[str, KafkaConsumer], partitions: int) -> pd.DataFr
         for topic in one.subscription():
             one.partitions_for_topic(topic)
 
-    def hold(consumer: KafkaConsumer) -> list[int]:
-        # Joining a group happens inside poll; records that it brings would otherwise count as read.
-        for partition, records in consumer.poll(timeout_ms=JOIN_MS).items():
-            consumer.seek(partition, records[0].offset)
-        return sorted(partition.partition for partition in consumer.assignment())
-
     with ThreadPoolExecutor(len(consumers) or 1) as pool:
 
         def agreed() -> bool:
             before = list(held)
-            held[:] = pool.map(hold, consumers.values())
+            held[:] = pool.map(_held, consumers.values())
             whole = sorted(number for numbers in held for number in numbers) == list(range(partitions))
             busy = sum(map(bool, held))
             return whole and busy == min(len(held), partitions) and held == before
@@ -247,7 +241,7 @@ def _run(
         times[record.partition, record.offset] += 1
 
     try:
-        wait_until(lambda: _joined(watched), "the consumer gets its partitions", AGREEMENT_S)
+        wait_until(lambda: bool(_held(watched)), "the consumer gets its partitions", AGREEMENT_S)
         idle = 0
         while idle < IDLE_ROUNDS:
             before = sum(handled.values())
@@ -267,10 +261,12 @@ def _run(
     return tuple(watched.commits)
 
 
-def _joined(watched: _Watched) -> bool:
-    for at, records in KafkaConsumer.poll(watched, timeout_ms=JOIN_MS).items():
-        watched.seek(at, records[0].offset)
-    return bool(watched.assignment())
+def _held(consumer: KafkaConsumer) -> list[int]:
+    """The partitions that a member of a group reads, after one more poll: joining happens inside it."""
+    # Records that it brings would otherwise count as read. A _Watched one is not to count this poll as the learner's.
+    for partition, records in KafkaConsumer.poll(consumer, timeout_ms=JOIN_MS).items():
+        consumer.seek(partition, records[0].offset)
+    return sorted(partition.partition for partition in consumer.assignment())
 
 
 def _at_end(watched: KafkaConsumer) -> bool:
