@@ -1,6 +1,6 @@
 """All tests, in two lanes at the same time, each on a system of its own: while one waits, the other computes. `make test`.
 
-Each line begins with the name of its lane, and the last one counts the tests of both.
+Each line begins with the name of its lane. At the end stands once more what failed, and the last line counts the tests of both.
 """
 
 import contextlib
@@ -24,18 +24,20 @@ LANES = {
 """What pytest is called with, one call after the other. The lanes are to end at about the same time."""
 SLOWEST = ("--durations=25", "--durations-min=5")
 """Each call ends with its slowest tests: where to look when all of it takes too long."""
+LAST_LINES = 12
+"""So much of a failure is told once more at the end; the log of a CI may show nothing else."""
 HOMES = {"system": "test", "labs": "test-labs"}
 
 
 @dataclass
 class Lane:
-    """One of the two. `passed`, `failed` and `skipped` count what has run."""
+    """One of the two. `passed` and `skipped` count what has run; `failures` says of each test that failed how."""
 
     name: str
     results: Path
     passed: int = 0
-    failed: int = 0
     skipped: int = 0
+    failures: list[str] = field(default_factory=list)
     process: "subprocess.Popen[str] | None" = field(default=None, repr=False)
 
     def run(self) -> bool:
@@ -64,14 +66,23 @@ class Lane:
 
     def _count(self, report: Path) -> None:
         if not report.exists():
-            self.failed += 1
+            self.failures.append(f"{self.name}: pytest ended without a report")
             return
-        for suite in ET.parse(report).iter("testsuite"):  # noqa: S314 - pytest has just written it
-            tests, skipped = int(suite.get("tests", 0)), int(suite.get("skipped", 0))
-            failed = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
-            self.failed += failed
-            self.skipped += skipped
-            self.passed += tests - failed - skipped
+        for test in ET.parse(report).iter("testcase"):  # noqa: S314 - pytest has just written it
+            outcomes = {outcome.tag: outcome for outcome in test}
+            broken = outcomes.get("failure", outcomes.get("error"))
+            if broken is not None:
+                self.failures.append(f"{test.get('classname')}::{test.get('name')}\n{shown(broken)}")
+            elif "skipped" in outcomes:
+                self.skipped += 1
+            else:
+                self.passed += 1
+
+
+def shown(broken: ET.Element) -> str:
+    """The end of what pytest tells of a failure: the assertion, and where it stands."""
+    lines = (broken.text or broken.get("message") or "").rstrip().splitlines()
+    return "\n".join(f"  {line}" for line in lines[-LAST_LINES:])
 
 
 def main() -> int:
@@ -82,10 +93,19 @@ def main() -> int:
         signal.signal(signal.SIGTERM, lambda *_: interrupt(lanes))
         signal.signal(signal.SIGINT, lambda *_: print("Interrupted: the systems of the tests are being stopped."))
         passed = [run.result() for run in [pool.submit(lane.run) for lane in lanes]]
-    counts = {what: sum(getattr(lane, what) for lane in lanes) for what in ("passed", "failed", "skipped")}
-    print(f"It took {(time.monotonic() - began) / 60:.1f} minutes.")
-    print(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped")
+    print(*failed(lanes), f"It took {(time.monotonic() - began) / 60:.1f} minutes.", counted(lanes), sep="\n")
     return 0 if all(passed) else 1
+
+
+def failed(lanes: list[Lane]) -> list[str]:
+    """What failed, and how."""
+    return [f"Failed: {failure}" for lane in lanes for failure in lane.failures]
+
+
+def counted(lanes: list[Lane]) -> str:
+    """How many tests there were, by their outcome."""
+    passed, skipped = (sum(getattr(lane, what) for lane in lanes) for what in ("passed", "skipped"))
+    return f"{passed} passed, {len(failed(lanes))} failed, {skipped} skipped"
 
 
 def interrupt(lanes: list[Lane]) -> None:
