@@ -10,39 +10,39 @@ help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: ## set up what is missing, start everything and see fraud being caught
-	@started=$$(date +%s) && $(BOOTSTRAP) && FRAUDLAB_STARTED_S=$$started $(BIN)/fraudlab demo
+	@started=$$(date +%s) && $(BOOTSTRAP) && FRAUDLAB_STARTED_S=$$started "$(BIN)/fraudlab" demo
 
 lab: ## set up what is missing and open the labs in JupyterLab
 	@$(BOOTSTRAP) --dev
-	@$(BIN)/fraudlab lab
+	@"$(BIN)/fraudlab" lab
 
 up: ## set up what is missing and start MySQL, Kafka and Flink
 	@$(BOOTSTRAP)
-	@$(BIN)/fraudlab up
+	@"$(BIN)/fraudlab" up
 
 test: check ## set up what is missing, check the code and run all tests
 	@$(BOOTSTRAP) --dev --browser
-	@$(BIN)/python -m tests.run
+	@"$(BIN)/python" -m tests.run
 
 bench: ## print the performance table
 	@$(BOOTSTRAP)
-	@$(BIN)/python bench/run.py
+	@"$(BIN)/python" bench/run.py
 
 check: docs ## ruff, mypy and the documents
-	@$(BIN)/ruff check .
-	@$(BIN)/mypy
+	@"$(BIN)/ruff" check .
+	@"$(BIN)/mypy"
 
 docs: ## make a site of the documents; a broken link is an error
 	@$(BOOTSTRAP) --dev
-	@$(BIN)/python docs/tables.py --check
-	@$(BIN)/sphinx-build -q -E -W --keep-going -d $(FRAUDLAB_HOME)/site/.doctrees docs $(FRAUDLAB_HOME)/site
+	@"$(BIN)/python" docs/tables.py --check
+	@"$(BIN)/sphinx-build" -q -E -W --keep-going -d "$(FRAUDLAB_HOME)/site/.doctrees" docs "$(FRAUDLAB_HOME)/site"
 
 setup: ## set up what is missing, start nothing
 	@$(BOOTSTRAP)
-	@$(BIN)/fraudlab setup
+	@"$(BIN)/fraudlab" setup
 
 stop: ## stop everything; data stays
-	@if [ -x $(BIN)/fraudlab ]; then $(BIN)/fraudlab down; else echo "Nothing is set up, so nothing runs. Next: make demo"; fi
+	@if [ -x "$(BIN)/fraudlab" ]; then "$(BIN)/fraudlab" down; else echo "Nothing is set up, so nothing runs. Next: make demo"; fi
 
 # by name: FRAUDLAB_HOME may be a folder that holds other things
 MADE = venv jars lib logs run mysql kafka zookeeper flink supervisor inbox dashboard secrets.json secrets.lock setup-times.json .lock test test-labs bench site demo-report.json generator-report.json bench.json bench-dashboard.json bench-notifications.json
@@ -52,7 +52,7 @@ clean: stop ## stop everything and remove all that was made at run time
 	@echo "Next: make demo sets it all up again."
 
 # after a change of dependencies: writes requirements/*.lock anew (hashes, no index)
-UV_LOCK = env -u PIP_FIND_LINKS $(BIN)/uv pip compile -q --no-config --universal --python-version 3.11 --generate-hashes \
+UV_LOCK = env -u PIP_FIND_LINKS "$(BIN)/uv" pip compile -q --no-config --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header
 SOURCES = pyproject.toml $(wildcard data-generator/pyproject.toml)
 lock: ## write the dependency locks anew

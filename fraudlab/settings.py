@@ -1,5 +1,6 @@
 """Every setting once: its name, default and unit. Each is overridden by an environment variable FRAUDLAB_<NAME>."""
 
+from collections.abc import Collection
 from decimal import Decimal
 from pathlib import Path
 
@@ -78,6 +79,12 @@ class Settings(BaseSettings):
     profile_patience_s: int = Field(
         600, ge=1, description="how long payments and what is found wait for a user's profile"
     )
+
+    def environment(self, only: Collection[str] = ()) -> dict[str, str]:
+        """The environment in which another process has these settings, or those of the given names, wherever it starts."""
+        values = self.model_dump(include=set(only) or None)
+        paths = {name: path.expanduser().resolve() for name, path in values.items() if isinstance(path, Path)}
+        return {f"FRAUDLAB_{name.upper()}": str(value) for name, value in (values | paths).items()}
 
     @property
     def bootstrap_servers(self) -> str:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str], None]
 JOBS_DEADLINE_S = 90
+UNBUFFERED = {"PYTHONUNBUFFERED": "1"}
+"""What a service says is in its log at once."""
 BANK = "data-generator"
 """The bank's container. It is no program of the supervisor's; its health can be asked for all the same."""
 PAYMENT_PATIENCE_S = 5
@@ -120,9 +122,8 @@ def services(settings: Settings) -> list[Program]:
         Program(
             name="inbox",  # one for all learners, so it knows of none: another one's `up` must not replace it
             command=[sys.executable, "-m", "fraudlab.services.inbox"],
-            environment=_environment(
-                settings, ("home", "in_container", "inbox_host", "inbox_smtp_port", "inbox_http_port")
-            ),
+            environment=UNBUFFERED
+            | settings.environment(("home", "in_container", "inbox_host", "inbox_smtp_port", "inbox_http_port")),
             ports={
                 settings.inbox_smtp_port: "FRAUDLAB_INBOX_SMTP_PORT",
                 settings.inbox_http_port: "FRAUDLAB_INBOX_HTTP_PORT",
@@ -132,20 +133,20 @@ def services(settings: Settings) -> list[Program]:
         Program(
             name=settings.names.group("flagger"),
             command=[sys.executable, "-m", "fraudlab.services.flagger"],
-            environment=_environment(settings),
+            environment=UNBUFFERED | settings.environment(),
             problem=lambda: _group_problem(settings, settings.names.group("flagger")),
         ),
         Program(
             name=settings.names.group("notifier"),
             command=[sys.executable, "-m", "fraudlab.services.notifier"],
-            environment=_environment(settings),
+            environment=UNBUFFERED | settings.environment(),
             stop_wait_s=20,  # lets it record what is being sent
             problem=lambda: _group_problem(settings, settings.names.group("notifier")),
         ),
         Program(
             name=settings.names.group("analytics"),
             command=[sys.executable, "-m", "fraudlab.services.analytics"],
-            environment=_environment(settings),
+            environment=UNBUFFERED | settings.environment(),
             ports={settings.dashboard_port: "FRAUDLAB_DASHBOARD_PORT"},
             problem=lambda: _page_problem(settings.dashboard_host, settings.dashboard_port),
         ),
@@ -228,12 +229,6 @@ def _group_problem(settings: Settings, group: str) -> str | None:
     except (KafkaError, KeyError) as error:
         return f"Kafka cannot be asked for its consumer group {group} ({error!r})"
     return None if state == "Stable" else f"its consumer group {group} has no member that reads yet ({state})"
-
-
-def _environment(settings: Settings, only: tuple[str, ...] = ()) -> dict[str, str]:
-    """The environment in which `Settings()` gives these settings, or some of them."""
-    values = settings.model_dump(include=set(only) or None)
-    return {f"FRAUDLAB_{name.upper()}": str(value) for name, value in values.items()} | {"PYTHONUNBUFFERED": "1"}
 
 
 def flink_cluster(settings: Settings, options: Mapping[str, str] | None = None) -> "FlinkCluster":

@@ -80,6 +80,7 @@ def jupyter(number: str, *, browser: bool) -> tuple[str, list[str], dict[str, st
         f"--ServerApp.root_dir={settings.work}",
         f"--LabApp.default_url={path}",
         f"--LabApp.user_settings_dir={_user_settings(settings.work)}",
+        f"--LabApp.workspaces_dir={settings.work / '.jupyter' / 'workspaces'}",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--Application.log_level=WARN",
     ]
@@ -87,7 +88,7 @@ def jupyter(number: str, *, browser: bool) -> tuple[str, list[str], dict[str, st
         command.append("--allow-root")
     if not browser:
         command.append("--no-browser")
-    environment = {**os.environ, **_kernel_environment(settings), "JUPYTER_TOKEN": token}  # not where `ps` shows it
+    environment = {**os.environ, **settings.environment(), "JUPYTER_TOKEN": token}  # not where `ps` shows it
     return f"http://{LOOPBACK}:{settings.jupyter_port}{path}?token={token}", command, environment
 
 
@@ -127,16 +128,7 @@ def run_solution(number: str) -> float:
         pages = ("flink_page", "inbox_page", "dashboard_url")
         notebooks.run(
             notebooks.SOLUTIONS / lab.file,
-            _kernel_environment(settings),
+            settings.environment(),
             {getattr(settings, page): getattr(usual, page) for page in pages},
         )
         return time.monotonic() - began
-
-
-def _kernel_environment(settings: Settings) -> dict[str, str]:
-    """The environment in which a notebook finds the same stack and the same learner."""
-    values = settings.model_dump() | {
-        "home": settings.home.expanduser().resolve(),
-        "work": settings.work.expanduser().resolve(),
-    }
-    return {f"FRAUDLAB_{name.upper()}": str(value) for name, value in values.items()}

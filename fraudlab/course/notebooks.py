@@ -1,8 +1,9 @@
 """The notebooks: reading solutions, cutting labs out of them (one way), and running them to store their outputs."""
 
+import asyncio
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -201,16 +202,32 @@ def run(path: Path, environment: dict[str, str], replacements: dict[str, str]) -
     Raises:
         nbclient.exceptions.CellExecutionError: A cell failed; nothing is stored.
     """
-    from nbclient import NotebookClient
-
     notebook = read(path)
-    kernel_environment = {**os.environ, **environment}
-    client = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(path.parent)}})
-    client.execute(env=kernel_environment)
+    execute(notebook, path.parent, environment)
     for cell in code_cells(notebook):
         cell.metadata.pop("execution", None)  # when it ran: another value each time
         cell.outputs = _replaced(cell.outputs, replacements)
     path.write_text(text_of(notebook), encoding="utf-8")
+
+
+def execute(notebook: Notebook, folder: Path, environment: Mapping[str, str], cell_s: float = 120) -> None:
+    """Runs all cells in a fresh kernel; their outputs are in the notebook afterwards, also where one of them failed.
+
+    Args:
+        notebook: The notebook.
+        folder: Where the kernel works.
+        environment: What the kernel gets in its environment on top of this process's.
+        cell_s: How long a cell may take.
+
+    Raises:
+        nbclient.exceptions.CellExecutionError: A cell failed.
+        nbclient.exceptions.CellTimeoutError: A cell took too long.
+    """
+    from nbclient import NotebookClient
+
+    client = NotebookClient(notebook, timeout=cell_s, resources={"metadata": {"path": str(folder)}})
+    # `client.execute` would leave this thread's event loop open.
+    asyncio.run(client.async_execute(env={**os.environ, **environment}))
 
 
 def _replaced(value: Any, replacements: dict[str, str]) -> Any:

@@ -2,11 +2,9 @@
 
 import re
 import signal
-import statistics
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import datetime
 from typing import Literal
 
 import pytest
@@ -20,7 +18,7 @@ from fraudlab.stack.beside import free_ports
 from fraudlab.stack.supervisor import Stack
 from tests.e2e.conftest import Visit, visit
 from tests.support.home import outside_pytest
-from tests.support.lab import Lab, environment
+from tests.support.lab import Lab
 from tests.support.waiting import eventually
 
 HOSTILE = "<img src=x onerror=document.title='owned'>"
@@ -120,33 +118,6 @@ def test_a_name_with_markup_is_shown_as_text(dashboard: Page, lab: Lab) -> None:
         expect(dashboard.locator(place).filter(has_text=HOSTILE).first).to_contain_text("{{ 7 * 7 }}")
     assert dashboard.locator("img").count() == 0
     assert dashboard.title() == "Fraud, live"
-
-
-WATCH_ARRIVALS = """() => {
-  window.pressedMs = 0;
-  window.arrivedMs = {};
-  document.querySelector(".fraud-button").addEventListener("click", () => { window.pressedMs = Date.now(); }, true);
-  new MutationObserver(() => document.querySelectorAll(".activity .who .quiet").forEach((user) => {
-    window.arrivedMs[user.textContent] ??= Date.now();
-  })).observe(document.querySelector(".stream"), { childList: true, subtree: true });
-}"""
-
-
-def test_a_fraud_committed_on_stage_is_on_the_screen_in_less_than_a_second(dashboard: Page, lab: Lab) -> None:
-    """By the page's own clock. The thief pays up to 0.6 s after the button was pressed: that is a part of the play."""
-    dashboard.evaluate(WATCH_ARRIVALS)
-    since_commit_ms, since_press_ms = [], []
-    for _ in range(5):
-        user = lab.new_user_id()
-        lab.add_user(user, last_name=f"Number {user}")
-        commit_fraud(dashboard, user)
-        expect(dashboard.locator(".fraud-who")).to_have_text(f"Ada Number {user}: caught and stopped.")
-        arrived_ms = dashboard.evaluate("(user) => window.arrivedMs[user]", f"user {user}")
-        committed = datetime.fromisoformat(lab.activities(user)[0]["created_at"])
-        since_commit_ms.append(round(arrived_ms - committed.timestamp() * 1000))
-        since_press_ms.append(arrived_ms - dashboard.evaluate("window.pressedMs"))
-    print(f"\nms until a fraud is on the screen: since its commit {since_commit_ms}, since the button {since_press_ms}")
-    assert statistics.median(since_commit_ms) < 1_000, since_commit_ms
 
 
 def test_a_mail_server_that_hangs_is_seen_as_a_stalled_stage(dashboard: Page, lab: Lab) -> None:
@@ -379,7 +350,7 @@ def elsewhere(settings: Settings) -> Iterator[Settings]:
     with log:
         process = subprocess.Popen(
             program.command,
-            env=outside_pytest() | environment(own) | program.environment,
+            env=outside_pytest() | own.environment() | program.environment,
             stdout=log,
             stderr=subprocess.STDOUT,
         )

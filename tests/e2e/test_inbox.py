@@ -19,7 +19,6 @@ from fraudlab.settings import LOOPBACK, Settings
 from fraudlab.stack.beside import free_ports
 from tests.e2e.conftest import Visit, visit
 from tests.support.home import outside_pytest
-from tests.support.lab import environment
 from tests.support.waiting import eventually
 
 HOSTILE = "<img src=x onerror=document.title='owned'>"
@@ -34,7 +33,7 @@ def inbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     with (folder / "inbox.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "fraudlab.services.inbox"],
-            env=outside_pytest() | environment(settings),
+            env=outside_pytest() | settings.environment(),
             stdout=log,
             stderr=subprocess.STDOUT,
         )

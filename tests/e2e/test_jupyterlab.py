@@ -17,7 +17,7 @@ from fraudlab.stack.beside import free_ports
 from fraudlab.stack.ports import is_free
 from tests.e2e.conftest import Visit
 from tests.support.home import outside_pytest, read_until
-from tests.support.lab import drop, environment
+from tests.support.lab import drop
 from tests.support.waiting import eventually
 
 LAB = "00"
@@ -32,7 +32,7 @@ def address(settings: Settings, tmp_path: Path) -> Iterator[str]:
     command = [str(Path(sys.executable).with_name("fraudlab")), "lab", LAB, "--no-browser"]
     with subprocess.Popen(
         command,
-        env=outside_pytest() | environment(own),
+        env=outside_pytest() | own.environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -1,13 +1,10 @@
 """Every lab, as a learner gets it, stops at its first exercise with exactly the message meant for them."""
 
-import asyncio
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
@@ -16,7 +13,6 @@ from fraudlab.course.exercise import Lab
 from fraudlab.course.labs import all_labs
 from fraudlab.course.world import World
 from fraudlab.settings import Settings
-from tests.support.lab import environment
 
 AT_ONCE = 3
 """Learners at work at the same time: more would have no task slots."""
@@ -38,9 +34,8 @@ def attempts(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> di
         folder = tmp_path_factory.mktemp(f"un{lab.number}")
         own = settings.model_copy(update={"learner": f"un{lab.number}", "work": folder})
         notebook = notebooks.read(notebooks.LABS / lab.file)
-        client = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(folder)}})
         try:
-            asyncio.run(client.async_execute(env={**os.environ, **environment(own)}))  # closes the loop of this thread
+            notebooks.execute(notebook, folder, own.environment())
         except CellExecutionError as error:
             return Attempt(notebook, error)
         finally:

@@ -4,8 +4,6 @@ A lab has a learner of its own, and a kernel. In it run the cells of the lab's s
 changed in the exercise's cell. To add an answer, add it to `ANSWERS`; the answers of a lab are given in this order, in one world.
 """
 
-import asyncio
-import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,13 +12,12 @@ from typing import Any
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 
 from fraudlab.course import notebooks
 from fraudlab.course.labs import lab_of
 from fraudlab.course.world import World
 from fraudlab.settings import Settings
-from tests.support.lab import drop, environment
+from tests.support.lab import drop
 
 pytestmark = pytest.mark.timeout(300)  # the first test waits for all learners
 
@@ -284,9 +281,8 @@ def give(settings: Settings, lab: str, folder: Path) -> dict[str, str]:
     for answer in (one for one in ANSWERS if (one.where or one.lab) == lab):
         notebook.cells += [nbformat.v4.new_code_cell(source) for source in sources(answer)]
         checks[answer.id] = notebook.cells[-1]
-    client = NotebookClient(notebook, timeout=90, resources={"metadata": {"path": str(folder)}})
     try:
-        asyncio.run(client.async_execute(env={**os.environ, **environment(own)}))  # closes the loop of this thread
+        notebooks.execute(notebook, folder, own.environment(), cell_s=90)
     finally:
         World(own).reset()  # the jobs would hold slots that others need
         drop(own)

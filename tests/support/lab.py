@@ -211,11 +211,6 @@ def _execute(connection: Any, statement: str, values: tuple[object, ...]) -> int
         return int(cursor.lastrowid or 0)
 
 
-def environment(settings: Settings) -> dict[str, str]:
-    """The environment in which `Settings()` gives these settings."""
-    return {f"FRAUDLAB_{name.upper()}": str(value) for name, value in settings.model_dump().items()}
-
-
 class Service:
     """A learner's account flagger or notifier, as a process of the test's own."""
 
@@ -262,7 +257,7 @@ class LearnerLab(Lab):
     def submit_jobs(self) -> None:
         """Starts the jobs and waits until they run."""
         code = "from fraudlab import settings, system; system.submit_jobs(settings.Settings(), print)"
-        run([sys.executable, "-c", code], print, environment(self.settings))
+        run([sys.executable, "-c", code], print, self.settings.environment())
 
     def start_flagger(self) -> None:
         """Starts the account flagger."""

@@ -1,7 +1,9 @@
 """What the pieces agree on: names, the shape of records, currencies and countries."""
 
 import re
+from decimal import Decimal
 from importlib import resources
+from pathlib import Path
 
 import pytest
 from data_generator.countries import COUNTRIES, EUR_PER_UNIT
@@ -148,6 +150,18 @@ def test_a_threshold_with_cents_is_exact(monkeypatch: pytest.MonkeyPatch) -> Non
     # 1000.29 has no exact float: 1000.29 * 100 = 100028.99999999999
     monkeypatch.setenv("FRAUDLAB_THRESHOLD_EUR", "1000.29")
     assert Settings().rule.threshold_eur_cents == 100_029
+
+
+def test_a_process_that_is_started_elsewhere_gets_the_same_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Settings(home=Path("runtime"), learner="anna", mysql_port=4711, threshold_eur=Decimal("12.30"))
+    for name, value in own.environment().items():
+        monkeypatch.setenv(name, value)
+    there = Path("runtime").resolve()
+    monkeypatch.chdir(tmp_path)
+    assert Settings() == own.model_copy(update={"home": there})
+    assert own.environment(("mysql_port",)) == {"FRAUDLAB_MYSQL_PORT": "4711"}
 
 
 # Dead letters
