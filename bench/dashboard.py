@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaProducer
 from playwright.sync_api import Browser, Page, sync_playwright
 from rich.console import Console
 from rich.table import Table
@@ -92,7 +92,7 @@ def measure(world: World, program: Program, seconds: int, backlog: int) -> dict[
         page.evaluate(OBSERVE)
         figures["stage_ms"] = on_stage(page, world)
         staged = world.count("suspicious_activities")
-        figures["latency_ms"] = latencies(page, producer, settings, 10 * seconds)
+        figures["latency_ms"] = latencies(page, producer, world, 10 * seconds)
         figures["resident_mib_live"] = resident_mib(stack, program.name)
 
         began, first = time.monotonic(), 1_000_000
@@ -172,33 +172,24 @@ def activity(number: int) -> bytes:
     )
 
 
-def latencies(page: Page, producer: Any, settings: Settings, count: int) -> list[int]:
+def latencies(page: Page, producer: Any, world: World, count: int) -> list[int]:
     """Milliseconds from the broker's time of arrival to the page's, of `count` activities at 10 a second."""
-    stored: dict[str, int] = {}
+    first = 100_000  # no payment on stage has such a number
+    names = [f"activity-{number}" for number in range(first, first + count)]
     began = time.monotonic()
-    for number in range(2, 2 * count + 2, 2):
-        while time.monotonic() < began + number / 20:
+    for number in range(first, first + count):
+        while time.monotonic() < began + (number - first) / 10:
             time.sleep(0.001)
-        sent = producer.send(settings.names.suspicious_activities, activity(number), key=str(number % 5_000).encode())
-        stored[f"activity-{number}"] = sent.get(timeout=30).timestamp
-    consumer = KafkaConsumer(bootstrap_servers=settings.bootstrap_servers, enable_auto_commit=False)
-    partitions = [TopicPartition(settings.names.suspicious_activities, each) for each in range(settings.partitions)]
-    consumer.assign(partitions)
-    consumer.seek_to_beginning()
-    left = count
-    while left:
-        for records in consumer.poll(timeout_ms=1_000).values():
-            for record in records:
-                stored[orjson.loads(record.value)["activity_id"]] = record.timestamp
-                left -= 1
-    consumer.close()
+        producer.send(world.names.suspicious_activities, activity(number), key=str(number % 5_000).encode())
+    producer.flush()
+    stored = {record.json["activity_id"]: record.written_ms for record in world.records("suspicious_activities")}
     deadline = time.monotonic() + DEADLINE_S
     arrivals: dict[str, int] = {}
-    while not stored.keys() <= arrivals.keys():
+    while not arrivals.keys() >= set(names):
         if time.monotonic() > deadline:
-            sys.exit(f"{len(stored.keys() - arrivals.keys())} of {count} activities never came to the page.")
+            sys.exit(f"{len(set(names) - arrivals.keys())} of {count} activities never came to the page.")
         arrivals = page.evaluate("window.arrivals")
-    return [arrivals[name] - stored[name] for name in stored]
+    return [arrivals[name] - stored[name] for name in names]
 
 
 def shown(page: Page) -> str:
