@@ -26,7 +26,8 @@ SLOWEST = ("--durations=25", "--durations-min=5")
 """Each call ends with its slowest tests: where to look when all of it takes too long."""
 LAST_LINES = 12
 """So much of a failure is told once more at the end; the log of a CI may show nothing else."""
-HOMES = {"system": "test", "labs": "test-labs"}
+HOMES = {"system": "test", "labs": "test labs"}
+"""Of their systems, in the environment's home. One has a space in its name, as somebody's folder may have."""
 
 
 @dataclass

@@ -203,7 +203,7 @@ def daemon_config(layout: Layout, socket: Path, pid_file: Path, programs: Path) 
         "[rpcinterface:supervisor]",
         "supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface",
         "[include]",
-        f"files = {_escape(programs)}/*.conf",
+        f"files = {programs.name}/*.conf",  # beside this file: a space would end the pattern
     ]
     return "\n".join(lines) + "\n"
 

@@ -129,3 +129,18 @@ def test_without_apt_get_what_is_missing_is_named_and_nothing_is_tried(monkeypat
     with pytest.raises(StackError, match=r"This machine lacks maven, libnuma\.") as refusal:
         system_packages.install(["maven", "libnuma"], print)
     assert "docker compose up" in refusal.value.advice
+
+
+def test_make_finds_its_programs_in_a_folder_whose_name_has_a_space(tmp_path: Path) -> None:
+    folder = tmp_path / "a folder"
+    program = folder / ".fraudlab" / "venv" / "bin" / "fraudlab"
+    program.parent.mkdir(parents=True)
+    program.write_text('#!/bin/sh\necho "fraudlab $1 of $FRAUDLAB_HOME"\n', encoding="utf-8")
+    program.chmod(0o700)
+    shutil.copy(bootstrap.REPOSITORY / "Makefile", folder)
+    environment = {name: value for name, value in os.environ.items() if name != "FRAUDLAB_HOME"}
+    done = subprocess.run(
+        ["make", "-s", "stop"], cwd=folder, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"fraudlab down of {folder}/.fraudlab\n"
+    assert done.stderr == ""

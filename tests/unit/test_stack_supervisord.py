@@ -50,6 +50,14 @@ def test_program_name_that_would_be_a_path_is_refused(tmp_path: Path) -> None:
         program_config(Program("../up", ["x"]), Layout(tmp_path))
 
 
+def test_the_programs_are_found_in_a_folder_whose_name_has_a_space(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "a folder")
+    programs = layout.supervisor / "programs"
+    text = daemon_config(layout, layout.sockets / "supervisor.sock", layout.supervisor / "pid", programs)
+    (pattern,) = section(text, "include")["files"].split()
+    assert layout.supervisor / pattern == programs / "*.conf"
+
+
 def test_control_socket_is_for_its_owner_only(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
     text = daemon_config(layout, layout.sockets / "supervisor.sock", tmp_path / "pid", tmp_path / "programs")
