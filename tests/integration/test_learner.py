@@ -8,6 +8,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaTimeoutError
 
 from fraudlab import system
+from fraudlab.course.consumers import shared
 from fraudlab.course.world import World
 from fraudlab.settings import Settings
 from tests.support.lab import Lab, LearnerLab, assert_exact, drop, learner_lab
@@ -79,28 +80,16 @@ def forgetful(settings: Settings) -> Iterator[World]:
     topic = own.names.suspicious_activities
     with closing(KafkaProducer(bootstrap_servers=own.bootstrap_servers)) as producer:
         producer.send(topic, b"{}").get(timeout=10)
-    consumers = [
-        KafkaConsumer(
-            topic,
-            bootstrap_servers=own.bootstrap_servers,
-            group_id=own.names.group("office"),
-            metadata_max_age_ms=1_000,  # one that leads the group before it knows the topic shares out nothing until then
-        )
-        for _ in range(2)
-    ]
+    group = own.names.group("office")
+    consumers = [KafkaConsumer(topic, bootstrap_servers=own.bootstrap_servers, group_id=group) for _ in range(2)]
     try:
-        eventually(lambda: {_assigned(consumer) for consumer in consumers} == {True}, "both consumers have partitions")
+        shared(dict(zip(("left", "right"), consumers, strict=True)), own.partitions)
         yield world
     finally:
         for consumer in consumers:
             consumer.close(autocommit=False)
         world.reset()
         drop(own)
-
-
-def _assigned(consumer: KafkaConsumer) -> bool:
-    consumer.poll(timeout_ms=200)
-    return bool(consumer.assignment())
 
 
 def test_a_world_is_emptied_although_a_notebook_has_left_consumers_open(forgetful: World) -> None:
