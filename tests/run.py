@@ -18,8 +18,8 @@ from pathlib import Path
 from tests.support.home import NAME
 
 LANES = {
-    "system": [["tests/unit", "data-generator/tests", "tests/integration", "tests/faults"]],
-    "labs": [["tests/e2e", "tests/notebooks"], ["--nbval-lax", "solutions"]],
+    "system": [["tests/integration", "tests/faults"]],
+    "labs": [["tests/unit", "data-generator/tests", "tests/e2e", "tests/notebooks"], ["--nbval-lax", "solutions"]],
 }
 """What pytest is called with, one call after the other. The lanes are to end at about the same time."""
 SLOWEST = ("--durations=25", "--durations-min=5")
