@@ -1,6 +1,8 @@
 # Thin calls of bootstrap.py and the fraudlab command. `make` alone prints the targets.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-export FRAUDLAB_HOME := $(abspath $(or $(FRAUDLAB_HOME),.fraudlab))
+# `abspath` takes a name with a space for two
+SPACE := $(subst ,, )
+export FRAUDLAB_HOME := $(subst <space>,$(SPACE),$(abspath $(subst $(SPACE),<space>,$(or $(FRAUDLAB_HOME),.fraudlab))))
 BIN := $(FRAUDLAB_HOME)/venv/bin
 BOOTSTRAP = $(if $(PYTHON),,$(error No Python was found: install Python 3.11, or say where it is: make PYTHON=<path>))$(PYTHON) bootstrap.py
 .DEFAULT_GOAL := help

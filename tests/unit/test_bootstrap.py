@@ -131,7 +131,8 @@ def test_without_apt_get_what_is_missing_is_named_and_nothing_is_tried(monkeypat
     assert "docker compose up" in refusal.value.advice
 
 
-def test_make_finds_its_programs_in_a_folder_whose_name_has_a_space(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_named", [False, True])
+def test_make_finds_its_programs_in_a_folder_whose_name_has_a_space(tmp_path: Path, is_named: bool) -> None:
     folder = tmp_path / "a folder"
     program = folder / ".fraudlab" / "venv" / "bin" / "fraudlab"
     program.parent.mkdir(parents=True)
@@ -139,6 +140,7 @@ def test_make_finds_its_programs_in_a_folder_whose_name_has_a_space(tmp_path: Pa
     program.chmod(0o700)
     shutil.copy(bootstrap.REPOSITORY / "Makefile", folder)
     environment = {name: value for name, value in os.environ.items() if name != "FRAUDLAB_HOME"}
+    environment |= {"FRAUDLAB_HOME": f"{folder}/.fraudlab"} if is_named else {}
     done = subprocess.run(
         ["make", "-s", "stop"], cwd=folder, env=environment, capture_output=True, text=True, check=True
     )
