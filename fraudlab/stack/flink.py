@@ -148,7 +148,7 @@ def write_configuration(settings: Settings, layout: Layout) -> None:
         managed_mib=MEMORY.managed,
         metaspace_mib=MEMORY.metaspace,
         overhead_mib=MEMORY.overhead,
-        state_uri=layout.flink_state.as_uri(),
+        state_uri=f"file://{layout.flink_state}",  # Flink takes `%20` for a part of the name
         tmp=temporary,
         logs=layout.logs,
         python=sys.executable,

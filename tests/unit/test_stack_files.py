@@ -86,6 +86,13 @@ def test_flinks_configuration_is_written_whole(tmp_path: Path) -> None:
     assert "${" not in written
 
 
+def test_flinks_state_lies_in_a_home_whose_name_has_a_space(tmp_path: Path) -> None:
+    home = tmp_path / "a folder"
+    flink.write_configuration(Settings(home=home), Layout(home))
+    written = (home / "flink" / "conf" / "config.yaml").read_text(encoding="utf-8")
+    assert f"execution.checkpointing.dir: file://{home}/flink/state/checkpoints\n" in written
+
+
 def test_taskmanagers_jvm_limits_follow_from_the_parts() -> None:
     memory = flink.TaskManagerMemory(framework_heap=1, task_heap=2, framework_off_heap=4, task_off_heap=8, network=16)
     # heap 1 + 2, direct memory 4 + 8 + 16
