@@ -16,7 +16,7 @@ from typing import Literal
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from fraudlab.settings import Settings
-from fraudlab.stack import system_packages
+from fraudlab.stack.provision import system as system_packages
 
 PICTURE = Path(__file__).parent / "pictures" / "dashboard.png"
 MOST_BYTES = 400_000

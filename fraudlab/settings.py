@@ -31,6 +31,7 @@ class Settings(BaseSettings):
         description="this process is in a container, and so are its neighbours: MySQL, Kafka and Flink are waited for, not started, "
         "and what serves binds to all interfaces, of which only loopback ports are published",
     )
+    mysqld: Path | None = Field(None, description="a mysqld of your own, version 8.0; without it, the one that the set-up brings")
     mysql_host: str = Field(LOOPBACK, description="where MySQL is")
     mysql_clients: str = Field(LOOPBACK, description="from where MySQL's accounts may log in; `%`: from anywhere")
     mysql_port: int = Field(13306, ge=1, le=65535, description="MySQL")

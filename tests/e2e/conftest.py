@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from fraudlab.settings import Settings
-from fraudlab.stack import system_packages
+from fraudlab.stack.provision import system as system_packages
 
 PATIENCE_MS = 30_000
 """How long a page may take, on a machine that does a lot else."""

@@ -100,7 +100,7 @@ def test_taskmanagers_jvm_limits_follow_from_the_parts() -> None:
 
 
 def test_change_data_capture_finds_the_binlog_it_needs() -> None:
-    names = ("basedir", "datadir", "tmpdir", "socket", "init_file", "user_line", "host", "port")
+    names = ("basedir", "messages", "datadir", "tmpdir", "socket", "init_file", "user_line", "host", "port")
     written = render("my.cnf.conf", server_id=mysql.SERVER_ID, **dict.fromkeys(names, "x"))
     for line in ("binlog-format = ROW", "binlog-row-image = FULL", "gtid-mode = ON", "default-time-zone = '+00:00'"):
         assert line in written
