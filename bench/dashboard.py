@@ -25,8 +25,8 @@ from fraudlab import system
 from fraudlab.course.world import World
 from fraudlab.pipeline.transaction import iso
 from fraudlab.settings import Settings
-from fraudlab.stack.provision import system as system_packages
 from fraudlab.stack.program import Program
+from fraudlab.stack.provision import system as system_packages
 from fraudlab.stack.supervisor import Stack
 from fraudlab.verification.score import percentile
 

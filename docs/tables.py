@@ -50,7 +50,16 @@ WRONG_WAY_STAYS = {4, 5}
 
 SETTINGS: dict[str, tuple[str, ...]] = {
     "operations.md": (
-        *("home", "work", "in_container", "mysql_clients", "kafka_controller_port", "zookeeper_host", "zookeeper_port"),
+        *(
+            "home",
+            "work",
+            "in_container",
+            "mysqld",
+            "mysql_clients",
+            "kafka_controller_port",
+            "zookeeper_host",
+            "zookeeper_port",
+        ),
         *("flink_rpc_port", "taskmanager_host", "taskmanagers", "task_slots", "jupyter_port"),
     ),
     "pipeline.md": (

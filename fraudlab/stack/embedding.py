@@ -46,8 +46,12 @@ def start_inside_a_jvm() -> None:
     (flink_python,) = (shipped / "opt").glob("flink-python-*.jar")
     class_path = [str(flink_python), java.class_path(shipped / "lib", "log4j-*")]
     port, token = launch_gateway(
-        classpath=":".join(class_path), java_path=str(java.find().executable), javaopts=list(java.QUICK), die_on_exit=True,
-        enable_auth=True, jarpath=str(_py4j_jar()),
+        classpath=":".join(class_path),
+        java_path=str(java.find().executable),
+        javaopts=list(java.QUICK),
+        die_on_exit=True,
+        enable_auth=True,
+        jarpath=str(_py4j_jar()),
     )
     gateway = JavaGateway(gateway_parameters=GatewayParameters(port=port, auth_token=token))
     pemja = gateway.jvm.pemja.core

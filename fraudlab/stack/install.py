@@ -100,9 +100,7 @@ def _lay_out_flink(layout: Layout) -> None:
 
 
 def _flink_version(layout: Layout) -> str:
-    return (
-        f"{version('apache-flink')} {flink.distribution()} {jars.stamp(layout.home).read_text(encoding='utf-8')}"
-    )
+    return f"{version('apache-flink')} {flink.distribution()} {jars.stamp(layout.home).read_text(encoding='utf-8')}"
 
 
 def _stamp(folder: Path, what: str) -> None:

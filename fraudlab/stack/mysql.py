@@ -55,9 +55,13 @@ def connect_as_root(settings: Settings, secrets: SecretStore) -> MySQLConnection
 def require_usable(mysqld: Path) -> str:
     """The version of a `mysqld` of the user's own. Raises StackError if it is not one of MySQL 8.0."""
     try:
-        said = subprocess.run([mysqld, "--no-defaults", "--version"], capture_output=True, encoding="utf-8", check=False).stdout
+        said = subprocess.run(
+            [mysqld, "--no-defaults", "--version"], capture_output=True, encoding="utf-8", check=False
+        ).stdout
     except OSError as error:
-        raise StackError(f"FRAUDLAB_MYSQLD is {mysqld}, which cannot be run: {error.strerror}.", OWN_SERVER_ADVICE) from error
+        raise StackError(
+            f"FRAUDLAB_MYSQLD is {mysqld}, which cannot be run: {error.strerror}.", OWN_SERVER_ADVICE
+        ) from error
     version = re.search(r"Ver (\d+)\.(\d+)\.(\d+)", said)
     found = tuple(map(int, version.groups())) if version else ()
     if "MariaDB" in said or found[:2] != (8, 0):

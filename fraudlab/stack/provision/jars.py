@@ -11,7 +11,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +92,8 @@ def finish_fetching(process: subprocess.Popen[str]) -> None:
     if process.returncode != 0:
         last = "\n".join(complaint.rstrip().splitlines()[-5:])
         raise StackError(
-            f"The jars could not be fetched:\n{last}", f"For a mirror of Maven Central set {REPOSITORY_URL}. {network.ADVICE}"
+            f"The jars could not be fetched:\n{last}",
+            f"For a mirror of Maven Central set {REPOSITORY_URL}. {network.ADVICE}",
         )
 
 
@@ -125,11 +125,11 @@ def _fetch_one(jar: Jar, home: Path) -> None:
     if place.exists() and sha256(place) == jar.sha256:
         return
     place.parent.mkdir(parents=True, exist_ok=True)
-    with _maven(home) as maven:
-        arrived = maven(jar.coordinates)
-        if sha256(arrived) != jar.sha256:
-            arrived.unlink()  # cut short, or not what was locked: never use it again
-            arrived = maven(jar.coordinates)
+    context = _context(home)
+    arrived = _resolve(context, jar.coordinates)
+    if sha256(arrived) != jar.sha256:
+        arrived.unlink()  # an interrupted download, or not what was locked
+        arrived = _resolve(context, jar.coordinates)
     found = sha256(arrived)
     if found != jar.sha256:
         raise StackError(
@@ -150,18 +150,10 @@ def sha256(file: Path) -> str:
     return sum_.hexdigest()
 
 
-@contextlib.contextmanager
-def _maven(home: Path) -> Iterator[Callable[[str], Path]]:
-    """A function that gives the file of coordinates: from Maven's local cache, or downloaded into it."""
-    context = _context(home)
-
-    def resolve(coordinates: str) -> Path:
-        file = context.create_dependency(coordinates).artifact.resolve()
-        if not isinstance(file, Path):
-            raise StackError(f"{coordinates} was not found.", network.ADVICE)
-        return file
-
-    yield resolve
+def _resolve(context: Any, coordinates: str) -> Path:
+    """The file of coordinates: from Maven's local cache, or downloaded into it."""
+    file: Path = context.create_dependency(coordinates).artifact.resolve()
+    return file
 
 
 def _context(home: Path) -> Any:

@@ -10,9 +10,7 @@ from fraudlab.stack.errors import StackError
 GLIBC = (2, 28)
 """The oldest C library that all compiled packages still support (`manylinux_2_28`)."""
 
-CONTAINERS = (
-    "Use containers; they need only Docker with Compose 2.24 or newer:\n  sh containers/make-env.sh\n  docker compose up"
-)
+CONTAINERS = "Use containers; they need only Docker with Compose 2.24 or newer:\n  sh containers/make-env.sh\n  docker compose up"
 
 
 def require_supported() -> None:
@@ -28,7 +26,8 @@ def require_supported() -> None:
     if version is None or version < GLIBC:
         found = "no glibc (Alpine and other musl systems)" if version is None else f"glibc {version[0]}.{version[1]}"
         raise StackError(
-            f"This system has {found}. PyFlink's compiled parts need glibc {GLIBC[0]}.{GLIBC[1]} or newer.", CONTAINERS
+            f"This system has {found}. PyFlink's compiled parts need glibc {'.'.join(map(str, GLIBC))} or newer.",
+            CONTAINERS,
         )
 
 

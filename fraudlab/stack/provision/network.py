@@ -19,6 +19,9 @@ FROM_PIP = {
 }
 """Which of pip's settings uv takes under which name."""
 
+READ_BY_THE_TOOLS = ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "UV_PYTHON_DOWNLOADS", "UV_PYTHON_INSTALL_MIRROR")
+"""What pip, uv and requests read themselves: it is handed to them as it is."""
+
 ADVICE = (
     "If a proxy or a company certificate is in the way, set HTTPS_PROXY, NO_PROXY or SSL_CERT_FILE; for mirrors see "
     "docs/settings.md. Then run the command again: what has arrived is kept."
@@ -53,5 +56,9 @@ def completed(given: Mapping[str, str], pip_config: str) -> dict[str, str]:
 def for_pip(given: Mapping[str, str]) -> dict[str, str]:
     """The environment for pip, which fetches uv: uv's own settings under pip's names, unless pip has its own."""
     index = given.get("UV_DEFAULT_INDEX") or given.get("UV_INDEX_URL")
-    names = {"PIP_INDEX_URL": index, "PIP_FIND_LINKS": given.get("UV_FIND_LINKS"), "PIP_CERT": given.get("SSL_CERT_FILE")}
+    names = {
+        "PIP_INDEX_URL": index,
+        "PIP_FIND_LINKS": given.get("UV_FIND_LINKS"),
+        "PIP_CERT": given.get("SSL_CERT_FILE"),
+    }
     return {**{name: value for name, value in names.items() if value}, **given}

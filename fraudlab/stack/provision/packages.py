@@ -34,7 +34,7 @@ class Environment:
     def make(self, uv: Uv, python: Python) -> None:
         """Make it empty, with what builds and fetches the rest, unless there is one of this very Python."""
         assert python.library is not None, "only a whole Python is used"
-        self._stamp.unlink(missing_ok=True) if self._stamp.parent.exists() else None
+        self._stamp.unlink(missing_ok=True)
         base = self.folder / "made-with"
         wanted = f"{python.program} {python.version} {python.library}"
         if not (base.exists() and base.read_text(encoding="utf-8") == wanted and self.python.exists()):

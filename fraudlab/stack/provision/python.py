@@ -56,12 +56,12 @@ def bring(home: Path, uv: Uv, say: Say) -> Python:
             say(f"Python {python.version} is here: {python.program}")
             return python
     for python in found:
-        library = system.bring_libpython(home, f"libpython{WANTED[0]}.{WANTED[1]}.so.1.0")
+        library = system.bring_libpython(home, f"libpython{_dotted()}.so.1.0")
         if library is not None:
             say(f"Python {python.version} is here ({python.program}); its shared library is now in the home")
             return Python(python.program, python.version, library)
     try:
-        say(f"fetching Python {BROUGHT} with uv, because none of version {WANTED[0]}.{WANTED[1]} is here")
+        say(f"fetching Python {BROUGHT} with uv, because none of version {_dotted()} is here")
         uv.run("python", "install", BROUGHT, "--no-bin")
     except StackError as error:
         return _from_the_system(home, say, error)
@@ -76,7 +76,7 @@ def bring(home: Path, uv: Uv, say: Say) -> Python:
 
 def candidates(home: Path) -> list[Path]:
     """Where a Python 3.11 may be, in the order of preference: the one that runs this, PATH, what was brought."""
-    name = f"python{WANTED[0]}.{WANTED[1]}"
+    name = f"python{_dotted()}"
     named = [sys.executable, shutil.which(name), f"/usr/bin/{name}", f"/usr/local/bin/{name}"]
     return [*dict.fromkeys(Path(one) for one in named if one), *_brought(home)]
 
@@ -86,7 +86,12 @@ def probe(program: Path) -> Python | None:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONHOME"}
     try:
         done = subprocess.run(
-            [str(program), "-I", "-c", PROBE], capture_output=True, encoding="utf-8", env=environment, timeout=60, check=False
+            [str(program), "-I", "-c", PROBE],
+            capture_output=True,
+            encoding="utf-8",
+            env=environment,
+            timeout=60,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
@@ -107,7 +112,7 @@ def _on_the_search_path(program: Path, name: str) -> Path | None:
 
 
 def _brought(home: Path) -> list[Path]:
-    return sorted((home / "python").glob(f"cpython-{WANTED[0]}.{WANTED[1]}.*/bin/python{WANTED[0]}.{WANTED[1]}"))
+    return sorted((home / "python").glob(f"cpython-{_dotted()}.*/bin/python{_dotted()}"))
 
 
 def _from_the_system(home: Path, say: Say, refused: StackError) -> Python:
@@ -116,10 +121,15 @@ def _from_the_system(home: Path, say: Say, refused: StackError) -> Python:
         system.install(needs, say)
     except StackError as error:
         raise StackError(
-            f"No Python {WANTED[0]}.{WANTED[1]} with its shared library is here, and uv could not fetch one:\n{refused}",
-            "If the machine reaches a mirror of python-build-standalone, set UV_PYTHON_INSTALL_MIRROR. Otherwise: " + error.advice,
+            f"No Python {_dotted()} with its shared library is here, and uv could not fetch one:\n{refused}",
+            "If the machine reaches a mirror of python-build-standalone, set UV_PYTHON_INSTALL_MIRROR. Otherwise: "
+            + error.advice,
         ) from error
     found = next((python for candidate in candidates(home) if (python := probe(candidate)) and python.library), None)
     if found is None:
         raise StackError("The system's Python 3.11 was installed, but does not work.", "`fraudlab doctor` says more.")
     return found
+
+
+def _dotted() -> str:
+    return ".".join(map(str, WANTED))

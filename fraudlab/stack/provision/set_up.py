@@ -129,7 +129,7 @@ class SetUp:
         def run() -> None:
             try:
                 work(*arguments)
-            except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+            except BaseException as error:  # raised again where it is waited for
                 raised.append(error)
 
         thread = threading.Thread(target=run, daemon=True)

@@ -33,10 +33,17 @@ class Uv:
         stamp, wanted = self._folder / "complete-for", lock("uv").read_text(encoding="utf-8")
         if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
             return
-        stamp.unlink(missing_ok=True) if stamp.parent.exists() else None
+        stamp.unlink(missing_ok=True)
         self._say("fetching uv, which brings Python and its packages")
-        pip = self._pip()
-        command = [*pip, "install", "-q", "--disable-pip-version-check", "--no-deps", "--require-hashes", "--upgrade"]
+        command = [
+            *self._pip(),
+            "install",
+            "-q",
+            "--disable-pip-version-check",
+            "--no-deps",
+            "--require-hashes",
+            "--upgrade",
+        ]
         done = subprocess.run(
             [*map(str, command), "--target", str(self._folder), "-r", str(lock("uv"))],
             env=network.for_pip(os.environ),
