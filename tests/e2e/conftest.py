@@ -10,8 +10,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 
 from fraudlab.settings import Settings
 from fraudlab.stack import system_packages
+from tests.support.waiting import patient
 
-PATIENCE_MS = 30_000
+PATIENCE_MS = patient(30_000)
 """How long a page may take, on a machine that does a lot else."""
 
 
