@@ -54,7 +54,9 @@ HOMES = {"system": "test", "labs": "test labs"}
 
 @dataclass
 class Lane:
-    """Commands that run one after the other, with `java` as options of every JVM. `passed` and `skipped` count tests; `failures` describes each failed one.
+    """Commands that run one after the other, with `java` as options of every JVM.
+
+    `passed` and `skipped` count tests; `failures` describes each failed one.
 
     A command that isn't pytest counts as one test; it is skipped if it succeeds and says `skipped:` with a reason.
     """

@@ -129,7 +129,9 @@ def test_a_patience_that_is_no_factor_is_refused(monkeypatch: pytest.MonkeyPatch
 def test_the_patience_stretches_the_time_limit_of_a_test(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert len(list(request.node.iter_markers("timeout"))) == 2, "pytest has the plugin"
-    monkeypatch.setenv(waiting.PATIENCE, str(waiting.patient(3)))
+    limits = request.node.iter_markers("timeout")
+    assert [limit.args for limit in limits] == [(waiting.patient(100),), (100,)], "pytest has the plugin"
+    usual_s = waiting.patient(100)
+    monkeypatch.setenv(waiting.PATIENCE, "3")
     plugin.pytest_collection_modifyitems(request.config, [request.node])
-    assert request.node.get_closest_marker("timeout").args == (waiting.patient(waiting.patient(100)),)
+    assert request.node.get_closest_marker("timeout").args == (3 * usual_s,)
