@@ -110,7 +110,7 @@ class Lane:
         status, lines = self._call(command)
         if status:
             end = "\n".join(f"  {line}" for line in lines[-LAST_LINES:])
-            self.failures.append(f"{' '.join(command)} ended with {status}\n{end}")
+            self.failures.append(f"{' '.join(command)} ended with {status}\n{end}".rstrip())
         elif any(SKIPPED.search(line) for line in lines):
             self.skipped += 1
         else:
