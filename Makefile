@@ -6,10 +6,10 @@ export FRAUDLAB_HOME := $(subst <space>,$(SPACE),$(abspath $(subst $(SPACE),<spa
 BIN := $(FRAUDLAB_HOME)/venv/bin
 BOOTSTRAP = $(if $(PYTHON),,$(error No Python was found. Next: install python3 (3.9 or newer), or name one: make PYTHON=<path> <target>))"$(PYTHON)" bootstrap.py
 .DEFAULT_GOAL := help
-.PHONY: help demo lab up test bench check docs setup stop clean lock
+.PHONY: help demo lab up test test-all bench check docs setup stop clean lock
 
 help: ## print the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: ## set up what is missing, start everything and see fraud being caught
 	@started=$$(date +%s) && $(BOOTSTRAP) && FRAUDLAB_STARTED_S=$$started "$(BIN)/fraudlab" demo
@@ -22,9 +22,13 @@ up: ## set up what is missing and start MySQL, Kafka and Flink
 	@$(BOOTSTRAP)
 	@"$(BIN)/fraudlab" up
 
-test: check ## set up what is missing, check the code and run all tests
+test: ## set up what is missing, check the code, run the tests and the solutions
 	@$(BOOTSTRAP) --dev --browser
 	@"$(BIN)/python" -m tests.run
+
+test-all: ## make test, then the slow tests and the clean rooms: what CI runs
+	@$(BOOTSTRAP) --dev --browser
+	@"$(BIN)/python" -m tests.run --all
 
 bench: ## print the performance table
 	@$(BOOTSTRAP)
