@@ -18,7 +18,7 @@ from pathlib import Path
 from tests.support.home import NAME
 
 LANES = {
-    "system": [["tests/integration", "tests/faults"]],
+    "system": [["tests/integration", "tests/faults", "tests/homes"]],
     "labs": [["tests/unit", "data-generator/tests", "tests/e2e", "tests/notebooks"], ["--nbval-lax", "solutions"]],
 }
 """What pytest is called with, one call after the other. The lanes are to end at about the same time."""

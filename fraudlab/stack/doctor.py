@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import psutil
 
-from fraudlab.settings import LOOPBACK, Settings
-from fraudlab.stack import artifacts, install, java, ports, system_packages
+from fraudlab.settings import LOOPBACK, REPOSITORY, Settings
+from fraudlab.stack import artifacts, home_folder, install, java, ports, system_packages
 from fraudlab.stack.errors import StackError
 from fraudlab.stack.layout import Layout
 from fraudlab.stack.program import Program
@@ -44,6 +44,7 @@ def examine(settings: Settings, programs: Sequence[Program] = ()) -> list[Check]
         _hardware(),
         _java(),
         *_system_packages(layout),
+        _home(layout),
         _software(layout),
         _memory(layout),
         _disk(layout),
@@ -87,6 +88,14 @@ def _java() -> Check:
     except StackError as error:
         return Check("Java", False, str(error), error.advice)
     return Check("Java", True, f"version {found.version} in {found.home}")
+
+
+def _home(layout: Layout) -> Check:
+    try:
+        home_folder.require_usable(layout.home, REPOSITORY)
+    except StackError as error:
+        return Check("home", False, str(error), error.advice)
+    return Check("home", True, f"{layout.home} can hold a stack")
 
 
 def _system_packages(layout: Layout) -> list[Check]:

@@ -11,10 +11,10 @@ from mysql.connector.pooling import PooledMySQLConnection
 from fraudlab.settings import Settings
 from fraudlab.stack import ports
 from fraudlab.stack.errors import StackError
-from fraudlab.stack.layout import Layout
+from fraudlab.stack.layout import Layout, private_folder
 from fraudlab.stack.program import Program, Service
 from fraudlab.stack.secret_store import SecretStore, write_private
-from fraudlab.stack.templating import write_config
+from fraudlab.stack.templating import option_file_text, write_config
 
 NAME = "mysql"
 SERVER_ID = 18306
@@ -54,18 +54,20 @@ def _environment(layout: Layout) -> dict[str, str]:
 
 
 def _prepare(settings: Settings, layout: Layout, secrets: SecretStore) -> None:
-    temporary = layout.mysql_config.parent / "tmp"
-    temporary.mkdir(parents=True, exist_ok=True)
+    temporary = private_folder(layout.mysql_config.parent) / "tmp"
+    temporary.mkdir(exist_ok=True)
     init_file = layout.mysql_config.parent / "root.sql"
     write_private(init_file, _root_account(secrets.secret("mysql_root")))
     write_config(
         layout.mysql_config,
         "my.cnf.conf",
-        basedir=layout.mysql_software,
-        datadir=layout.mysql_data,
-        tmpdir=temporary,
-        socket=layout.sockets / "mysql.sock",
-        init_file=init_file,
+        basedir=option_file_text(layout.mysql_software),
+        messages=option_file_text(layout.mysql_software / "share"),
+        datadir=option_file_text(layout.mysql_data),
+        tmpdir=option_file_text(temporary),
+        pid_file=option_file_text(temporary / "mysqld.pid"),
+        socket=option_file_text(layout.sockets / "mysql.sock"),
+        init_file=option_file_text(init_file),
         user_line="user = root" if os.geteuid() == 0 else "",
         host=settings.mysql_host,
         port=settings.mysql_port,
