@@ -44,12 +44,12 @@ def main() -> int:
     os.umask(0o022)  # a stricter one would hide the environment from nobody but make pip warn
 
     sys.path.insert(0, str(REPOSITORY))
-    from fraudlab.stack import artifacts, system_packages
+    from fraudlab.stack import artifacts, home_folder, shell, system_packages
+    from fraudlab.stack.errors import StackError
     from fraudlab.stack.home_lock import HomeLock
     from fraudlab.stack.setup_times import SetupTimes
 
-    times = SetupTimes(home)
-    times.clear()
+    shell.settle([sys.executable, *sys.argv], home)
 
     def is_done() -> bool:
         browser_is_there = not arguments.browser or system_packages.has_chromium()
@@ -58,10 +58,15 @@ def main() -> int:
     if is_done():
         return 0
     try:
+        home_folder.require_usable(home, REPOSITORY)
+        times = SetupTimes(home)
+        times.clear()
         with HomeLock(home)(say):
             if is_done():  # by whoever was waited for
                 return 0
             return set_up(home, times, dev=dev, browser=arguments.browser)
+    except StackError as error:
+        return refuse(str(error), error.advice)
     except KeyboardInterrupt:
         return refuse("Interrupted.", "Run the command again: it goes on with what is missing.")
 
@@ -147,8 +152,10 @@ def has_venv() -> bool:
 
 def is_ready(venv: Path, dev: bool) -> bool:
     """Whether the environment holds what today's locks name; one with development tools will do for the plain one."""
+    from fraudlab.stack import own_packages
+
     stamp = venv / "complete-for"
-    if not stamp.exists() or not (venv / "bin" / "python").exists():
+    if not stamp.exists() or not (venv / "bin" / "python").exists() or not own_packages.are_in(venv, REPOSITORY):
         return False
     return stamp.read_text(encoding="utf-8") in ([digest(dev=True)] if dev else [digest(dev=False), digest(dev=True)])
 
@@ -182,12 +189,9 @@ def make_environment(venv: Path, dev: bool, step: Callable[[str], AbstractContex
         if run([*uv(python), *locked(lock(dev))], with_uv, must_work=False) != 0:
             say("uv could not do it (see above); trying once more with pip, which takes longer …")
             run([*pip(python), "--no-build-isolation", *locked(lock(dev))])
-        editable = [
-            part for package in LOCAL_PACKAGES if (package / "pyproject.toml").exists() for part in ("-e", package)
-        ]
-        # "compat" writes a plain path: PyFlink's embedded interpreter and type checkers know no import hooks
-        settings = ["--no-deps", "--config-settings", "editable_mode=compat"]
-        run([*uv(python), *settings, *editable], with_uv)
+        from fraudlab.stack import own_packages
+
+        own_packages.put_into(venv, REPOSITORY)
     stamp.write_text(digest(dev), encoding="utf-8")
     say("Python packages are there")
 

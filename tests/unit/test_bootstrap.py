@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import bootstrap
-from fraudlab.stack import artifacts, system_packages
+from fraudlab.stack import artifacts, own_packages, system_packages
 from fraudlab.stack.errors import StackError
 
 OLD_PYTHON = (3, 8)
@@ -31,6 +31,8 @@ def set_up(home: Path, *, dev: bool) -> None:
     python = home / "venv" / "bin" / "python"
     python.parent.mkdir(parents=True, exist_ok=True)
     python.touch()
+    (home / "venv" / "lib" / "python3.11" / "site-packages").mkdir(parents=True, exist_ok=True)
+    own_packages.put_into(home / "venv", bootstrap.REPOSITORY)
     (home / "venv" / "complete-for").write_text(bootstrap.digest(dev), encoding="utf-8")
     artifacts.stamp(home).parent.mkdir(exist_ok=True)
     artifacts.stamp(home).write_text(artifacts._digest(), encoding="utf-8")
@@ -132,11 +134,12 @@ def test_without_apt_get_what_is_missing_is_named_and_nothing_is_tried(monkeypat
 
 
 @pytest.mark.parametrize("is_named", [False, True])
-def test_make_finds_its_programs_in_a_folder_whose_name_has_a_space(tmp_path: Path, is_named: bool) -> None:
-    folder = tmp_path / "a folder"
+def test_make_finds_its_programs_in_a_folder_with_an_odd_name(tmp_path: Path, is_named: bool) -> None:
+    """Case unix-01."""
+    folder = tmp_path / "ä b%20#c'd\"e\\f$g`h`"
     program = folder / ".fraudlab" / "venv" / "bin" / "fraudlab"
     program.parent.mkdir(parents=True)
-    program.write_text('#!/bin/sh\necho "fraudlab $1 of $FRAUDLAB_HOME"\n', encoding="utf-8")
+    program.write_text('#!/bin/sh\nprintf "fraudlab $1 of %s\\n" "$(readlink -f "$FRAUDLAB_HOME")"\n', encoding="utf-8")
     program.chmod(0o700)
     shutil.copy(bootstrap.REPOSITORY / "Makefile", folder)
     environment = {name: value for name, value in os.environ.items() if name != "FRAUDLAB_HOME"}
