@@ -1,6 +1,7 @@
 """Homes and shells that are not as usual: what is refused, what is put right, and what is written for other programs to read."""
 
 import os
+import pwd
 import shutil
 import stat
 import subprocess
@@ -18,7 +19,7 @@ from fraudlab.stack.layout import Layout, private_folder
 from fraudlab.stack.secret_store import SecretStore
 from fraudlab.stack.templating import option_file_text
 
-ODD = "ä b%20#c ;'d\"e\\f$g`h`"
+ODD = "ä b%20 #c ;'d\"e\\f$g`h`"
 """A name of a folder in which every letter means something to some program. A stack's own may not have the `;`."""
 HOME = ODD.replace(" ;", "")
 
@@ -63,7 +64,7 @@ def test_a_utf8_locale_of_another_name_will_do(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("home", [{}, {"HOME": ""}, {"HOME": "/nonexistent"}], ids=["none", "empty", "not there"])
 def test_without_a_home_folder_the_user_s_own_is_taken(home: dict[str, str], tmp_path: Path) -> None:
-    assert shell.repairs(tmp_path, {"LC_ALL": "C.UTF-8", **home}).get("HOME") == str(Path("~root").expanduser())
+    assert shell.repairs(tmp_path, {"LC_ALL": "C.UTF-8", **home}).get("HOME") == pwd.getpwuid(os.getuid()).pw_dir
 
 
 def test_a_user_without_a_home_folder_gets_one_in_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,6 +229,25 @@ def test_a_home_on_a_usb_stick_is_refused_in_one_sentence(fat: Path) -> None:
     assert not home.exists()
 
 
+@pytest.mark.parametrize("ability", ["symbolic links", "UNIX sockets"])
+def test_a_usb_stick_lacks_each_of_these(fat: Path, ability: str) -> None:
+    with pytest.raises(OSError, match=r"."):
+        home_folder.ABILITIES[ability](fat)
+
+
+def test_a_home_on_a_disk_that_runs_no_programs_is_refused(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("mounting needs root")
+    command = ["mount", "-t", "tmpfs", "-o", "noexec,size=1m", "none", str(tmp_path)]
+    if subprocess.run(command, capture_output=True, check=False).returncode != 0:
+        pytest.skip("nothing can be mounted here")
+    try:
+        with pytest.raises(StackError, match=r"has no executable files \(Permission denied\)"):
+            home_folder.require_usable(tmp_path, REPOSITORY)
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
 @pytest.mark.parametrize("ability", home_folder.ABILITIES)
 def test_what_a_file_system_lacks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ability: str) -> None:
     def cannot(folder: Path) -> None:
@@ -303,7 +323,7 @@ def properties(file: Path) -> dict[str, str]:
     return {name: value.encode("latin-1").decode("unicode_escape") for name, _, value in pairs}
 
 
-@pytest.mark.parametrize("text", [HOME, ODD, "a'b", "'a'", '"', "\\", "\\n", "a # b", " "])
+@pytest.mark.parametrize("text", [HOME, ODD, "a'b", "'a'", '"', "\\", "\\n", "a # b", 'a" # b', " "])
 def test_mysql_reads_a_text_as_it_is(tmp_path: Path, text: str) -> None:
     """Case unix-01. By MySQL itself."""
     server = Layout(Settings().home).mysql_software / "bin" / "mysqld"

@@ -14,7 +14,7 @@ from fraudlab.stack.layout import Layout
 from fraudlab.stack.program import Program
 from fraudlab.stack.supervisord import MARKER, daemon_config, launcher, program_config
 
-ODD = "ä b%20#c ;'d\"e\\f$g`h`"
+ODD = "ä b%20 #c ;'d\"e\\f$g`h`"
 """A name of a folder in which every letter means something to some program."""
 
 
