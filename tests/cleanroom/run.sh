@@ -107,12 +107,12 @@ require_machine() {
   [[ -c /dev/net/tun ]] || skip "this machine has no /dev/net/tun, which a network for a room needs."
 }
 
+# The Debian mirror that apt on this machine uses; nothing if it has none.
 mirror() {
-  [[ -z ${FRAUDLAB_CLEANROOM_MIRROR:-} ]] || { echo "$FRAUDLAB_CLEANROOM_MIRROR"; return; }
-  local found
-  found=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' 2>/dev/null | head -n 1)
-  [[ -n $found ]] || { apt-get update -qq >&2 && found=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' | head -n 1); }
-  echo "$found"
+  # shellcheck disable=SC2016  # apt-get fills it in
+  local ask=(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian')
+  [[ -n $("${ask[@]}") ]] || apt-get update -qq >&2 || true
+  echo "${FRAUDLAB_CLEANROOM_MIRROR:-$("${ask[@]}" | sort -u | sed 1q)}"
 }
 
 git_here() { git -c safe.directory="$repository" -C "$repository" "$@"; }
@@ -218,7 +218,8 @@ visit_room() {
   wait "$visit" || status=$?
   end_visit
   ends=$(tail -n +$((begins + 1)) "$log")
-  if [[ $status != 0 ]] || ! grep -E '^ *EXACT:' <<<"$ends"; then fail "$how, make demo did not reach EXACT, or make stop did not stop it" "$log"; fi
+  [[ $status == 0 ]] || fail "$name, $how: make demo or make stop failed (status $status)" "$log"
+  grep -E '^ *EXACT:' <<<"$ends" || fail "$name, $how: make demo ended without EXACT" "$log"
 }
 
 end_visit() {
@@ -253,4 +254,4 @@ leave() {
   exit "$status"
 }
 
-main "$@"
+main "$@"; exit
