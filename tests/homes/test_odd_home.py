@@ -16,7 +16,7 @@ from fraudlab.settings import REPOSITORY, Settings
 from fraudlab.stack import beside
 from fraudlab.stack.layout import Layout
 
-NAME = "ä b%20 #c'd\"e\\f$g`h`"
+NAME = "ä b%20 #c'd\"e$g`h`"
 """In which every letter means something to some program. Together with a temporary folder it is too long for a `#!` line."""
 
 HANDED_ON = (
