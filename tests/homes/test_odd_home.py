@@ -70,7 +70,9 @@ class Clone:
             text=True,
             check=False,
         )
-        assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}"
+        log = self.home / "logs" / "taskmanager.log"
+        told = log.read_text(encoding="utf-8")[-4000:] if done.returncode and log.exists() else ""
+        assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}{told}"
         return done.stdout
 
     def fraudlab(self, *arguments: str) -> str:
