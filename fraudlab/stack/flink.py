@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fraudlab.settings import REPOSITORY, Settings
+from fraudlab.settings import Settings
 from fraudlab.stack import java, ports, shell, zookeeper
 from fraudlab.stack.layout import Layout, private_folder
 from fraudlab.stack.program import Program, Service
@@ -198,7 +198,8 @@ def process_environment(layout: Layout) -> dict[str, str]:
         "FLINK_LIB_DIR": str(layout.flink / "lib"),
         "FLINK_PLUGINS_DIR": str(layout.flink / "plugins"),
         "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
-        "PYTHONPATH": str(REPOSITORY),
+        # PyFlink writes each path of this into Python source, where a quote ends a string. Our packages are among the others.
+        "PYTHONPATH": "",
         "MALLOC_ARENA_MAX": "2",
         "TZ": "UTC",
     }

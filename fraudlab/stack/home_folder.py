@@ -15,9 +15,9 @@ from pathlib import Path
 from fraudlab.stack import shell
 from fraudlab.stack.errors import StackError
 
-MISREAD = ":;,[*?"
-"""What cannot be escaped in lists of paths (PATH, class paths, LD_LIBRARY_PATH, Kafka's `log.dirs`, Flink's `io.tmp.dirs`) and in the
-patterns with which PyFlink looks for its jars."""
+MISREAD = ":;,[*?\\"
+"""What cannot be escaped in lists of paths (PATH, class paths, LD_LIBRARY_PATH, Kafka's `log.dirs`, Flink's `io.tmp.dirs`), in the
+patterns with which PyFlink looks for its jars, and, the backslash, in Flink's paths, which take it for a slash."""
 
 ELSEWHERE = "Choose a folder on another disk: `export FRAUDLAB_HOME=<folder>`, then run the command again."
 

@@ -16,7 +16,7 @@ from fraudlab.settings import REPOSITORY, Settings
 from fraudlab.stack import beside
 from fraudlab.stack.layout import Layout
 
-NAME = "ä b%20 #c'd\"e\\f$g`h`"
+NAME = "ä b%20 #c'd\"e$g`h`"
 """In which every letter means something to some program. Together with a temporary folder it is too long for a `#!` line."""
 
 HANDED_ON = (
@@ -70,7 +70,9 @@ class Clone:
             text=True,
             check=False,
         )
-        assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}"
+        log = self.home / "logs" / "taskmanager.log"
+        told = log.read_text(encoding="utf-8")[-4000:] if done.returncode and log.exists() else ""
+        assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}{told}"
         return done.stdout
 
     def fraudlab(self, *arguments: str) -> str:

@@ -1,5 +1,6 @@
 """Homes and shells that are not as usual: what is refused, what is put right, and what is written for other programs to read."""
 
+import json
 import os
 import pwd
 import shutil
@@ -10,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
 
 from fraudlab.settings import REPOSITORY, Settings
 from fraudlab.stack import doctor, flink, home_folder, kafka, mysql, shell, zookeeper
@@ -21,8 +21,8 @@ from fraudlab.stack.secret_store import SecretStore
 from fraudlab.stack.templating import option_file_text
 
 ODD = "ä b%20 #c ;'d\"e\\f$g`h`"
-"""A name of a folder in which every letter means something to some program. A stack's own may not have the `;`."""
-HOME = ODD.replace(" ;", "")
+"""A name of a folder in which every letter means something to some program. A home may not have the `;` and the backslash."""
+HOME = ODD.replace(" ;", "").replace("\\", "")
 
 
 # Which shells
@@ -275,10 +275,10 @@ def test_what_is_made_private_was_not_before(tmp_path: Path) -> None:
 # What other programs read
 
 
-@pytest.fixture
-def layout(tmp_path: Path) -> Layout:
+@pytest.fixture(params=[HOME, "a%20b"], ids=["odd", "escape"])
+def layout(tmp_path: Path, request: pytest.FixtureRequest) -> Layout:
     """A home with an odd name, in which the configurations of all services are written."""
-    layout = Layout(tmp_path / HOME)
+    layout = Layout(tmp_path / request.param)
     settings = Settings(home=layout.home)
     layout.mysql_data.mkdir(parents=True)
     (layout.kafka_data).mkdir(parents=True)
@@ -302,26 +302,59 @@ def test_data_is_for_its_owner_only_whatever_the_umask(layout: Layout) -> None:
         assert any(stat.S_IMODE(one.stat().st_mode) == 0o700 for one in reachable), folder
 
 
-def test_flink_reads_its_paths_as_they_are(layout: Layout) -> None:
-    """Case unix-01. By the parser that PyFlink uses; JobManager and TaskManager are asked in tests/homes."""
-    read = YAML(typ="safe").load(layout.flink / "conf" / "config.yaml")
-    assert read["execution.checkpointing.dir"] == f"file://{layout.flink_state}/checkpoints"
-    assert read["high-availability.storageDir"] == f"file://{layout.flink_state}/ha"
-    assert read["io.tmp.dirs"] == str(layout.flink / "tmp")
-    assert read["env.log.dir"] == str(layout.logs)
+def test_java_and_flink_read_their_paths_as_they_are(layout: Layout) -> None:
+    """Case unix-01. By Java's own reader and by Flink's, in a JVM that PyFlink starts from a shell without UTF-8."""
+    installed = Layout(Settings().home).flink
+    if not (installed / "installed").exists():
+        pytest.skip("Flink is not set up")
+    for name in ("lib", "opt"):
+        (layout.flink / name).symlink_to(installed / name)
+    shutil.copy(installed / "conf" / "log4j-cli.properties", layout.flink / "conf")
+    done = subprocess.run(
+        [sys.executable, "-c", READ_BY_JAVA, str(layout.home)],
+        cwd=REPOSITORY,
+        env={"PATH": os.environ["PATH"], "LC_ALL": "C"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == {
+        "log.dirs": str(layout.kafka_data),
+        "dataDir": str(layout.zookeeper_data),
+        "execution.checkpointing.dir": str(layout.flink_state / "checkpoints"),
+        "execution.checkpointing.savepoint-dir": str(layout.flink_state / "savepoints"),
+        "high-availability.storageDir": str(layout.flink_state / "ha"),
+        "io.tmp.dirs": str(layout.flink / "tmp"),
+        "env.log.dir": str(layout.logs),
+        "python.executable": sys.executable,
+    }
+    assert [path.name for path in layout.logs.iterdir()], "log4j did not find its settings, or not the folder of logs"
 
 
-def test_java_reads_the_paths_of_kafka_and_zookeeper_as_they_are(layout: Layout) -> None:
-    """Case unix-01. By a reader of Java's format, written from `java.util.Properties`."""
-    assert properties(layout.kafka / "server.properties")["log.dirs"] == str(layout.kafka_data)
-    assert properties(layout.zookeeper / "zookeeper.properties")["dataDir"] == str(layout.zookeeper_data)
-
-
-def properties(file: Path) -> dict[str, str]:
-    """A properties file as Java loads it: Latin-1, with escapes of a backslash and one letter, or `u` and four digits."""
-    lines = [line for line in file.read_text(encoding="latin-1").splitlines() if line and line[0] not in "#!"]
-    pairs = (line.partition("=") for line in lines)
-    return {name: value.encode("latin-1").decode("unicode_escape") for name, _, value in pairs}
+READ_BY_JAVA = """
+import json, os, sys
+from pathlib import Path
+from fraudlab.stack import flink
+from fraudlab.stack.layout import Layout
+layout = Layout(Path(sys.argv[1]))
+os.environ.update(flink.client_environment(layout))
+from pyflink.java_gateway import get_gateway
+jvm = get_gateway().jvm
+def value(file, name):
+    properties, stream = jvm.java.util.Properties(), jvm.java.io.FileInputStream(str(file))
+    properties.load(stream)
+    return properties.getProperty(name)
+conf = jvm.org.apache.flink.configuration.GlobalConfiguration.loadConfiguration(str(layout.flink / "conf")).toMap()
+places = ("execution.checkpointing.dir", "execution.checkpointing.savepoint-dir", "high-availability.storageDir")
+texts = ("io.tmp.dirs", "env.log.dir", "python.executable")
+print(json.dumps({
+    "log.dirs": value(layout.kafka / "server.properties", "log.dirs"),
+    "dataDir": value(layout.zookeeper / "zookeeper.properties", "dataDir"),
+    **{name: jvm.org.apache.flink.core.fs.Path(conf.get(name)).getPath() for name in places},
+    **{name: conf.get(name) for name in texts},
+}))
+"""
 
 
 @pytest.mark.parametrize("text", [HOME, ODD, "a'b", "'a'", '"', "\\", "\\n", "a # b", 'a" # b', " "])
