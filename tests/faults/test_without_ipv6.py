@@ -36,7 +36,8 @@ except OSError:
 WHAT_PEOPLE_DO = """
 set -e
 fraudlab up
-fraudlab generate --transactions 400 --rate 100 --users 200 --fraud-every 1 --quiet
+fraudlab generate --transactions 200 --rate 100 --users 200 --quiet
+fraudlab generate --commit-fraud 42
 fraudlab verify
 fraudlab status
 fraudlab verify --json >"$1"
