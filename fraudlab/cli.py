@@ -199,6 +199,9 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="print it as one
     console.print(table)
     if seen.jobs:
         console.print(_jobs_table(seen.jobs))
+    for job in seen.jobs:
+        if job.problem is not None:
+            console.print(f"[red]{escape(f'{job.name} {job.problem}')}[/red]")
     next_step(_after_status(settings, seen))
     raise typer.Exit(1 if seen.ill else 0)
 
@@ -209,9 +212,14 @@ def _jobs_table(jobs: list[JobStatus]) -> Table:
         checkpoint = ""
         if job.checkpoint is not None:
             age_s = max(0, round(time.time() - job.checkpoint.completed_ms / 1000))
-            checkpoint = f"{job.checkpoint.size_bytes / 2**20:.1f} MiB, {age_s} s ago"
-        table.add_row(job.name, job.state.lower(), str(job.restarts), checkpoint, _health(job.problem, "runs"))
+            checkpoint = f"{_size(job.checkpoint.size_bytes)}, {age_s} s ago"
+        words = job.problem and job.problem.partition(":")[0]  # the whole reason is a line of its own, below
+        table.add_row(job.name, job.state.lower(), str(job.restarts), checkpoint, _health(words, "runs"))
     return table
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / 2**20:.1f} MiB" if size_bytes >= 2**20 else f"{size_bytes / 2**10:.0f} KiB"
 
 
 def _health(problem: str | None, fine: str) -> str:

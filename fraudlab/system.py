@@ -283,11 +283,11 @@ def submit_jobs(settings: Settings, progress: Progress, only: Collection[str] | 
 
     `only` names some of the jobs, as `cdc.JOB` and its like do; without it all are meant.
     """
+    began_ms = time.time_ns() // 1_000_000  # jobs that are there already may fail while PyFlink is imported
     from fraudlab.pipeline import cdc, detector, join
 
     names, servers = settings.names, settings.bootstrap_servers
     cluster = flink_cluster(settings)
-    began_ms = time.time_ns() // 1_000_000
     known = flink_jobs.newest(settings, [names.job(job) for job in JOBS])
     present = {name for name, job in known.items() if not job.ended}
     submissions: dict[str, Callable[[], object]] = {

@@ -50,7 +50,7 @@ def broken(settings: Settings) -> Iterator[LearnerLab]:
 def status(*options: str, learner: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(Path(sys.executable).with_name("fraudlab")), "status", *options],
-        env=outside_pytest() | {"FRAUDLAB_LEARNER": learner, "COLUMNS": "300"},
+        env=outside_pytest() | {"FRAUDLAB_LEARNER": learner},
         stdout=subprocess.PIPE,
         text=True,
         check=False,
@@ -86,10 +86,10 @@ def test_status_shows_why_a_job_does_not_run_and_ends_with_1(broken: LearnerLab)
     eventually(lambda: all(job.failures >= 3 for job in flink.jobs_of(broken.settings)), "both have failed thrice")
     done = status(learner=broken.settings.learner)
     assert done.returncode == 1
-    lines = {line.split()[1]: line for line in done.stdout.splitlines() if "broken1." in line}
-    assert "keeps failing: ValueError: no such rate: XXX" in lines["broken1.fraud-detector"]
-    assert "MySQL rejects the login of 'broken1_cdc'" in lines["broken1.cdc-ingestion"]
-    assert "does not run: nobody has submitted it" in lines["broken1.transaction-join"]
+    said = done.stdout.splitlines()
+    assert "broken1.fraud-detector keeps failing: ValueError: no such rate: XXX" in said
+    assert any(line.startswith("broken1.cdc-ingestion keeps failing: MySQL rejects the login") for line in said)
+    assert "broken1.transaction-join does not run: nobody has submitted it" in said
 
 
 def test_a_notebook_is_told_why_a_job_does_not_run(broken: LearnerLab) -> None:

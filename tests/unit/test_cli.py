@@ -67,7 +67,7 @@ def program(name: str, problem: str | None) -> ServiceStatus:
             [program("mysql", None)],
             [JobStatus("cdc", "RESTARTING", 9, None, "keeps failing: [x]")],
             1,
-            "keeps failing: [x]",
+            "\ncdc keeps failing: [x]\n",
         ),
         ([program("mysql", None)], [JobStatus("cdc", "ABSENT", 0, None, "does not run")], 1, "`fraudlab up` submits"),
         ([program("mysql", "is away")], [], 1, "`fraudlab logs mysql` shows why mysql does not serve"),
