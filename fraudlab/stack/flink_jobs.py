@@ -183,7 +183,7 @@ def root_cause(stacktrace: str) -> str:
     return short if len(short) <= LONGEST_WORDS else f"{short[:LONGEST_WORDS]}…"
 
 
-_FRAME = re.compile(r"\s+(at |\.\.\. \d+ |Suppressed: )")
+_FRAME = re.compile(r"\s+(at |\.\.\. \d+ |Suppressed: |Caused by: )")
 _PACKAGE = re.compile(r"^(?:[a-z_][\w$]*\.)+(?=[A-Z])")
 _PYTHON_CLASS = re.compile(r"^.*<class '(?:[\w.]+\.)?(\w+)'>")
 
