@@ -10,16 +10,15 @@ ENV FRAUDLAB_IN_CONTAINER=true FRAUDLAB_HOME=/var/lib/fraudlab PATH=/opt/venv/bi
 
 FROM base AS build
 # On arm64 apache-flink comes as source, which has C extensions.
-RUN apt-get update && apt-get install -y --no-install-recommends g++ maven openjdk-17-jdk-headless python3-dev
-COPY pom.xml /opt/fraudlab/
-COPY fraudlab/__init__.py /opt/fraudlab/fraudlab/
-COPY fraudlab/stack/__init__.py fraudlab/stack/artifacts.py fraudlab/stack/errors.py /opt/fraudlab/fraudlab/stack/
-# MySQL's and Kafka's own jars are for a stack without containers.
-RUN cd /opt/fraudlab \
- && python -c "from pathlib import Path; from fraudlab.stack import artifacts; artifacts.fetch(Path('$FRAUDLAB_HOME'))" \
- && rm -rf "$FRAUDLAB_HOME/jars/mysql" "$FRAUDLAB_HOME/jars/kafka"
-COPY requirements/installer.lock /opt/fraudlab/requirements/
+RUN apt-get update && apt-get install -y --no-install-recommends g++ openjdk-17-jdk-headless python3-dev
+COPY requirements/installer.lock requirements/jars.lock /opt/fraudlab/requirements/
 RUN python -m venv /opt/venv && pip install --no-cache-dir --no-deps --require-hashes -r /opt/fraudlab/requirements/installer.lock
+COPY fraudlab/__init__.py /opt/fraudlab/fraudlab/
+COPY fraudlab/stack/__init__.py fraudlab/stack/errors.py /opt/fraudlab/fraudlab/stack/
+COPY fraudlab/stack/provision /opt/fraudlab/fraudlab/stack/provision
+# MySQL's and Kafka's own jars are for a stack without containers.
+RUN cd /opt/fraudlab && python -m fraudlab.stack.provision.jars "$FRAUDLAB_HOME" \
+ && rm -rf "$FRAUDLAB_HOME/jars/mysql" "$FRAUDLAB_HOME/jars/kafka"
 ARG REQUIREMENTS=run
 COPY requirements/${REQUIREMENTS}.lock /opt/fraudlab/requirements/
 RUN export JAVA_HOME="$(dirname "$(dirname "$(readlink -f "$(command -v javac)")")")" \

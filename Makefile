@@ -4,12 +4,12 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 SPACE := $(subst ,, )
 export FRAUDLAB_HOME := $(subst <space>,$(SPACE),$(abspath $(subst $(SPACE),<space>,$(or $(FRAUDLAB_HOME),.fraudlab))))
 BIN := $(FRAUDLAB_HOME)/venv/bin
-BOOTSTRAP = $(if $(PYTHON),,$(error No Python was found: install Python 3.11, or say where it is: make PYTHON=<path>))$(PYTHON) bootstrap.py
+BOOTSTRAP = $(if $(PYTHON),,$(error No Python was found. Next: install python3 (3.9 or newer), or name one: make PYTHON=<path> <target>))"$(PYTHON)" bootstrap.py
 .DEFAULT_GOAL := help
-.PHONY: help demo lab up test bench check docs setup stop clean lock
+.PHONY: help demo lab up test test-all bench check docs setup stop clean lock
 
 help: ## print the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: ## set up what is missing, start everything and see fraud being caught
 	@started=$$(date +%s) && $(BOOTSTRAP) && FRAUDLAB_STARTED_S=$$started "$(BIN)/fraudlab" demo
@@ -22,9 +22,13 @@ up: ## set up what is missing and start MySQL, Kafka and Flink
 	@$(BOOTSTRAP)
 	@"$(BIN)/fraudlab" up
 
-test: check ## set up what is missing, check the code and run all tests
+test: ## set up what is missing, check the code, run the tests and the solutions
 	@$(BOOTSTRAP) --dev --browser
 	@"$(BIN)/python" -m tests.run
+
+test-all: ## make test, then the slow tests and the clean rooms: what CI runs
+	@$(BOOTSTRAP) --dev --browser
+	@"$(BIN)/python" -m tests.run --all
 
 bench: ## print the performance table
 	@$(BOOTSTRAP)
@@ -47,22 +51,23 @@ stop: ## stop everything; data stays
 	@if [ -x "$(BIN)/fraudlab" ]; then "$(BIN)/fraudlab" down; else echo "Nothing is set up, so nothing runs. Next: make demo"; fi
 
 # by name: FRAUDLAB_HOME may be a folder that holds other things
-MADE = venv jars lib logs run mysql kafka zookeeper flink supervisor inbox dashboard secrets.json secrets.lock setup-times.json .lock test bench site demo-report.json generator-report.json bench.json bench-dashboard.json bench-notifications.json
+MADE = venv jars lib uv python packages maven logs run mysql kafka zookeeper flink supervisor inbox dashboard secrets.json secrets.lock setup-times.json .lock test bench site demo-report.json generator-report.json bench.json bench-dashboard.json bench-notifications.json
 clean: stop ## stop everything and remove all that was made at run time
 	@rm -rf $(addprefix "$(FRAUDLAB_HOME)"/,$(MADE)) "$(FRAUDLAB_HOME)/test labs"
 	@rmdir "$(FRAUDLAB_HOME)" 2>/dev/null || true
 	@echo "Next: make demo sets it all up again."
 
-# after a change of dependencies: writes requirements/*.lock anew (hashes, no index)
-UV_LOCK = env -u PIP_FIND_LINKS "$(BIN)/uv" pip compile -q --no-config --universal --python-version 3.11 --generate-hashes \
+# after a change of dependencies: every lock has hashes, and no address of an index
+UV_LOCK = env -u PIP_FIND_LINKS "$(FRAUDLAB_HOME)/uv/bin/uv" pip compile -q --no-config --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header
 SOURCES = pyproject.toml $(wildcard data-generator/pyproject.toml)
-lock: ## write the dependency locks anew
+lock: ## write the dependency locks again
 	@$(BOOTSTRAP)
 	@$(UV_LOCK) $(SOURCES) --extra dev -o requirements/dev.lock
 	@$(UV_LOCK) $(SOURCES) -c requirements/dev.lock -o requirements/run.lock
-	@$(UV_LOCK) requirements/installer.in -c requirements/dev.lock -o requirements/installer.lock
-	@for lock in requirements/*.lock; do \
-	  { echo "# Written by make lock, from pyproject.toml and requirements/installer.in. Do not edit."; cat $$lock; } > $$lock.new \
-	  && mv $$lock.new $$lock; done
+	@for name in installer uv java; do $(UV_LOCK) requirements/$$name.in -c requirements/dev.lock -o requirements/$$name.lock; done
+	@"$(BIN)/python" -m fraudlab.stack.provision.jars --lock "$(FRAUDLAB_HOME)"
+	@for lock in dev run installer uv java; do \
+	  { echo "# Written by make lock, from pyproject.toml and requirements/*.in. Do not edit."; cat requirements/$$lock.lock; } > $$lock.new \
+	  && mv $$lock.new requirements/$$lock.lock; done
 	@echo "Next: make test"

@@ -25,8 +25,8 @@ from fraudlab import system
 from fraudlab.course.world import World
 from fraudlab.pipeline.transaction import iso
 from fraudlab.settings import Settings
-from fraudlab.stack import system_packages
 from fraudlab.stack.program import Program
+from fraudlab.stack.provision.system import chromium
 from fraudlab.stack.supervisor import Stack
 from fraudlab.verification.score import percentile
 
@@ -85,7 +85,7 @@ def measure(world: World, program: Program, seconds: int, backlog: int) -> dict[
     wait_for_page(settings)
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = playwright.chromium.launch(executable_path=system_packages.chromium(), args=arguments)
+        browser = playwright.chromium.launch(executable_path=chromium(), args=arguments)
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         page.goto(settings.dashboard_url)
         page.wait_for_selector(".waiting", state="hidden", timeout=DEADLINE_S * 1000)

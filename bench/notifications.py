@@ -25,7 +25,7 @@ from rich.console import Console
 from fraudlab import system
 from fraudlab.pipeline.transaction import iso
 from fraudlab.settings import Settings
-from fraudlab.stack import system_packages
+from fraudlab.stack.provision.system import chromium
 from fraudlab.stack.supervisor import Stack
 from fraudlab.verification.score import percentile
 
@@ -117,7 +117,7 @@ def open_phone(settings: Settings) -> Iterator[Page]:
     """The inbox's page in a browser, which notes when each push message is on the phone."""
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=system_packages.chromium(), args=arguments)
+        browser = playwright.chromium.launch(executable_path=chromium(), args=arguments)
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         page.goto(settings.inbox_page)
         page.wait_for_selector(".screen ol li")

@@ -56,6 +56,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
             "work",
             "port_base",
             "in_container",
+            "mysqld",
             "mysql_clients",
             "kafka_controller_port",
             "zookeeper_host",

@@ -16,7 +16,7 @@ from typing import Literal
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from fraudlab.settings import Settings
-from fraudlab.stack import system_packages
+from fraudlab.stack.provision.system import chromium
 
 PICTURE = Path(__file__).parent / "pictures" / "dashboard.png"
 MOST_BYTES = 400_000
@@ -34,7 +34,7 @@ def main() -> None:
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=system_packages.chromium(), args=["--no-sandbox"] if os.geteuid() == 0 else []
+            executable_path=chromium(), args=["--no-sandbox"] if os.geteuid() == 0 else []
         )
         page = opened(browser, 1440, 1060, "dark")
         page.wait_for_function(

@@ -44,6 +44,9 @@ class Settings(BaseSettings):
         description="this process is in a container, and so are its neighbours: MySQL, Kafka and Flink are waited for, not started, "
         "and what serves binds to all interfaces, of which only loopback ports are published",
     )
+    mysqld: Path | None = Field(
+        None, description="a mysqld of your own, version 8.0; without it, the one that the set-up brings"
+    )
     mysql_host: str = Field(LOOPBACK, description="where MySQL is")
     mysql_clients: str = Field(LOOPBACK, description="from where MySQL's accounts may log in; `%`: from anywhere")
     mysql_port: int = _port(3306, "MySQL")
@@ -97,7 +100,8 @@ class Settings(BaseSettings):
         """The environment in which another process has these settings, or those of the given names, wherever it starts."""
         values = self.model_dump(include=set(only) or None)
         paths = {name: path.expanduser().resolve() for name, path in values.items() if isinstance(path, Path)}
-        return {f"FRAUDLAB_{name.upper()}": str(value) for name, value in (values | paths).items()}
+        texts = {name: "" if value is None else str(value) for name, value in (values | paths).items()}
+        return {f"FRAUDLAB_{name.upper()}": text for name, text in texts.items()}
 
     @property
     def bootstrap_servers(self) -> str:

@@ -1,71 +1,96 @@
-"""All tests, in two lanes at the same time, each on a system of its own: while one waits, the other computes. `make test`.
+"""All tests, in two lanes at the same time, each with a system of its own: one computes while the other waits.
 
-Each line begins with the name of its lane. At the end stands once more what failed, and the last line counts the tests of both.
+    python -m tests.run          # make test: everything that is not slow
+    python -m tests.run --all    # make test-all: the same, then the slow tests, then the clean rooms
+
+Each line of output begins with the name of its lane. What failed is repeated at the end, and the last line counts all tests.
 """
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ET
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.support.home import NAME
+from fraudlab.settings import REPOSITORY
+from tests.support.home import JAVA_OPTIONS, NAME
 
-LANES = {
-    "system": [["tests/integration", "tests/faults"]],
-    "labs": [["tests/unit", "data-generator/tests", "tests/e2e", "tests/notebooks"], ["--nbval-lax", "solutions"]],
+PYTEST = (sys.executable, "-m", "pytest")
+QUICK, SLOW = (*PYTEST, "-m", "not slow"), (*PYTEST, "-m", "slow")
+SYSTEM = ("tests/integration", "tests/e2e", "tests/faults")
+PURE = ("tests/unit", "data-generator/tests")
+
+Lanes = Mapping[str, Sequence[Sequence[str]]]
+TEST: Lanes = {
+    "system": [(*QUICK, *SYSTEM)],
+    "labs": [("make", "--no-print-directory", "check"), (*QUICK, *PURE), (*PYTEST, "--nbval-lax", "solutions")],
 }
-"""What pytest is called with, one call after the other. The lanes are to end at about the same time."""
+"""What each lane runs, one command after the other. The lanes should end at about the same time."""
+THE_REST: Lanes = {
+    "system": [(*SLOW, *SYSTEM)],
+    "labs": [(*SLOW, *PURE, "tests/notebooks")],
+}
+ROOMS = "tests/cleanroom/run.sh"
+CLEAN_ROOMS: Lanes = {"rooms": [(ROOMS,)] if (REPOSITORY / ROOMS).exists() else []}
+"""They come last, alone: each room has a whole system of its own."""
+SKIPPED = re.compile(r"\bskipped:", re.IGNORECASE)
+QUICK_JAVA = "-XX:TieredStopAtLevel=1"
+"""Of all JVMs in `make test`: none runs long enough to win back what its second compiler costs. The slow tests run Java as people do."""
 SLOWEST = ("--durations=25", "--durations-min=5")
-"""Each call ends with its slowest tests: where to look when all of it takes too long."""
+"""Each call of pytest ends with its slowest tests: where to look when all of it takes too long."""
 LAST_LINES = 12
-"""So much of a failure is told once more at the end; the log of a CI may show nothing else."""
+"""How much of a failure is repeated at the end. A CI may show only the end of the log."""
 HOMES = {"system": "test", "labs": "test labs"}
-"""Of their systems, in the environment's home. One has a space in its name, as somebody's folder may have."""
+"""Of the lanes' systems, in the environment's home. One name has a space, as somebody's folder may have."""
 
 
 @dataclass
 class Lane:
-    """One of the two. `passed` and `skipped` count what has run; `failures` says of each test that failed how."""
+    """Commands that run one after the other, with `java` as options of every JVM.
+
+    `passed` and `skipped` count tests; `failures` describes each failed one.
+
+    A command that isn't pytest counts as one test; it is skipped if it succeeds and says `skipped:` with a reason.
+    """
 
     name: str
+    commands: Sequence[Sequence[str]]
     results: Path
+    java: str = ""
     passed: int = 0
     skipped: int = 0
     failures: list[str] = field(default_factory=list)
     process: "subprocess.Popen[str] | None" = field(default=None, repr=False)
+    interrupted: bool = False
 
-    def run(self) -> bool:
-        """Runs all calls, also after one that failed. Returns whether all passed."""
-        done = [self._call(arguments, number) for number, arguments in enumerate(LANES[self.name])]
-        return all(done)
+    def run(self) -> None:
+        """Runs all commands, also after one that failed."""
+        for number, command in enumerate(self.commands):
+            if self.interrupted:
+                return
+            if tuple(command[: len(PYTEST)]) == PYTEST:
+                self._run_pytest(command, self.results / f"{self.name}-{number}.xml")
+            else:
+                self._run_other(command)
 
     def interrupt(self) -> None:
-        """Lets pytest end as after Ctrl-C: it stops its system."""
+        """Lets pytest end as after Ctrl-C: it stops its system. Nothing else is started."""
+        self.interrupted = True
         if self.process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self.process.send_signal(signal.SIGINT)
 
-    def _call(self, arguments: list[str], number: int) -> bool:
-        report = self.results / f"{self.name}-{number}.xml"
-        command = [sys.executable, "-m", "pytest", f"--junitxml={report}", *SLOWEST, *arguments]
-        environment = os.environ | {NAME: HOMES[self.name]}
-        with subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        ) as self.process:
-            assert self.process.stdout is not None
-            for line in self.process.stdout:
-                print(f"{self.name:6} {time.strftime('%H:%M:%S')} | {line}", end="", flush=True)
-        self._count(report)
-        return self.process.returncode == 0
-
-    def _count(self, report: Path) -> None:
+    def _run_pytest(self, command: Sequence[str], report: Path) -> None:
+        failed_before = len(self.failures)
+        status, _ = self._call([*command, f"--junitxml={report}", *SLOWEST])
         if not report.exists():
             self.failures.append(f"{self.name}: pytest ended without a report")
             return
@@ -78,24 +103,77 @@ class Lane:
                 self.skipped += 1
             else:
                 self.passed += 1
+        if status and len(self.failures) == failed_before:
+            self.failures.append(f"{self.name}: {' '.join(command)} ended with {status}, though no test failed")
+
+    def _run_other(self, command: Sequence[str]) -> None:
+        status, lines = self._call(command)
+        if status:
+            end = "\n".join(f"  {line}" for line in lines[-LAST_LINES:])
+            self.failures.append(f"{' '.join(command)} ended with {status}\n{end}".rstrip())
+        elif any(SKIPPED.search(line) for line in lines):
+            self.skipped += 1
+        else:
+            self.passed += 1
+
+    def _call(self, command: Sequence[str]) -> tuple[int, list[str]]:
+        """Runs a command, whose output is printed line by line; returns its exit status and its output."""
+        java = f"{os.environ.get(JAVA_OPTIONS, '')} {self.java}".strip()
+        environment = os.environ | {NAME: HOMES.get(self.name, self.name)} | ({JAVA_OPTIONS: java} if java else {})
+        lines = []
+        with subprocess.Popen(
+            command, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as self.process:
+            assert self.process.stdout is not None
+            for line in self.process.stdout:
+                lines.append(line.rstrip())
+                print(f"{self.name:6} {time.strftime('%H:%M:%S')} | {line}", end="", flush=True)
+        return self.process.returncode, lines
 
 
 def shown(broken: ET.Element) -> str:
-    """The end of what pytest tells of a failure: the assertion, and where it stands."""
+    """The end of what pytest says about a failure: the assertion, and where it is."""
     lines = (broken.text or broken.get("message") or "").rstrip().splitlines()
     return "\n".join(f"  {line}" for line in lines[-LAST_LINES:])
 
 
-def main() -> int:
-    """Runs both lanes. Returns the exit status."""
-    began = time.monotonic()
-    with tempfile.TemporaryDirectory() as results, ThreadPoolExecutor(len(LANES)) as pool:
-        lanes = [Lane(name, Path(results)) for name in LANES]
-        signal.signal(signal.SIGTERM, lambda *_: interrupt(lanes))
-        signal.signal(signal.SIGINT, lambda *_: print("Interrupted: the systems of the tests are being stopped."))
-        passed = [run.result() for run in [pool.submit(lane.run) for lane in lanes]]
-    print(*failed(lanes), f"It took {(time.monotonic() - began) / 60:.1f} minutes.", counted(lanes), sep="\n")
-    return 0 if all(passed) else 1
+def main(arguments: Sequence[str]) -> int:
+    """Runs the tests. Returns the exit status."""
+    if set(arguments) - {"--all"}:
+        print(__doc__)
+        return 2
+    stages = {"make test": TEST}
+    if arguments:
+        stages |= {"the slow tests": THE_REST, "the clean rooms": CLEAN_ROOMS}
+    interrupted = False
+    lanes: list[Lane] = []
+
+    def interrupt(number: int, _: object) -> None:
+        nonlocal interrupted
+        interrupted = True
+        print("Interrupted: the systems of the tests are being stopped.", flush=True)
+        for lane in lanes:
+            # Ctrl-C on a terminal has reached pytest by itself, and a second one would cut its clean-up short.
+            lane.interrupted = True
+            if number == signal.SIGTERM:
+                lane.interrupt()
+
+    signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGINT, interrupt)
+    with tempfile.TemporaryDirectory() as folder:
+        for number, (title, commands) in enumerate(stages.items()):
+            if interrupted:
+                break
+            began = time.monotonic()
+            (results := Path(folder) / str(number)).mkdir()
+            java = QUICK_JAVA if commands is TEST else ""
+            stage = [Lane(name, calls, results, java) for name, calls in commands.items()]
+            lanes += stage
+            with ThreadPoolExecutor(len(stage)) as pool:
+                list(pool.map(Lane.run, stage))
+            print(f"{title}: {(time.monotonic() - began) / 60:.1f} minutes; {counted(stage)}", flush=True)
+    print(*failed(lanes), counted(lanes), sep="\n")
+    return 1 if interrupted or failed(lanes) else 0
 
 
 def failed(lanes: list[Lane]) -> list[str]:
@@ -109,11 +187,5 @@ def counted(lanes: list[Lane]) -> str:
     return f"{passed} passed, {len(failed(lanes))} failed, {skipped} skipped"
 
 
-def interrupt(lanes: list[Lane]) -> None:
-    """What Ctrl-C on a terminal does by itself: it reaches all processes there."""
-    for lane in lanes:
-        lane.interrupt()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

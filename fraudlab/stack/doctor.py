@@ -8,17 +8,18 @@ from dataclasses import dataclass
 import psutil
 
 from fraudlab.settings import LOOPBACK, Settings
-from fraudlab.stack import artifacts, install, java, ports, system_packages
+from fraudlab.stack import embedding, install, java, mysql, ports
 from fraudlab.stack.errors import StackError
 from fraudlab.stack.layout import Layout
 from fraudlab.stack.program import Program
+from fraudlab.stack.provision import disk, machine, system
 from fraudlab.stack.supervisor import Stack
 from fraudlab.stack.supervisord import marked_processes
 
 NEEDED_MEMORY_MIB = 3_000
 """What the whole stack and a job or two take when they run."""
 NEEDED_DISK_INSTALLED_MIB = 1_000
-"""What the data may grow by; before the installation it is `artifacts.NEEDED_DISK_MIB`."""
+"""What the data may grow by; before the installation it is `disk.NEEDED_MIB`."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,15 @@ def examine(settings: Settings, programs: Sequence[Program] = ()) -> list[Check]
     """
     layout = Layout(settings.home)
     if settings.in_container:
-        return [_python(), _java(), _software(layout, with_mysql=False), _disk(layout)]
+        return [_python(), _java(), _embedding(layout), _software(settings, with_mysql=False), _disk(layout)]
     return [
         _python(),
-        _hardware(),
+        _machine(),
         _java(),
-        *_system_packages(layout),
-        _software(layout),
+        _embedding(layout),
+        *_libraries(layout),
+        *_own_mysqld(settings),
+        _software(settings),
         _memory(layout),
         _disk(layout),
         *_ports(settings, programs),
@@ -74,11 +77,12 @@ def _python() -> Check:
     )
 
 
-def _hardware() -> Check:
+def _machine() -> Check:
     try:
-        return Check("hardware", True, f"there is a MySQL server for it ({install.mysql_tarball()})")
+        machine.require_supported()
     except StackError as error:
-        return Check("hardware", False, str(error), error.advice)
+        return Check("machine", False, str(error), error.advice)
+    return Check("machine", True, f"Linux on x86-64, glibc {'.'.join(map(str, machine.glibc() or ()))}")
 
 
 def _java() -> Check:
@@ -89,22 +93,40 @@ def _java() -> Check:
     return Check("Java", True, f"version {found.version} in {found.home}")
 
 
-def _system_packages(layout: Layout) -> list[Check]:
-    lacking = system_packages.missing(layout.home)
-    names = {"libaio": "libaio.so.1 (MySQL)", "libnuma": "libnuma.so.1 (MySQL)"} if sys.platform == "linux" else {}
-    if not artifacts.are_complete(layout.home):
-        names["maven"] = "Maven"
+def _embedding(layout: Layout) -> Check:
+    """Started, not looked for: the TaskManager needs it, and what it lacks shows only then."""
+    try:
+        problem = embedding.problem(layout)
+    except StackError as error:  # no Java
+        problem = str(error)
+    if problem is None:
+        return Check("Python inside Java", True, "starts")
+    return Check("Python inside Java", False, problem, "`make setup` looks for a Python that has it, or brings one.")
+
+
+def _libraries(layout: Layout) -> list[Check]:
+    lacking = system.missing_libraries(layout.home)
     return [
-        Check(label, False, "not found", "`make setup` installs it, or says with which command.")
+        Check(f"{file} (MySQL)", False, "does not load", "`make setup` brings it, or says with which command.")
         if name in lacking
-        else Check(label, True, "found")
-        for name, label in names.items()
+        else Check(f"{file} (MySQL)", True, "loads")
+        for name, file in system.LIBRARIES.items()
     ]
 
 
-def _software(layout: Layout, *, with_mysql: bool = True) -> Check:
+def _own_mysqld(settings: Settings) -> list[Check]:
+    if settings.mysqld is None:
+        return []
     try:
-        install.require_installed(layout, with_mysql=with_mysql)
+        return [Check("MySQL", True, f"version {mysql.require_usable(settings.mysqld)} in {settings.mysqld}")]
+    except StackError as error:
+        return [Check("MySQL", False, str(error), error.advice)]
+
+
+def _software(settings: Settings, *, with_mysql: bool = True) -> Check:
+    layout = Layout(settings.home)
+    try:
+        install.require_installed(layout, mysqld=settings.mysqld, with_mysql=with_mysql)
     except StackError as error:
         return Check("software", False, str(error), error.advice)
     return Check("software", True, f"complete under {layout.home}")
@@ -124,8 +146,8 @@ def _memory(layout: Layout) -> Check:
 
 
 def _disk(layout: Layout) -> Check:
-    mib = artifacts.free_disk_mib(layout.home)
-    needed = NEEDED_DISK_INSTALLED_MIB if (layout.flink / "installed").exists() else artifacts.NEEDED_DISK_MIB
+    mib = disk.free_mib(layout.home)
+    needed = NEEDED_DISK_INSTALLED_MIB if (layout.flink / "installed").exists() else disk.NEEDED_MIB
     ok = mib >= needed
     advice = "" if ok else f"At least {needed} MiB are needed: free some, or point FRAUDLAB_HOME to a larger disk."
     return Check("disk", ok, f"{mib} MiB free for {layout.home}", advice)

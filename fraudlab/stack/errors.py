@@ -1,5 +1,7 @@
 """The one error that the local stack raises."""
 
+from __future__ import annotations
+
 
 class StackError(Exception):
     """Something about the local stack went wrong: `str()` says what and what it means, `advice` what to do next."""

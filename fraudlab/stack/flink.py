@@ -68,7 +68,7 @@ def jobmanager(settings: Settings, layout: Layout) -> Service:
                 f"--configDir={layout.flink / 'conf'}",
                 "--executionMode=cluster",
             ],
-            environment=_environment(layout),
+            environment=process_environment(layout),
             directory=layout.flink,
             stop_wait_s=10,
             priority=40,
@@ -97,7 +97,7 @@ def _taskmanager(settings: Settings, layout: Layout, name: str) -> Service:
                 "org.apache.flink.runtime.taskexecutor.TaskManagerRunner",
                 f"--configDir={layout.flink / 'conf'}",
             ],
-            environment=_environment(layout),
+            environment=process_environment(layout),
             directory=layout.flink,
             stop_wait_s=10,
             priority=40,
@@ -185,7 +185,8 @@ def _java(layout: Layout, name: str, *options: str) -> list[str]:
     ]
 
 
-def _environment(layout: Layout) -> dict[str, str]:
+def process_environment(layout: Layout) -> dict[str, str]:
+    """The environment of Flink's processes, in which the TaskManager starts Python."""
     return {
         "FLINK_HOME": str(layout.flink),
         "FLINK_CONF_DIR": str(layout.flink / "conf"),

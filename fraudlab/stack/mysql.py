@@ -1,8 +1,10 @@
 """MySQL as a local process: with the row-based binlog that change data capture reads."""
 
 import os
+import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import mysql.connector
 from mysql.connector.abstracts import MySQLConnectionAbstract
@@ -17,6 +19,7 @@ from fraudlab.stack.secret_store import SecretStore, write_private
 from fraudlab.stack.templating import write_config
 
 NAME = "mysql"
+OWN_SERVER_ADVICE = "Point it to the mysqld of MySQL 8.0, or unset it: then the set-up brings one."
 SERVER_ID = 18306
 """The server's own id in replication; readers of the binlog take others."""
 
@@ -26,7 +29,7 @@ def service(settings: Settings, layout: Layout, secrets: SecretStore) -> Service
     return Service(
         program=Program(
             name=NAME,
-            command=[str(layout.mysql_software / "bin" / "mysqld"), f"--defaults-file={layout.mysql_config}"],
+            command=[str(_mysqld(settings, layout)), f"--defaults-file={layout.mysql_config}"],
             environment=_environment(layout),
             directory=layout.home,
             stop_wait_s=20,
@@ -49,11 +52,44 @@ def connect_as_root(settings: Settings, secrets: SecretStore) -> MySQLConnection
     )
 
 
+def require_usable(mysqld: Path) -> str:
+    """The version of a `mysqld` of the user's own. Raises StackError if it is not one of MySQL 8.0."""
+    try:
+        said = subprocess.run(
+            [mysqld, "--no-defaults", "--version"], capture_output=True, encoding="utf-8", check=False
+        ).stdout
+    except OSError as error:
+        raise StackError(
+            f"FRAUDLAB_MYSQLD is {mysqld}, which cannot be run: {error.strerror}.", OWN_SERVER_ADVICE
+        ) from error
+    version = re.search(r"Ver (\d+)\.(\d+)\.(\d+)", said)
+    found = tuple(map(int, version.groups())) if version else ()
+    if "MariaDB" in said or found[:2] != (8, 0):
+        raise StackError(
+            f"FRAUDLAB_MYSQLD is {mysqld}, which says: {said.strip() or 'nothing'}. Only MySQL 8.0 will do: the connector that reads "
+            "the binlog asks SHOW MASTER STATUS, which MySQL 8.4 dropped, and MariaDB has another binlog.",
+            OWN_SERVER_ADVICE,
+        )
+    return ".".join(map(str, found))
+
+
+def _mysqld(settings: Settings, layout: Layout) -> Path:
+    return settings.mysqld or layout.mysql_software / "bin" / "mysqld"
+
+
+def _messages(settings: Settings, layout: Layout) -> Path:
+    """The folder with the server's messages: distributions put it elsewhere than MySQL's own tarballs."""
+    base = _mysqld(settings, layout).parent.parent
+    return next((folder for folder in (base / "share" / "mysql", base / "share") if folder.exists()), base / "share")
+
+
 def _environment(layout: Layout) -> dict[str, str]:
     return {"LD_LIBRARY_PATH": str(layout.libraries), "TZ": "UTC"}
 
 
 def _prepare(settings: Settings, layout: Layout, secrets: SecretStore) -> None:
+    if settings.mysqld is not None:
+        require_usable(settings.mysqld)
     temporary = layout.mysql_config.parent / "tmp"
     temporary.mkdir(parents=True, exist_ok=True)
     init_file = layout.mysql_config.parent / "root.sql"
@@ -61,7 +97,8 @@ def _prepare(settings: Settings, layout: Layout, secrets: SecretStore) -> None:
     write_config(
         layout.mysql_config,
         "my.cnf.conf",
-        basedir=layout.mysql_software,
+        basedir=_mysqld(settings, layout).parent.parent,
+        messages=_messages(settings, layout),
         datadir=layout.mysql_data,
         tmpdir=temporary,
         socket=layout.sockets / "mysql.sock",
@@ -72,7 +109,7 @@ def _prepare(settings: Settings, layout: Layout, secrets: SecretStore) -> None:
         server_id=SERVER_ID,
     )
     if not layout.mysql_data.exists():
-        _initialise(layout)
+        _initialise(settings, layout)
 
 
 def _root_account(password: str) -> str:
@@ -89,18 +126,18 @@ def _root_account(password: str) -> str:
     )
 
 
-def _initialise(layout: Layout) -> None:
+def _initialise(settings: Settings, layout: Layout) -> None:
     """Make the data folder next to its place and move it there when whole: an interrupted run is just run again."""
     unfinished = layout.mysql_data.with_name("data.unfinished")
     if unfinished.exists():
         shutil.rmtree(unfinished)
     command = [
-        str(layout.mysql_software / "bin" / "mysqld"),
+        str(_mysqld(settings, layout)),
         "--no-defaults",
         "--initialize-insecure",
-        f"--basedir={layout.mysql_software}",
+        f"--basedir={_mysqld(settings, layout).parent.parent}",
         f"--datadir={unfinished}",
-        f"--lc-messages-dir={layout.mysql_software / 'share'}",
+        f"--lc-messages-dir={_messages(settings, layout)}",
         "--character-set-server=utf8mb4",
         "--skip-log-bin",
     ]

@@ -1,5 +1,7 @@
 """Records how long each step of the set-up took. Standard library only: `bootstrap.py` uses it."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import threading

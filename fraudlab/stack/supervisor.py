@@ -97,10 +97,10 @@ class Stack:
         return service.program
 
     def install(self, progress: Progress | None = None) -> None:
-        """Fetch and lay out what is missing. The second time there is nothing to do."""
+        """Lay out what is missing. The second time there is nothing to do."""
         say = progress or self._progress
         with self.alone(say):
-            install.install(self.layout, say, with_mysql=not self.settings.in_container)
+            install.install(self.layout, say, mysqld=self.settings.mysqld, with_mysql=not self.settings.in_container)
         self.__dict__.pop("services", None)  # their class paths name the jars
 
     def start(self, extra_programs: Sequence[Program] = (), progress: Progress | None = None) -> None:
@@ -109,7 +109,7 @@ class Stack:
         Interrupted, it leaves a stack that `stop` stops and a further `start` completes.
         """
         say = progress or self._progress
-        install.require_installed(self.layout, with_mysql=not self.settings.in_container)
+        install.require_installed(self.layout, mysqld=self.settings.mysqld, with_mysql=not self.settings.in_container)
         with self.alone(say):
             to_start = [] if self.settings.in_container else self._not_running(say)
             for name in to_start:

@@ -9,9 +9,10 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from fraudlab.settings import Settings
-from fraudlab.stack import system_packages
+from fraudlab.stack.provision.system import chromium
+from tests.support.waiting import patient
 
-PATIENCE_MS = 30_000
+PATIENCE_MS = patient(30_000)
 """How long a page may take, on a machine that does a lot else."""
 
 
@@ -22,7 +23,7 @@ def browser() -> Iterator[Browser]:
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=system_packages.chromium(), args=arguments)
+        browser = playwright.chromium.launch(executable_path=chromium(), args=arguments)
         yield browser
         browser.close()
 

@@ -19,7 +19,7 @@ from fraudlab.stack.supervisor import Stack
 from tests.e2e.conftest import Visit, visit
 from tests.support.home import outside_pytest
 from tests.support.lab import Lab
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, patient
 
 HOSTILE = "<img src=x onerror=document.title='owned'>"
 PAYMENT = re.compile(r"[\d,.]+ [A-Z]{3} in [A-Z]{2}, \S+")
@@ -192,7 +192,7 @@ def test_after_a_restart_of_the_service_the_open_page_comes_back_and_is_right(da
     dashboard.evaluate("window.isTheOldPage = true")
 
     lab.stack.kill(lab.names.group("analytics"))
-    dashboard.wait_for_function("window.isTheOldPage === undefined", timeout=60_000)
+    dashboard.wait_for_function("window.isTheOldPage === undefined", timeout=patient(60_000))
 
     other = lab.add_user()
     lab.commit_fraud(other)
@@ -359,7 +359,7 @@ def elsewhere(settings: Settings) -> Iterator[Settings]:
         yield own
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(patient(30))
 
 
 def log_in(page: Page, settings: Settings) -> None:

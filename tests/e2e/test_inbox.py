@@ -19,7 +19,7 @@ from fraudlab.settings import LOOPBACK, Settings
 from fraudlab.stack.beside import free_ports
 from tests.e2e.conftest import Visit, visit
 from tests.support.home import outside_pytest
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, patient
 
 HOSTILE = "<img src=x onerror=document.title='owned'>"
 
@@ -47,7 +47,7 @@ def inbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 
 def serves(settings: Settings) -> bool:
     try:
-        with smtplib.SMTP(LOOPBACK, settings.inbox_smtp_port, timeout=5):
+        with smtplib.SMTP(LOOPBACK, settings.inbox_smtp_port, timeout=patient(5)):
             return httpx.get(f"{settings.inbox_url}/v1/health", trust_env=False).is_success
     except (OSError, smtplib.SMTPException, httpx.HTTPError):
         return False
@@ -60,7 +60,7 @@ def mail(inbox: Settings, title: str, html: str = "<p>rich</p>", to: str = "Ada 
     letter["Message-ID"] = make_msgid(domain="lab-bank.example")
     letter.set_content("plain\n")
     letter.add_alternative(html, subtype="html")
-    with smtplib.SMTP(LOOPBACK, inbox.inbox_smtp_port, "localhost", timeout=10) as server:
+    with smtplib.SMTP(LOOPBACK, inbox.inbox_smtp_port, "localhost", timeout=patient(10)) as server:
         server.send_message(letter)
 
 

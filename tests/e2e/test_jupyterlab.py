@@ -18,10 +18,10 @@ from fraudlab.stack.ports import is_free
 from tests.e2e.conftest import Visit
 from tests.support.home import outside_pytest, read_until
 from tests.support.lab import drop
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, patient
 
 LAB = "00"
-CELL_MS = 90_000
+CELL_MS = patient(90_000)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from fraudlab.settings import Settings
 from tests.support import flink
 from tests.support.home import fraudlab
 from tests.support.lab import Lab, assert_exact
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, patient
 
 RATE = 100
 USERS = 2_000
@@ -76,7 +76,7 @@ def run_through(lab: Lab, file: Path, fault: Callable[[], None], *, payments_go_
         eventually(lambda: known(lab, began) >= ACTIVITIES_BEFORE, "activities before the fault")
         fault_at = datetime.now(UTC)
         fault()
-        lab.stack.wait_healthy(RECOVERY_DEADLINE_S)
+        lab.stack.wait_healthy(patient(RECOVERY_DEADLINE_S))
         lab.await_jobs()
         resumed_at = datetime.now(UTC)
         eventually(
@@ -115,7 +115,7 @@ def paying_bank(settings: Settings, report: Path) -> Iterator[None]:
         yield
         assert process.poll() is None, "the generator ended too early"
         process.terminate()
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=patient(60)) == 0
     except subprocess.TimeoutExpired as error:
         raise AssertionError("The generator did not end within a minute.") from error
     finally:

@@ -158,6 +158,7 @@ def test_people_are_found_by_number_and_by_part_of_a_name_and_a_wildcard_is_a_le
     assert not stopped
 
 
+@pytest.mark.slow  # half a minute: a Kafka client gives up no sooner
 def test_sources_that_are_away_are_waited_for_and_named(settings: Settings) -> None:
     kafka_port, mysql_port = free_ports(2)
     away = settings.model_copy(update={"kafka_port": kafka_port, "mysql_port": mysql_port})

@@ -15,6 +15,7 @@ from fraudlab.stack.layout import Layout
 from fraudlab.stack.supervisord import marked_processes
 from tests.support.home import outside_pytest
 from tests.support.lab import Lab, LearnerLab, learner_lab
+from tests.support.waiting import patient
 
 
 def fraudlab(*arguments: str, learner: str = "") -> subprocess.CompletedProcess[str]:
@@ -26,7 +27,7 @@ def fraudlab(*arguments: str, learner: str = "") -> subprocess.CompletedProcess[
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
-        timeout=120,
+        timeout=patient(120),
     )
 
 

@@ -30,6 +30,8 @@ from data_generator import (
 )
 from data_generator.sink import GeneratorError
 
+from tests.support.waiting import patient
+
 DEADLINE_S = 30.0
 SEEDING = StreamOptions(event_rate=Fraction(10))
 BANK = Bank(seed=5, users=40)
@@ -53,9 +55,9 @@ def stop_account(database: Any, user_id: int, stopped: bool = True) -> None:
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
-    deadline_s = time.monotonic() + DEADLINE_S
+    deadline_s = time.monotonic() + patient(DEADLINE_S)
     while not condition():
-        assert time.monotonic() < deadline_s, f"not within {DEADLINE_S:.0f} s: {what}"
+        assert time.monotonic() < deadline_s, f"not within {patient(DEADLINE_S):.0f} s: {what}"
         time.sleep(0.02)
 
 
@@ -296,7 +298,7 @@ def test_a_signal_ends_the_command_cleanly_with_its_report(database: Any, tmp_pa
             "50 payments",
         )
         process.send_signal(number)
-        _, errors = process.communicate(timeout=DEADLINE_S)
+        _, errors = process.communicate(timeout=patient(DEADLINE_S))
     finally:
         process.kill()
         process.wait()

@@ -14,7 +14,7 @@ from fraudlab.stack.layout import Layout
 from fraudlab.stack.supervisord import end_processes, marked_processes
 from tests.support.home import outside_pytest, read_until
 from tests.support.lab import Lab
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, patient
 
 BANK = ("--rate", "100", "--users", "300", "--seed", "118")
 """Two frauds are there after 500 payments: most seeds have none in the first eight seconds."""
@@ -45,7 +45,7 @@ def test_a_demo_ends_by_itself_with_a_report(lab: Lab) -> None:
     # Where the system is kept, an earlier run has stopped this seed's victims.
     lab.execute("UPDATE user_profile SET suspicious_activities = FALSE WHERE suspicious_activities")
     with demo("--seconds", "8") as process:
-        said, _ = process.communicate(timeout=120)
+        said, _ = process.communicate(timeout=patient(120))
     assert process.returncode == 0, said
     assert "EXACT: nothing missing, nothing extra, nothing twice." in said
     report = json.loads(path.read_text(encoding="utf-8"))
@@ -80,7 +80,7 @@ def test_ctrl_c_ends_a_demo_with_the_same_summary(lab: Lab) -> None:
     with demo("--seconds", "600") as process:
         read_until(process, "account stopped")
         process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=60)
+        said, _ = process.communicate(timeout=patient(60))
     assert process.returncode == 0, said
     assert "EXACT: nothing missing, nothing extra, nothing twice." in said
     assert "The demo in numbers" in said

@@ -30,6 +30,7 @@ def archive(settings: Settings) -> Iterator[LearnerLab]:
         yield lab
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_every_suspicious_hour_of_a_hundred_thousand_payments_is_found_once(
     archive: LearnerLab, tmp_path: Path

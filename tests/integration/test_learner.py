@@ -12,7 +12,7 @@ from fraudlab.course.consumers import shared
 from fraudlab.course.world import World
 from fraudlab.settings import Settings
 from tests.support.lab import Lab, LearnerLab, assert_exact, drop, learner_lab
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, patient
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def forgetful(settings: Settings) -> Iterator[World]:
     world.open_account()
     topic = own.names.suspicious_activities
     with closing(KafkaProducer(bootstrap_servers=own.bootstrap_servers)) as producer:
-        producer.send(topic, b"{}").get(timeout=10)
+        producer.send(topic, b"{}").get(timeout=patient(10))
     group = own.names.group("office")
     consumers = [KafkaConsumer(topic, bootstrap_servers=own.bootstrap_servers, group_id=group) for _ in range(2)]
     try:

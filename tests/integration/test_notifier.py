@@ -165,6 +165,7 @@ def test_what_is_no_activity_goes_to_dead_letters_and_the_next_is_told(told: Tel
     assert "total_amount_eur" in letter["reason"] or "InvalidOperation" in letter["reason"]
 
 
+@pytest.mark.slow
 def test_a_second_notifier_stands_by_and_takes_over(told: Telling) -> None:
     from tests.support.lab import Service
 

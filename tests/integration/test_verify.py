@@ -23,6 +23,7 @@ from fraudlab.verification.judge import OVERTAKEN, TOO_LATE
 from fraudlab.verification.records import Records
 from fraudlab.verification.truth import Expected, Truth, recompute
 from fraudlab.verification.verify import Verification, verify
+from tests.support.waiting import patient
 
 T0 = datetime(2024, 1, 5, 12, tzinfo=UTC)
 LEARNERS = count(1)
@@ -159,7 +160,7 @@ class World:
 
     def verify(self) -> Verification:
         self.services_have_handled_all()
-        return verify(self.settings, settle_s=2)
+        return verify(self.settings, settle_s=patient(2))
 
     def recompute(self, **known: Any) -> Truth:
         with closing(system.connect(self.settings, "operator", database=self.names.database)) as connection:

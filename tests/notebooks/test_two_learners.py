@@ -18,6 +18,7 @@ from fraudlab.course.world import World
 from fraudlab.pipeline.cdc import TABLES
 from fraudlab.settings import Settings
 from tests.support.lab import Lab, drop
+from tests.support.waiting import patient
 
 LABS = ("01", "02", "03", "04", "05")
 LEARNERS = {"anna": LABS, "ben": LABS[::-1]}
@@ -28,7 +29,7 @@ def run(settings: Settings, lab: str, folder: Path) -> set[str]:
     notebook = notebooks.read(notebooks.SOLUTIONS / lab_of(lab).file)
     for cell in notebooks.code_cells(notebook):
         cell.outputs = []
-    notebooks.execute(notebook, folder, settings.environment(), cell_s=180)
+    notebooks.execute(notebook, folder, settings.environment(), cell_s=patient(180))
     right = set()
     for cell in notebooks.code_cells(notebook):
         said = "".join(str(output.get("data", {}).get("text/plain", "")) for output in cell.outputs)

@@ -13,6 +13,7 @@ from fraudlab.course.exercise import Lab
 from fraudlab.course.labs import all_labs
 from fraudlab.course.world import World
 from fraudlab.settings import Settings
+from tests.support.waiting import patient
 
 AT_ONCE = 3
 """Learners at work at the same time: more would have no task slots."""
@@ -35,7 +36,7 @@ def attempts(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> di
         own = settings.model_copy(update={"learner": f"un{lab.number}", "work": folder})
         notebook = notebooks.read(notebooks.LABS / lab.file)
         try:
-            notebooks.execute(notebook, folder, own.environment())
+            notebooks.execute(notebook, folder, own.environment(), cell_s=patient(120))
         except CellExecutionError as error:
             return Attempt(notebook, error)
         finally:

@@ -18,6 +18,7 @@ from fraudlab.course.labs import lab_of
 from fraudlab.course.world import World
 from fraudlab.settings import Settings
 from tests.support.lab import drop
+from tests.support.waiting import patient
 
 pytestmark = pytest.mark.timeout(300)  # the first test waits for all learners
 
@@ -282,7 +283,7 @@ def give(settings: Settings, lab: str, folder: Path) -> dict[str, str]:
         notebook.cells += [nbformat.v4.new_code_cell(source) for source in sources(answer)]
         checks[answer.id] = notebook.cells[-1]
     try:
-        notebooks.execute(notebook, folder, own.environment(), cell_s=90)
+        notebooks.execute(notebook, folder, own.environment(), cell_s=patient(90))
     finally:
         World(own).reset()  # the jobs would hold slots that others need
         drop(own)

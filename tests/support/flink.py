@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fraudlab.settings import Settings
 from fraudlab.stack.flink import get_json
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, patient
 
 ENDED = {"FAILED", "CANCELED", "FINISHED"}
 
@@ -77,7 +77,7 @@ def _last_checkpoint_ms(settings: Settings, job_id: str) -> int:
 def cancel(settings: Settings) -> None:
     """Ends the learner's jobs, and waits until their slots are free."""
     for job in jobs_of(settings):
-        connection = http.client.HTTPConnection(settings.flink_host, settings.flink_rest_port, timeout=10)
+        connection = http.client.HTTPConnection(settings.flink_host, settings.flink_rest_port, timeout=patient(10))
         connection.request("PATCH", f"/jobs/{job.id}?mode=cancel")
         assert connection.getresponse().status == http.client.ACCEPTED
         connection.close()

@@ -17,6 +17,9 @@ KEEP = "FRAUDLAB_TEST_KEEP"
 NAME = "FRAUDLAB_TEST_HOME"
 """The name of the tests' system in the environment, where there are two at the same time."""
 
+JAVA_OPTIONS = "JAVA_TOOL_OPTIONS"
+"""Where in the environment every JVM looks for options."""
+
 Progress = Callable[[str], None]
 
 

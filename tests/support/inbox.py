@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 
 from fraudlab.settings import Settings
+from tests.support.waiting import patient
 
 PAGE = 5_000
 
@@ -12,8 +13,8 @@ PAGE = 5_000
 def messages(settings: Settings, to: str = "") -> list[dict[str, Any]]:
     """All messages, or those to a recipient: an address, or a topic."""
     found: list[dict[str, Any]] = []
-    patient = httpx.HTTPTransport(retries=8)  # half a minute: it may just be starting
-    with httpx.Client(base_url=settings.inbox_url, timeout=30, transport=patient) as client:
+    transport = httpx.HTTPTransport(retries=8)  # half a minute: it may just be starting
+    with httpx.Client(base_url=settings.inbox_url, timeout=patient(30), transport=transport) as client:
         while True:
             after = found[-1]["number"] if found else 0
             answer = client.get("/api/messages", params={"to": to, "after": after, "limit": PAGE})

@@ -7,6 +7,7 @@ import orjson
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from fraudlab.settings import Settings
+from tests.support.waiting import patient
 
 MAX_REQUEST_BYTES = 8 * 2**20
 """Larger than what the broker takes, so that it is the broker who refuses."""
@@ -74,5 +75,5 @@ class Topics:
     def publish(self, topic: str, key: str | None, value: bytes | None, partition: int | None = None) -> Record:
         """Writes a record. Raises what the broker refuses it with."""
         encoded = None if key is None else key.encode()
-        sent = self._producer.send(topic, key=encoded, value=value, partition=partition).get(timeout=30)
+        sent = self._producer.send(topic, key=encoded, value=value, partition=partition).get(timeout=patient(30))
         return Record(topic, sent.partition, sent.offset, encoded, value)

@@ -20,7 +20,7 @@ from fraudlab.verification.verify import Verification, verify
 from tests.support import flink
 from tests.support.home import run
 from tests.support.kafka import Record, Topics
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, patient
 
 _user_ids = count(1_000_000 + int(time.time()) % 1_000_000 * 1_000)
 """Each test its own users, also when the system is kept from run to run; the generator's are below."""
@@ -30,7 +30,7 @@ Activity = dict[str, Any]
 
 def assert_exact(settings: Settings, settle_s: float = 60) -> Verification:
     """Verifies, and fails with what was found wrong."""
-    verification = verify(settings, settle_s)
+    verification = verify(settings, patient(settle_s))
     found = {kind: findings for kind, findings in verification.by_kind.items() if findings}
     assert verification.exact, f"unsettled: {verification.unsettled}; {found}"
     return verification
@@ -239,7 +239,7 @@ class Service:
         """Ends it, as the supervisor does; harmless where it has ended."""
         self._process.terminate()
         try:
-            self._process.wait(timeout=20)
+            self._process.wait(timeout=patient(20))
         finally:
             self._process.kill()
             self._process.wait()

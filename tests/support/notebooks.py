@@ -14,7 +14,8 @@ import pytest
 
 from fraudlab.course.world import World
 from fraudlab.settings import Settings
-from tests.support.home import running_system
+from tests.support.home import JAVA_OPTIONS, running_system
+from tests.support.waiting import patient
 
 CELL_TIMEOUT_S = 60
 TEXT_ONLY = ("text/html", "image/svg+xml")
@@ -46,7 +47,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if TEXT_ONLY[0] not in notebook.skip_compare:
         notebook.skip_compare += TEXT_ONLY
     cell: Any = item
-    item.config.option.nbval_cell_timeout = float(cell.cell.metadata.get("timeout", CELL_TIMEOUT_S))
+    item.config.option.nbval_cell_timeout = patient(cell.cell.metadata.get("timeout", CELL_TIMEOUT_S))
     if notebook.nodeid in _failed:
         pytest.skip("a cell before it failed")
 
@@ -65,7 +66,7 @@ def _start(config: pytest.Config) -> None:
         pytest.exit(f"The stack did not start, so no notebook can run. {failure}", returncode=1)
     os.environ["FRAUDLAB_WORK"] = work
     # nbval kills its kernels, and what PyFlink's JVM has unpacked stays: 40 MB of SQL planner each.
-    os.environ["JAVA_TOOL_OPTIONS"] = f"-Djava.io.tmpdir={work}"
+    os.environ[JAVA_OPTIONS] = f"{os.environ.get(JAVA_OPTIONS, '')} -Djava.io.tmpdir={work}".strip()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,17 +1,38 @@
 """Waiting for a condition, with a deadline; never for a time."""
 
+import os
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
 
+PATIENCE = "FRAUDLAB_TEST_PATIENCE"
+"""A factor in the environment that stretches every deadline of the tests, for a slow or busy machine."""
 DEADLINE_S = 60.0
 POLL_S = 0.1
 
 
+def patient(seconds: float) -> float:
+    """A deadline, in any unit, stretched by the factor in the environment; as it is without one."""
+    given = os.environ.get(PATIENCE, "").strip() or "1"
+    try:
+        factor = float(given)
+    except ValueError:
+        factor = 0.0
+    if not 0 < factor < float("inf"):
+        raise ValueError(
+            f"{PATIENCE} is {given!r}, which is not a factor above 0. Set it to 2, for example, or unset it."
+        )
+    return seconds * factor
+
+
 def eventually(probe: Callable[[], T | None], what: str, deadline_s: float = DEADLINE_S) -> T:
-    """The first true value that `probe` gives; fails with `what` and the last value when none comes in time."""
+    """Returns the first true value of `probe`; fails with `what` and the last value if there is none by the deadline.
+
+    `patient` stretches the deadline.
+    """
+    deadline_s = patient(deadline_s)
     deadline = time.monotonic() + deadline_s
     while not (value := probe()):
         if time.monotonic() > deadline:

@@ -15,9 +15,10 @@ from fraudlab.cli import app
 from fraudlab.pipeline import database
 from fraudlab.settings import REPOSITORY, Settings
 from fraudlab.stack import secret_store
+from fraudlab.stack.provision import jars
 from tests.support.documents import FENCE, PAGES, called, tables, text, without_code
 
-SWITCHES = {"FRAUDLAB_TEST_KEEP"}
+SWITCHES = {"FRAUDLAB_TEST_KEEP", "FRAUDLAB_TEST_PATIENCE"}
 """Variables that are no settings of the system: the tests read them."""
 COMMANDS = typer.main.get_group(app).commands
 
@@ -76,7 +77,7 @@ def test_every_make_target_is_documented() -> None:
 def test_every_variable_is_a_setting(page: Path) -> None:
     fields = {f"FRAUDLAB_{name.upper()}" for name in Settings.model_fields}
     secrets = {secret_store.variable(f"mysql_{role}") for role in database.ROLES}
-    assert set(re.findall(r"\bFRAUDLAB_[A-Z_]+\b", text(page))) <= fields | SWITCHES | secrets
+    assert set(re.findall(r"\bFRAUDLAB_[A-Z_]+\b", text(page))) <= fields | SWITCHES | secrets | {jars.REPOSITORY_URL}
 
 
 def test_every_switch_of_the_tests_is_one() -> None:

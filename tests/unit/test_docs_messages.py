@@ -31,7 +31,7 @@ def normal(text: str) -> str:
 def rendered(node: ast.expr) -> str | None:
     """A text in the code as people see it, what is filled in as an ellipsis; None where it is none."""
     if isinstance(node, ast.Constant):
-        return node.value if isinstance(node.value, str) else None
+        return node.value.replace("{}", ELLIPSIS) if isinstance(node.value, str) else None
     if isinstance(node, ast.JoinedStr):
         return "".join(str(part.value) if isinstance(part, ast.Constant) else ELLIPSIS for part in node.values)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):

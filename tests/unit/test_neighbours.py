@@ -103,4 +103,4 @@ def test_what_needs_a_neighbour_waits_for_it_and_says_so(tmp_path: Path, monkeyp
 
 def test_in_a_container_the_doctor_asks_for_nothing_that_its_neighbours_have(tmp_path: Path) -> None:
     checks = doctor.examine(Settings(home=tmp_path, in_container=True))
-    assert [check.name for check in checks] == ["Python", "Java", "software", "disk"]
+    assert [check.name for check in checks] == ["Python", "Java", "Python inside Java", "software", "disk"]

@@ -1,11 +1,14 @@
-"""What `make test` says at its end, from the report of a real pytest."""
+"""What `make test` runs, how long that may take, and what it says at its end, from the report of a real pytest."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from fraudlab.settings import REPOSITORY
 from tests import run
+from tests.support import plugin, waiting
 
 BROKEN = """
 import pytest
@@ -39,14 +42,14 @@ def test_not_ended(leaking):
 
 @pytest.fixture
 def lane(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> run.Lane:
-    """A lane with one file of tests, of which some fail."""
+    """A lane with one file of tests, some of which fail."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # starting them takes seconds
     (tmp_path / "test_broken.py").write_text(BROKEN, encoding="utf-8")
-    monkeypatch.setattr(run, "LANES", {"system": [["-p", "no:cacheprovider", str(tmp_path)]]})
-    return run.Lane("system", tmp_path)
+    return run.Lane("system", [(*run.PYTEST, "-p", "no:cacheprovider", str(tmp_path))], tmp_path)
 
 
 def test_the_end_names_what_failed_and_how(lane: run.Lane) -> None:
-    assert not lane.run()
+    lane.run()
     assert run.counted([lane]) == "1 passed, 3 failed, 1 skipped"
     wrong, not_begun, not_ended = run.failed([lane])
     assert re.match(r"Failed: \S*test_broken::test_wrong\n", wrong)
@@ -56,7 +59,79 @@ def test_the_end_names_what_failed_and_how(lane: run.Lane) -> None:
     assert all(len(failure.splitlines()) <= 1 + run.LAST_LINES for failure in run.failed([lane]))
 
 
-def test_a_pytest_that_was_killed_counts_as_a_failure(lane: run.Lane, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "LANES", {"system": [["--no-such-option"]]})
-    assert not lane.run()
+def test_a_pytest_that_was_killed_counts_as_a_failure(lane: run.Lane) -> None:
+    lane.commands = [(*run.PYTEST, "--no-such-option")]
+    lane.run()
     assert run.counted([lane]) == "0 passed, 1 failed, 0 skipped"
+
+
+def test_a_pytest_that_finds_no_test_counts_as_a_failure(lane: run.Lane) -> None:
+    lane.commands = [(*lane.commands[0], "-k", "nothing")]
+    lane.run()
+    assert run.counted([lane]) == "0 passed, 1 failed, 0 skipped"
+
+
+@pytest.mark.parametrize(
+    ("script", "counted"),
+    [
+        ("echo all is well, nothing skipped", "1 passed, 0 failed, 0 skipped"),
+        ("echo ROOMS SKIPPED: they need root; echo bye", "0 passed, 0 failed, 1 skipped"),
+        ("echo ROOMS SKIPPED: they need root; exit 3", "0 passed, 1 failed, 0 skipped"),
+    ],
+)
+def test_another_command_counts_as_one_test(lane: run.Lane, script: str, counted: str) -> None:
+    lane.commands = [("sh", "-c", script)]
+    lane.run()
+    assert run.counted([lane]) == counted
+
+
+def test_an_interrupted_lane_begins_nothing_more(lane: run.Lane) -> None:
+    lane.interrupt()
+    lane.run()
+    assert run.counted([lane]) == "0 passed, 0 failed, 0 skipped"
+
+
+def test_every_folder_of_tests_is_in_both_halves() -> None:
+    tests = {path.parent for folder in ("tests", "data-generator") for path in (REPOSITORY / folder).rglob("test_*.py")}
+    folders = {str(folder.relative_to(REPOSITORY)) for folder in tests}
+    assert folders <= words(run.TEST) | {"tests/notebooks"}, "tests/notebooks is slow as a whole"
+    assert folders <= words(run.THE_REST)
+
+
+def words(lanes: run.Lanes) -> set[str]:
+    return {word for commands in lanes.values() for command in commands for word in command}
+
+
+def test_a_test_is_slow_by_its_folder_or_its_marker() -> None:
+    command = [*run.QUICK, "--collect-only", "-q", "tests/faults", "tests/notebooks"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == pytest.ExitCode.NO_TESTS_COLLECTED, done.stdout
+
+
+def test_the_patience_in_the_environment_stretches_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(waiting.PATIENCE, raising=False)
+    assert waiting.patient(60) == 60
+    monkeypatch.setenv(waiting.PATIENCE, "2.5")
+    assert waiting.patient(60) == 150
+    monkeypatch.setenv(waiting.PATIENCE, "0.001")
+    with pytest.raises(AssertionError, match="Not within 0 s: the sun rises"):
+        waiting.eventually(lambda: False, "the sun rises")
+
+
+@pytest.mark.parametrize("factor", ["many", "0", "-1", "inf", "nan"])
+def test_a_patience_that_is_no_factor_is_refused(monkeypatch: pytest.MonkeyPatch, factor: str) -> None:
+    monkeypatch.setenv(waiting.PATIENCE, factor)
+    with pytest.raises(ValueError, match="not a factor above 0"):
+        waiting.patient(60)
+
+
+@pytest.mark.timeout(100)
+def test_the_patience_stretches_the_time_limit_of_a_test(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = request.node.iter_markers("timeout")
+    assert [limit.args for limit in limits] == [(waiting.patient(100),), (100,)], "pytest has the plugin"
+    usual_s = waiting.patient(100)
+    monkeypatch.setenv(waiting.PATIENCE, "3")
+    plugin.pytest_collection_modifyitems(request.config, [request.node])
+    assert request.node.get_closest_marker("timeout").args == (3 * usual_s,)

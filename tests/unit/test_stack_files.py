@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fraudlab.settings import Settings
-from fraudlab.stack import flink, mysql, system_packages
+from fraudlab.stack import flink, mysql
 from fraudlab.stack.layout import MAX_SOCKET_FOLDER_LENGTH, Layout
 from fraudlab.stack.secret_store import SecretStore
 from fraudlab.stack.setup_times import SetupTimes
@@ -100,7 +100,7 @@ def test_taskmanagers_jvm_limits_follow_from_the_parts() -> None:
 
 
 def test_change_data_capture_finds_the_binlog_it_needs() -> None:
-    names = ("basedir", "datadir", "tmpdir", "socket", "init_file", "user_line", "host", "port")
+    names = ("basedir", "messages", "datadir", "tmpdir", "socket", "init_file", "user_line", "host", "port")
     written = render("my.cnf.conf", server_id=mysql.SERVER_ID, **dict.fromkeys(names, "x"))
     for line in ("binlog-format = ROW", "binlog-row-image = FULL", "gtid-mode = ON", "default-time-zone = '+00:00'"):
         assert line in written
@@ -115,12 +115,3 @@ def test_only_steps_that_were_done_have_a_time(tmp_path: Path) -> None:
     assert list(times.read()) == ["done"]
     times.clear()
     assert times.read() == {}
-
-
-def test_renamed_libaio_is_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    system = tmp_path / "system"
-    system.mkdir()
-    (system / "libaio.so.1t64").touch()
-    monkeypatch.setattr(system_packages, "LIBRARY_FOLDERS", (str(system),))
-    assert system_packages._link_renamed_libaio(tmp_path / "home")
-    assert (tmp_path / "home" / "lib" / "libaio.so.1").resolve() == system / "libaio.so.1t64"
