@@ -16,6 +16,7 @@ from fraudlab.settings import Settings
 from fraudlab.stack import beside
 from fraudlab.stack.supervisor import Stack
 from tests.support.home import outside_pytest
+from tests.support.waiting import patient
 
 BIN = Path(sys.executable).parent
 LOOPBACK_ONLY = """
@@ -71,6 +72,7 @@ def environment() -> Iterator[dict[str, str]]:
         stack.reset()
 
 
+@pytest.mark.slow
 def test_all_of_it_works_where_ipv6_is_off(namespace: list[str], environment: dict[str, str], tmp_path: Path) -> None:
     verdict = tmp_path / "verdict.json"
     done = subprocess.run(
@@ -80,7 +82,7 @@ def test_all_of_it_works_where_ipv6_is_off(namespace: list[str], environment: di
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
-        timeout=300,
+        timeout=patient(300),
     )
     assert done.returncode == 0, done.stdout
     found = json.loads(verdict.read_text(encoding="utf-8"))

@@ -17,7 +17,7 @@ from fraudlab.stack.errors import StackError
 from tests.support import flink
 from tests.support.home import outside_pytest, run
 from tests.support.lab import Lab, LearnerLab, learner_lab
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, patient
 
 TOLD_WITHIN_S = 10
 BROKEN_JOBS = """
@@ -58,28 +58,20 @@ def status(*options: str, learner: str = "") -> subprocess.CompletedProcess[str]
     )
 
 
-@pytest.mark.parametrize(
-    ("job", "said", "advice"),
-    [
-        ("fraud-detector", r"keeps failing: ValueError: no such rate: XXX\.", "shows the job's whole exception"),
-        ("cdc-ingestion", r"keeps failing: MySQL rejects the login of 'broken1_cdc' \(SQLException", "Cancel it"),
-    ],
-)
-def test_a_job_that_restarts_in_a_loop_is_told_with_its_cause_within_seconds(
-    broken: LearnerLab, job: str, said: str, advice: str
-) -> None:
-    began = time.monotonic()
-    with pytest.raises(StackError, match=rf"The job {broken.names.job(job)} {said}") as told:
-        system.wait_for_jobs(broken.settings, [broken.names.job(job)])
-    assert time.monotonic() - began < TOLD_WITHIN_S
-    assert advice in told.value.advice
+def test_a_job_that_restarts_in_a_loop_is_told_with_its_cause_within_seconds(broken: LearnerLab) -> None:
+    began, job = time.monotonic(), broken.names.job("fraud-detector")
+    with pytest.raises(StackError, match=rf"The job {job} keeps failing: ValueError: no such rate: XXX\.") as told:
+        system.wait_for_jobs(broken.settings, [job])
+    assert time.monotonic() - began < patient(TOLD_WITHIN_S)
+    assert "shows the job's whole exception" in told.value.advice
 
 
 def test_a_binlog_that_nobody_can_read_is_told_with_the_cause_within_seconds(broken: LearnerLab) -> None:
-    began = time.monotonic()
-    with pytest.raises(StackError, match="MySQL rejects the login of 'broken1_cdc'"):
+    began, job = time.monotonic(), broken.names.job("cdc-ingestion")
+    with pytest.raises(StackError, match=rf"The job {job} keeps failing: MySQL rejects the login of") as told:
         system.wait_for_binlog_reader(broken.settings)
-    assert time.monotonic() - began < TOLD_WITHIN_S
+    assert time.monotonic() - began < patient(TOLD_WITHIN_S)
+    assert "Cancel it" in told.value.advice
 
 
 def test_status_shows_why_a_job_does_not_run_and_ends_with_1(broken: LearnerLab) -> None:
