@@ -72,7 +72,6 @@ def environment() -> Iterator[dict[str, str]]:
         stack.reset()
 
 
-@pytest.mark.slow
 def test_all_of_it_works_where_ipv6_is_off(namespace: list[str], environment: dict[str, str], tmp_path: Path) -> None:
     verdict = tmp_path / "verdict.json"
     done = subprocess.run(
