@@ -15,8 +15,7 @@ import pytest
 from fraudlab.settings import Settings
 from fraudlab.stack import beside
 from fraudlab.stack.supervisor import Stack
-from tests.support.home import outside_pytest
-from tests.support.waiting import patient
+from tests.support.home import run
 
 BIN = Path(sys.executable).parent
 LOOPBACK_ONLY = """
@@ -67,23 +66,15 @@ def environment() -> Iterator[dict[str, str]]:
     stack = Stack(Settings(home=Path(chosen["FRAUDLAB_HOME"])), print)
     stack.reset()
     try:
-        yield outside_pytest() | chosen | {"PATH": f"{BIN}:{os.environ['PATH']}"}
+        yield chosen | {"PATH": f"{BIN}:{os.environ['PATH']}"}
     finally:
         stack.reset()
 
 
 def test_all_of_it_works_where_ipv6_is_off(namespace: list[str], environment: dict[str, str], tmp_path: Path) -> None:
     verdict = tmp_path / "verdict.json"
-    done = subprocess.run(
-        [*namespace, sys.executable, "-c", LOOPBACK_ONLY, "sh", "-c", WHAT_PEOPLE_DO, "sh", str(verdict)],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        timeout=patient(300),
-    )
-    assert done.returncode == 0, done.stdout
+    inside = [sys.executable, "-c", LOOPBACK_ONLY, "sh", "-c", WHAT_PEOPLE_DO, "sh", str(verdict)]
+    run([*namespace, *inside], print, environment)
     found = json.loads(verdict.read_text(encoding="utf-8"))
     assert found["exact"]
     assert found["counts"]["activities"] > 0
