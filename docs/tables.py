@@ -48,11 +48,13 @@ QUIZ, WRONG_WAY = "Quiz", "The tempting wrong way"
 WRONG_WAY_STAYS = {4, 5}
 """Labs whose tempting wrong way is worth its time."""
 
+DEFAULTS = Settings.model_construct()
 SETTINGS: dict[str, tuple[str, ...]] = {
     "operations.md": (
         *(
             "home",
             "work",
+            "port_base",
             "in_container",
             "mysqld",
             "mysql_clients",
@@ -90,7 +92,7 @@ Labs = Mapping[int, tuple[str, int | None]]
 
 def default(name: str) -> str:
     """The default of a setting as the table shows it: folders relative to the repository, `empty` for an empty text."""
-    value = Settings.model_fields[name].default
+    value = getattr(DEFAULTS, name)
     if isinstance(value, Path):
         return str(value.relative_to(REPOSITORY))
     return str(value) or "empty"

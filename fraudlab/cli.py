@@ -1,11 +1,13 @@
 """The `fraudlab` command."""
 
 import contextlib
+import dataclasses
 import http.client
 import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -20,6 +22,7 @@ from rich.table import Table
 from fraudlab import system
 from fraudlab.settings import Settings
 from fraudlab.stack import doctor as stack_doctor
+from fraudlab.stack.flink_jobs import JobStatus
 from fraudlab.stack.supervisor import Stack, StackError
 from fraudlab.terminal import busy
 
@@ -180,32 +183,61 @@ def down() -> None:
 
 
 @app.command()
-def status() -> None:
-    """Show what runs, how much memory it takes and whether it serves."""
+def status(as_json: Annotated[bool, typer.Option("--json", help="print it as one JSON object")] = False) -> None:
+    """Show what runs, how much memory it takes, and how the jobs are. Ends with status 1 where something does not run."""
     with explained():
         settings = Settings()
-        services = Stack(settings).status(system.services(settings))
+        seen = system.status(settings)
+    if as_json:
+        print(json.dumps(dataclasses.asdict(seen)))
+        raise typer.Exit(1 if seen.ill else 0)
     table = Table("service", "state", "pid", "resident", "up", "health")
-    for one in services:
-        health = "[green]serves[/green]" if one.healthy else f"[red]{escape(one.problem or '')}[/red]"
+    for one in seen.programs:
         running = (str(one.pid), f"{one.resident_mib} MiB", f"{one.uptime_s} s") if one.pid else ("", "", "")
-        table.add_row(one.name, one.state.lower(), *running, health)
-    table.caption = f"{sum(one.resident_mib for one in services)} MiB in all"
+        table.add_row(one.name, one.state.lower(), *running, _health(one.problem, "serves"))
+    table.caption = f"{sum(one.resident_mib for one in seen.programs)} MiB in all"
     console.print(table)
-    ill = [one.name for one in services if not one.healthy]
+    if seen.jobs:
+        console.print(_jobs_table(seen.jobs))
+    for job in seen.jobs:
+        if job.problem is not None:
+            console.print(f"[red]{escape(f'{job.name} {job.problem}')}[/red]")
+    next_step(_after_status(settings, seen))
+    raise typer.Exit(1 if seen.ill else 0)
+
+
+def _jobs_table(jobs: list[JobStatus]) -> Table:
+    table = Table("job", "state", "restarts", "last checkpoint", "health")
+    for job in jobs:
+        checkpoint = ""
+        if job.checkpoint is not None:
+            age_s = max(0, round(time.time() - job.checkpoint.completed_ms / 1000))
+            checkpoint = f"{_size(job.checkpoint.size_bytes)}, {age_s} s ago"
+        words = job.problem and job.problem.partition(":")[0]  # the whole reason is a line of its own, below
+        table.add_row(job.name, job.state.lower(), str(job.restarts), checkpoint, _health(words, "runs"))
+    return table
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / 2**20:.1f} MiB" if size_bytes >= 2**20 else f"{size_bytes / 2**10:.0f} KiB"
+
+
+def _health(problem: str | None, fine: str) -> str:
+    return f"[green]{fine}[/green]" if problem is None else f"[red]{escape(problem)}[/red]"
+
+
+def _after_status(settings: Settings, seen: system.Status) -> str:
+    """What to do next."""
     if settings.in_container:
-        next_step(
-            "`docker compose logs NAME`, outside, shows a neighbour's log, `fraudlab logs NAME` that of a program of yours."
-        )
-    elif not ill:
-        next_step("`fraudlab logs NAME` shows a log; `fraudlab down` stops everything.")
-    elif any(one.pid for one in services):
-        next_step(
-            f"`fraudlab logs {ill[0]}` shows why {ill[0]} does not serve; `fraudlab up` starts what does not run."
-        )
-    else:
-        next_step("`fraudlab up` starts the stack.")
-    raise typer.Exit(0 if not ill else 1)
+        return "`docker compose logs NAME`, outside, shows a neighbour's log, `fraudlab logs NAME` that of a program of yours."
+    ill = next((one.name for one in seen.programs if one.problem is not None), None)
+    if ill is None and seen.ill:
+        return "`fraudlab up` submits a job that is not there, and says what to do about one that fails."
+    if ill is None:
+        return "`fraudlab logs NAME` shows a log; `fraudlab down` stops everything."
+    if any(one.pid for one in seen.programs):
+        return f"`fraudlab logs {ill}` shows why {ill} does not serve; `fraudlab up` starts what does not run."
+    return "`fraudlab up` starts the stack."
 
 
 @app.command()

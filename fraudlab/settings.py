@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -13,6 +14,11 @@ from fraudlab.pipeline.rule import Rule
 REPOSITORY = Path(__file__).resolve().parent.parent
 LOOPBACK = "127.0.0.1"
 ANYWHERE = "0.0.0.0"  # noqa: S104
+
+
+def _port(usual: int, description: str) -> Any:
+    """A TCP port. Where it is not set, it is the number that this program usually has, plus the base of all ports."""
+    return Field(default_factory=lambda values: values["port_base"] + usual, ge=1, le=65535, description=description)
 
 
 class Settings(BaseSettings):
@@ -26,6 +32,13 @@ class Settings(BaseSettings):
         "", pattern=r"^([a-z][a-z0-9]{0,15})?$", description="prefix of database, topics, groups, jobs"
     )
 
+    port_base: int = Field(
+        10_000,
+        ge=0,
+        le=56_000,
+        description="is added to the usual port of each program: 10000 makes 13306 of MySQL's 3306; another one is for a second stack",
+    )
+
     in_container: bool = Field(
         False,
         description="this process is in a container, and so are its neighbours: MySQL, Kafka and Flink are waited for, not started, "
@@ -36,26 +49,26 @@ class Settings(BaseSettings):
     )
     mysql_host: str = Field(LOOPBACK, description="where MySQL is")
     mysql_clients: str = Field(LOOPBACK, description="from where MySQL's accounts may log in; `%`: from anywhere")
-    mysql_port: int = Field(13306, ge=1, le=65535, description="MySQL")
+    mysql_port: int = _port(3306, "MySQL")
     kafka_host: str = Field(LOOPBACK, description="where the Kafka broker is")
-    kafka_port: int = Field(19092, ge=1, le=65535, description="the Kafka broker")
-    kafka_controller_port: int = Field(19093, ge=1, le=65535, description="Kafka's controller")
+    kafka_port: int = _port(9092, "the Kafka broker")
+    kafka_controller_port: int = _port(9093, "Kafka's controller")
     zookeeper_host: str = Field(LOOPBACK, description="where ZooKeeper is")
-    zookeeper_port: int = Field(12181, ge=1, le=65535, description="Flink's high availability")
+    zookeeper_port: int = _port(2181, "Flink's high availability")
     flink_host: str = Field(LOOPBACK, description="where Flink's JobManager is")
-    flink_rest_port: int = Field(18081, ge=1, le=65535, description="Flink's web page")
-    flink_rpc_port: int = Field(16123, ge=1, le=65535, description="Flink's JobManager, for TaskManagers")
+    flink_rest_port: int = _port(8081, "Flink's web page")
+    flink_rpc_port: int = _port(6123, "Flink's JobManager, for TaskManagers")
     taskmanager_host: str = Field(LOOPBACK, description="where Flink's TaskManager is")
-    jupyter_port: int = Field(18888, ge=1, le=65535, description="JupyterLab")
+    jupyter_port: int = _port(8888, "JupyterLab")
 
     dashboard_host: str = Field(
         LOOPBACK, description="address of the dashboard; where it is not loopback, it asks for a password"
     )
-    dashboard_port: int = Field(18080, ge=1, le=65535, description="the dashboard's page")
+    dashboard_port: int = _port(8080, "the dashboard's page")
 
     inbox_host: str = Field(LOOPBACK, description="where the inbox is; it has no log-in")
-    inbox_smtp_port: int = Field(11025, ge=1, le=65535, description="the inbox's mail server")
-    inbox_http_port: int = Field(18025, ge=1, le=65535, description="the inbox's page and push server")
+    inbox_smtp_port: int = _port(1025, "the inbox's mail server")
+    inbox_http_port: int = _port(8025, "the inbox's page and push server")
 
     notify_email_url: str = Field("", description="where e-mail goes, mailto:// or mailtos://; empty: the inbox")
     notify_push_url: str = Field("", description="where push messages go, ntfy:// or any of Apprise; empty: the inbox")

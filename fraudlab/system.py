@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +17,8 @@ from kafka.errors import KafkaError
 
 from fraudlab.pipeline import database, topics
 from fraudlab.settings import ANYWHERE, LOOPBACK, Settings
-from fraudlab.stack import doctor, flink
-from fraudlab.stack.flink import get_json
-from fraudlab.stack.supervisor import NEIGHBOURS_DEADLINE_S, Program, Stack, StackError
+from fraudlab.stack import doctor, flink, flink_jobs
+from fraudlab.stack.supervisor import NEIGHBOURS_DEADLINE_S, Program, ServiceStatus, Stack, StackError
 from fraudlab.stack.supervisord import MARKER
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str], None]
 JOBS_DEADLINE_S = 90
+JOBS = ("cdc-ingestion", "transaction-join", "fraud-detector")
+"""The jobs of a pipeline."""
 UNBUFFERED = {"PYTHONUNBUFFERED": "1"}
 """What a service says is in its log at once."""
 BANK = "data-generator"
@@ -110,10 +112,33 @@ def drop_database(settings: Settings) -> None:
         database.drop(connection, settings.names, clients=settings.mysql_clients)
 
 
-def jobs(settings: Settings) -> dict[str, str]:
-    """The jobs that Flink knows of: name to state, the state of the newest where a name has several."""
-    known = sorted(get_json(settings, "/jobs/overview")["jobs"], key=lambda job: int(job["start-time"]))
-    return {str(job["name"]): str(job["state"]) for job in known}
+@dataclass(frozen=True)
+class Status:
+    """How all of it is. `jobs` is empty where no part of the pipeline has been started, as in the labs."""
+
+    programs: list[ServiceStatus]
+    jobs: list[flink_jobs.JobStatus]
+
+    @property
+    def ill(self) -> list[str]:
+        """The names of what does not serve or run."""
+        programs = [one.name for one in self.programs if one.problem is not None]
+        return programs + [one.name for one in self.jobs if one.problem is not None]
+
+
+def status(settings: Settings) -> Status:
+    """How each program, and each job of the pipeline, is. Takes some seconds at most."""
+    programs, names = Stack(settings).status(services(settings)), settings.names
+    wanted = [names.job(job) for job in JOBS]
+    started = {one.name for one in programs} & {names.group(one) for one in ("flagger", "notifier", "analytics")}
+    try:
+        known = flink_jobs.status(settings, wanted)
+        begun = bool(started) or any(job.state != flink_jobs.ABSENT for job in known)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        problem = f"is not known: Flink does not answer ({error})"
+        known = [flink_jobs.JobStatus(name, "UNKNOWN", 0, None, problem) for name in wanted]
+        begun = bool(started)
+    return Status(programs, known if begun else [])
 
 
 def services(settings: Settings) -> list[Program]:
@@ -258,11 +283,13 @@ def submit_jobs(settings: Settings, progress: Progress, only: Collection[str] | 
 
     `only` names some of the jobs, as `cdc.JOB` and its like do; without it all are meant.
     """
+    began_ms = time.time_ns() // 1_000_000  # jobs that are there already may fail while PyFlink is imported
     from fraudlab.pipeline import cdc, detector, join
 
     names, servers = settings.names, settings.bootstrap_servers
     cluster = flink_cluster(settings)
-    present = {name for name, state in jobs(settings).items() if state not in ("FAILED", "CANCELED", "FINISHED")}
+    known = flink_jobs.newest(settings, [names.job(job) for job in JOBS])
+    present = {name for name, job in known.items() if not job.ended}
     submissions: dict[str, Callable[[], object]] = {
         cdc.JOB: lambda: cdc.submit(cluster, cdc_endpoint(settings), servers, names),
         join.JOB: lambda: join.submit(
@@ -279,9 +306,9 @@ def submit_jobs(settings: Settings, progress: Progress, only: Collection[str] | 
         if names.job(job) not in present:
             submissions[job]()
             progress(f"job {names.job(job)} submitted")
-    wait_for_jobs(settings, [names.job(job) for job in wanted])
+    wait_for_jobs(settings, [names.job(job) for job in wanted], since_ms=began_ms)
     if cdc.JOB in wanted:
-        wait_for_binlog_reader(settings)
+        wait_for_binlog_reader(settings, since_ms=began_ms)
 
 
 def wait_for_account(settings: Settings, role: str, progress: Progress, deadline_s: float = 600) -> None:
@@ -301,37 +328,65 @@ def wait_for_account(settings: Settings, role: str, progress: Progress, deadline
         time.sleep(2)
 
 
-def wait_for_jobs(settings: Settings, names: list[str], deadline_s: float = JOBS_DEADLINE_S) -> None:
-    """Waits until the jobs run. Raises StackError with their states when they do not in time."""
+def wait_for_jobs(
+    settings: Settings, names: list[str], deadline_s: float = JOBS_DEADLINE_S, *, since_ms: int | None = None
+) -> None:
+    """Waits until the jobs run. Raises StackError with the cause as soon as one of them has ended, or restarts in a loop.
+
+    Failures before `since_ms`, or before this call, do not count: what a job needs may not have been there yet.
+    """
+    since_ms = time.time_ns() // 1_000_000 if since_ms is None else since_ms
     deadline = time.monotonic() + deadline_s
-    states: dict[str, str] = {}
-    while time.monotonic() < deadline:
-        states = {name: state for name, state in jobs(settings).items() if name in names}
-        if len(states) == len(names) and set(states.values()) == {"RUNNING"}:
+    while True:
+        known = flink_jobs.newest(settings, names)
+        settled = [_has_settled(settings, job, since_ms) for job in known.values()]
+        if len(settled) == len(names) and all(settled):
             return
+        if time.monotonic() > deadline:
+            ill = [f"{one.name} {one.problem}" for one in flink_jobs.status(settings, names) if one.problem is not None]
+            raise StackError(
+                f"Not all jobs run after {deadline_s:.0f} s: {'; '.join(ill)}.",
+                f"Look at {settings.flink_page} and `fraudlab logs taskmanager`.",
+            )
         time.sleep(0.2)
-    raise StackError(f"Not all jobs run: {states}.", f"Look at {settings.flink_page} and `fraudlab logs taskmanager`.")
 
 
-def wait_for_binlog_reader(settings: Settings, deadline_s: float = JOBS_DEADLINE_S) -> None:
+def _has_settled(settings: Settings, job: flink_jobs.Job, since_ms: int) -> bool:
+    """Whether a job runs and will go on. Raises StackError where it has ended, or restarts in a loop."""
+    failed = flink_jobs.failures(settings, job)
+    if job.ended:
+        why = failed[0].cause.what if failed else f"its state is {job.state}"
+        raise StackError(f"The job {job.name} has ended: {why}.", "`fraudlab up` submits it again.")
+    cause = flink_jobs.loop_cause(failed, since_ms)
+    if cause is not None:
+        raise StackError(f"The job {job.name} keeps failing: {cause.what}.", cause.advice)
+    return flink_jobs.has_settled(job, failed, time.time_ns() // 1_000_000)
+
+
+def wait_for_binlog_reader(
+    settings: Settings, deadline_s: float = JOBS_DEADLINE_S, *, since_ms: int | None = None
+) -> None:
     """Waits until the CDC job reads the binlog, seconds after it runs: from then on a payment is seen as it is committed.
 
-    Raises StackError when it does not in time.
+    Raises StackError when it does not in time, and as `wait_for_jobs` does.
     """
+    name = settings.names.job("cdc-ingestion")
     deadline = time.monotonic() + deadline_s
-    with connect(settings, "root") as connection, connection.cursor() as cursor:
-        while time.monotonic() < deadline:
+    with connect(settings, "root", autocommit=True) as connection, connection.cursor() as cursor:
+        while True:
             cursor.execute(
                 "SELECT COUNT(*) FROM information_schema.processlist WHERE user = %s AND command LIKE 'Binlog Dump%'",
                 (settings.names.account("cdc"),),
             )
             if cursor.fetchone()[0]:
                 return
+            wait_for_jobs(settings, [name], deadline_s, since_ms=since_ms)
+            if time.monotonic() > deadline:
+                raise StackError(
+                    f"The job {name} runs, but does not read MySQL's binlog after {deadline_s:.0f} s.",
+                    f"Look at {settings.flink_page} and `fraudlab logs taskmanager`.",
+                )
             time.sleep(0.1)
-    raise StackError(
-        f"The job {settings.names.job('cdc-ingestion')} runs, but does not read MySQL's binlog after {deadline_s:.0f} s.",
-        f"Look at {settings.flink_page} and `fraudlab logs taskmanager`.",
-    )
 
 
 def up(settings: Settings, progress: Progress) -> None:

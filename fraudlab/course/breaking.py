@@ -19,7 +19,8 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import NewTopic
 
 from fraudlab import system
-from fraudlab.course.world import ENDED, OUTAGES, Late, World, wait_until
+from fraudlab.course.world import OUTAGES, Late, World, wait_until
+from fraudlab.stack import flink_jobs
 from fraudlab.stack.errors import StackError
 from fraudlab.stack.flink import get_json
 
@@ -34,7 +35,7 @@ SETTLED_S = 0.5
 def others(world: World) -> list[str]:
     """Who else works on this stack: learners, and the demo, by their jobs and services."""
     mine = world.names.job("")
-    jobs = [str(job["name"]) for job in get_json(world.settings, "/jobs/overview")["jobs"] if job["state"] not in ENDED]
+    jobs = [job.name for job in flink_jobs.jobs(world.settings) if not job.ended]
     programs = [one.name for one in world.stack.status() if one.name not in SHARED]
     foreign = [name for name in [*jobs, *programs] if not name.startswith(mine)]
     return sorted({name.partition(".")[0] if "." in name else "the demo" for name in foreign})

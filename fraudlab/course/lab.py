@@ -430,9 +430,13 @@ def pulse(*stages: str, seconds: float = 10) -> None:
 
 
 def jobs() -> pd.DataFrame:
-    """Your jobs in Flink that have not ended."""
-    rows = [(job.name, job.state, job.started) for job in world().jobs()]
-    return pd.DataFrame(rows, columns=["job", "state", "running since"])
+    """Your jobs in Flink that have not ended. If one fails, a further column says why."""
+    known, troubles = world().jobs(), world().job_troubles()
+    rows = [(job.name, job.state, job.started) for job in known]
+    table = pd.DataFrame(rows, columns=["job", "state", "running since"])
+    if troubles:
+        table["health"] = [troubles.get(job.id, "") for job in known]
+    return table
 
 
 def glossary(word: str) -> Card:

@@ -20,6 +20,7 @@ from kafka.partitioner.default import murmur2
 from fraudlab import system
 from fraudlab.pipeline.transaction import eur_cents
 from fraudlab.settings import Settings
+from fraudlab.stack import flink_jobs
 from fraudlab.stack.flink import get_json
 from fraudlab.stack.supervisor import Stack, StackError
 
@@ -32,7 +33,6 @@ DEFAULT_LEARNER = "lab"
 OUTAGES = (mysql.connector.Error, KafkaError, OSError, http.client.HTTPException, StackError)
 """What an access raises when a part of the stack is away (and, some of them, for other reasons)."""
 
-ENDED = ("FAILED", "CANCELED", "FINISHED")
 OWN = "from-a-notebook"
 """Stands in the configuration of jobs that a notebook starts, so that a check can tell them from those that `catch_up` starts."""
 REFUSED = "45000"
@@ -285,17 +285,18 @@ class World:
     def jobs(self) -> list[Job]:
         """The learner's jobs that have not ended, in the order in which they began."""
         prefix = self.names.job("")
-        known = sorted(get_json(self.settings, "/jobs/overview")["jobs"], key=lambda job: int(job["start-time"]))
         return [
-            Job(
-                str(job["jid"]),
-                str(job["name"]).removeprefix(prefix),
-                str(job["state"]),
-                datetime.fromtimestamp(int(job["start-time"]) / 1000, UTC),
-            )
-            for job in known
-            if str(job["name"]).startswith(prefix) and job["state"] not in ENDED
+            Job(job.id, job.name.removeprefix(prefix), job.state, datetime.fromtimestamp(job.started_ms / 1000, UTC))
+            for job in flink_jobs.jobs(self.settings)
+            if job.name.startswith(prefix) and not job.ended
         ]
+
+    def job_troubles(self) -> dict[str, str]:
+        """The ids of the learner's jobs that fail, each with the reason in words."""
+        ids = {job.id for job in self.jobs()}
+        known = [job for job in flink_jobs.jobs(self.settings) if job.id in ids]
+        found = {job.id: flink_jobs.trouble(self.settings, job) for job in known}
+        return {id: trouble for id, trouble in found.items() if trouble is not None}
 
     def slots(self) -> tuple[int, int]:
         """Free task slots, and all."""

@@ -1,5 +1,6 @@
 """The command line where no stack is needed: errors that are explained, and questions that are asked."""
 
+import json
 import subprocess
 import sys
 import threading
@@ -14,11 +15,14 @@ from fraudlab import system
 from fraudlab.cli import app
 from fraudlab.settings import Settings
 from fraudlab.stack import doctor, ports
+from fraudlab.stack.beside import free_base
 from fraudlab.stack.errors import StackError
+from fraudlab.stack.flink_jobs import Checkpoint, JobStatus
 from fraudlab.stack.home_lock import HomeLock
 from fraudlab.stack.layout import Layout
 from fraudlab.stack.ports import Holder
 from fraudlab.stack.provision import disk
+from fraudlab.stack.supervisor import ServiceStatus
 
 
 @pytest.fixture
@@ -49,6 +53,50 @@ def test_a_service_that_is_away_is_explained(home: Path, error: Exception, monke
     assert "MySQL, Kafka or Flink did not answer: " in done.output
     assert "gone away" in done.output
     assert "Next: `fraudlab status`" in done.output
+
+
+def program(name: str, problem: str | None) -> ServiceStatus:
+    return ServiceStatus(name, "RUNNING", 4711, 10, 60, problem)
+
+
+@pytest.mark.parametrize(
+    ("programs", "jobs", "status", "said"),
+    [
+        ([program("mysql", None)], [], 0, "`fraudlab logs NAME` shows a log"),
+        ([program("mysql", None)], [JobStatus("cdc", "RUNNING", 2, Checkpoint(7, 0, 3 * 2**20), None)], 0, "3.0 MiB"),
+        (
+            [program("mysql", None)],
+            [JobStatus("cdc", "RESTARTING", 9, None, "keeps failing: [x]")],
+            1,
+            "\ncdc keeps failing: [x]\n",
+        ),
+        ([program("mysql", None)], [JobStatus("cdc", "ABSENT", 0, None, "does not run")], 1, "`fraudlab up` submits"),
+        ([program("mysql", "is away")], [], 1, "`fraudlab logs mysql` shows why mysql does not serve"),
+    ],
+)
+def test_status_ends_with_1_where_a_program_or_a_job_does_not_run(
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    programs: list[ServiceStatus],
+    jobs: list[JobStatus],
+    status: int,
+    said: str,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(system, "status", lambda _: system.Status(programs, jobs))
+    done = CliRunner().invoke(app, ["status"])
+    assert done.exit_code == status
+    assert said in done.output
+    as_json = CliRunner().invoke(app, ["status", "--json"])
+    assert as_json.exit_code == status
+    assert [one["name"] for one in json.loads(as_json.stdout)["jobs"]] == [one.name for one in jobs]
+
+
+def test_where_nothing_runs_status_shows_no_jobs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRAUDLAB_PORT_BASE", str(free_base(home)))
+    seen = system.status(Settings())
+    assert seen.jobs == []
+    assert "mysql" in seen.ill
 
 
 def test_reset_asks_before_it_wipes(home: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fraudlab.settings import REPOSITORY, Settings
-from fraudlab.stack import doctor
+from fraudlab.stack import doctor, flink_jobs
 
 PAGE = REPOSITORY / "docs" / "troubleshooting.md"
 SOURCES = [
@@ -95,6 +95,13 @@ def test_every_message_is_in_troubleshooting() -> None:
     known = {normal(quote) for quote in quoted()}
     missing = {message: where for message, where in raised().items() if message.strip("`' ") and message not in known}
     assert not missing, "\n".join(f"{where}: {message}" for message, where in missing.items())
+
+
+def test_every_known_cause_of_a_failing_job_is_in_troubleshooting() -> None:
+    first_cells = re.findall(r"^\| ([^|]+) \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    causes = {re.sub(r"(\\\d)+", ELLIPSIS, what) for _, what, _ in flink_jobs.KNOWN}
+    assert len(causes) > 3
+    assert causes <= set(first_cells)
 
 
 def test_every_check_of_the_doctor_is_in_troubleshooting(tmp_path: Path) -> None:

@@ -1,0 +1,213 @@
+"""What is made of Flink's exceptions: the root cause in words, and when a job counts as one that restarts in a loop."""
+
+import pytest
+
+from fraudlab.stack.flink_jobs import (
+    Cause,
+    Failure,
+    Job,
+    cause_of,
+    has_settled,
+    loop_cause,
+    problem_of,
+    root_cause,
+    trouble_of,
+)
+
+PAGE = "http://127.0.0.1:18081"
+NOW_MS = 1_800_000_000_000
+
+DENIED = """java.lang.RuntimeException: One or more fetchers have encountered exception
+\tat org.apache.flink.connector.base.source.reader.fetcher.SplitFetcherManager.checkErrors(SplitFetcherManager.java:333)
+\tat java.base/java.lang.Thread.run(Thread.java:840)
+Caused by: java.lang.RuntimeException: SplitFetcher thread 0 received unexpected exception while polling the records
+\tat org.apache.flink.connector.base.source.reader.fetcher.SplitFetcher.runOnce(SplitFetcher.java:168)
+\t... 1 more
+Caused by: io.debezium.DebeziumException: Error reading MySQL variables: Access denied for user 'cdc'@'127.0.0.1' (using password: YES)
+\tat io.debezium.connector.mysql.MySqlConnection.querySystemVariables(MySqlConnection.java:136)
+\t... 6 more
+Caused by: java.sql.SQLException: Access denied for user 'cdc'@'127.0.0.1' (using password: YES)
+\tat com.mysql.cj.jdbc.exceptions.SQLError.createSQLException(SQLError.java:129)
+\t... 15 more
+"""
+
+NO_TOPIC = """org.apache.flink.util.FlinkException: Global failure triggered by OperatorCoordinator for 'Source: envelopes[12]'.
+\tat org.apache.flink.runtime.operators.coordination.OperatorCoordinatorHolder.failJob(OperatorCoordinatorHolder.java:651)
+Caused by: org.apache.flink.util.FlinkRuntimeException: Failed to list subscribed topic partitions due to\x20
+\t... 6 more
+Caused by: java.lang.RuntimeException: Failed to get metadata for topics [x4.user_profile, x4.transactions].
+\t... 3 more
+Caused by: org.apache.kafka.common.errors.UnknownTopicOrPartitionException: This server does not host this topic-partition.
+"""
+
+KAFKA_AWAY = NO_TOPIC.replace(
+    "UnknownTopicOrPartitionException: This server does not host this topic-partition.",
+    "TimeoutException: Timed out waiting for a node assignment.",
+)
+
+NO_BINLOG = """java.lang.RuntimeException: One or more fetchers have encountered exception
+\tat java.base/java.lang.Thread.run(Thread.java:840)
+Caused by: java.lang.IllegalStateException: The connector is trying to read binlog starting at Struct{file=binlog.000001,pos=977952}, \
+but this is no longer available on the server. Reconfigure the connector to use a snapshot when needed.
+\tat org.apache.flink.cdc.connectors.mysql.debezium.task.context.StatefulTaskContext.loadStartingOffsetState(StatefulTaskContext.java:212)
+\t... 6 more
+"""
+
+NO_PYTHON = """java.lang.RuntimeException: java.lang.NoSuchFieldException: loadedLibraryNames
+\tat pemja.utils.CommonUtils.loadLibrary0(CommonUtils.java:134)
+Caused by: java.lang.NoSuchFieldException: loadedLibraryNames
+\tat java.base/java.lang.Class.getDeclaredField(Class.java:2610)
+\t... 20 more
+"""
+
+BROKEN_PYTHON = """java.lang.RuntimeException: Failed to find libpython
+\tat pemja.utils.CommonUtils.getLibPython(CommonUtils.java:80)
+Caused by: java.io.IOException: Failed to execute the command: python -c from find_libpython import find_libpython;print(find_libpython())
+output: python: error while loading shared libraries: libpython3.11.so.1.0: file too short
+
+\tat pemja.utils.CommonUtils.execute(CommonUtils.java:191)
+\t... 19 more
+"""
+
+NO_SLOT = """java.util.concurrent.CompletionException: java.util.concurrent.CompletionException: \
+org.apache.flink.runtime.jobmanager.scheduler.NoResourceAvailableException: Could not acquire the minimum required resources.
+\tat java.base/java.util.concurrent.CompletableFuture.encodeThrowable(CompletableFuture.java:331)
+Caused by: org.apache.flink.runtime.jobmanager.scheduler.NoResourceAvailableException: Could not acquire the minimum required resources.
+"""
+
+PYTHON_IN_THE_JVM = """pemja.core.PythonException: <class 'ValueError'>: no such rate: XXX
+\tat pemja.core.PythonInterpreter.invokeMethod(Native Method)
+\tat org.apache.flink.streaming.runtime.tasks.SourceStreamTask$LegacySourceFunctionThread.run(SourceStreamTask.java:333)
+"""
+
+PYTHON_BESIDE_IT = """java.lang.RuntimeException: Failed to close remote bundle
+\tat org.apache.flink.streaming.api.runners.python.beam.BeamPythonFunctionRunner.finishBundle(BeamPythonFunctionRunner.java:423)
+Caused by: java.lang.RuntimeException: Error received from SDK harness for instruction 1: Traceback (most recent call last):
+  File "/opt/rates.py", line 7, in convert
+    raise KeyError(currency)
+KeyError: 'XXX'
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "/opt/worker.py", line 287, in _execute
+    response = task()
+fraud.rates.UnknownRateError: no such rate
+and a second line
+
+\tat java.base/java.util.concurrent.CompletableFuture.reportGet(CompletableFuture.java:396)
+\t... 7 more
+"""
+
+
+@pytest.mark.parametrize(
+    ("stacktrace", "said"),
+    [
+        (DENIED, "SQLException: Access denied for user 'cdc'@'127.0.0.1' (using password: YES)"),
+        (NO_TOPIC, "UnknownTopicOrPartitionException: This server does not host this topic-partition."),
+        (NO_PYTHON, "NoSuchFieldException: loadedLibraryNames"),
+        (NO_SLOT, "NoResourceAvailableException: Could not acquire the minimum required resources."),
+        (PYTHON_IN_THE_JVM, "ValueError: no such rate: XXX"),
+        (PYTHON_BESIDE_IT, "UnknownRateError: no such rate"),
+        ("java.lang.NullPointerException\n\tat a.B.c(B.java:1)\n", "NullPointerException"),
+        ("", "unknown exception"),
+    ],
+)
+def test_the_root_cause_is_the_innermost_exception_and_of_python_the_last_line(stacktrace: str, said: str) -> None:
+    assert root_cause(stacktrace) == said
+
+
+def test_a_suppressed_exception_is_not_the_cause() -> None:
+    suppressed = (
+        "\tSuppressed: a.CException: Access denied for user 'x'@'y'\n\tCaused by: a.DException: loadedLibraryNames\n"
+    )
+    assert cause_of(f"a.AException: first\n\tat a.B.c(B.java:1)\n{suppressed}", PAGE).what == "AException: first"
+
+
+def test_a_long_message_is_cut() -> None:
+    assert len(root_cause(NO_BINLOG.replace("file=binlog", "file=" + "x" * 1000))) < 300
+
+
+@pytest.mark.parametrize(
+    ("stacktrace", "what", "advice"),
+    [
+        (DENIED, "MySQL rejects the login of 'cdc' (SQLException: Access denied", "Cancel it"),
+        (NO_TOPIC, "a topic does not exist, one of x4.user_profile, x4.transactions (Unknown", "creates the topics"),
+        (NO_BINLOG, "MySQL has purged the part of the binlog that the job has not read yet", "a new snapshot"),
+        (NO_PYTHON, "the TaskManager cannot load Python", "`fraudlab doctor`"),
+        (BROKEN_PYTHON, "the TaskManager cannot load Python", "`fraudlab doctor`"),
+        (NO_SLOT, "Flink has no free task slot for the job", "FRAUDLAB_TASK_SLOTS"),
+        (PYTHON_IN_THE_JVM, "ValueError: no such rate: XXX", f"{PAGE} shows"),
+        (KAFKA_AWAY, "TimeoutException: Timed out waiting for a node assignment.", f"{PAGE} shows"),
+    ],
+)
+def test_a_known_exception_is_explained_and_another_tells_its_own_words(
+    stacktrace: str, what: str, advice: str
+) -> None:
+    cause = cause_of(stacktrace, PAGE)
+    assert cause.what.startswith(what)
+    assert advice in cause.advice
+
+
+def job(state: str = "RUNNING", running: int = 2) -> Job:
+    return Job("1", "fraud-detector", state, NOW_MS - 60_000, running, 2)
+
+
+def failed(*ages_ms: int, what: str = "it broke") -> list[Failure]:
+    """Failures so long ago, the newest first."""
+    return [Failure(NOW_MS - age_ms, Cause(what, "mend it")) for age_ms in sorted(ages_ms)]
+
+
+def test_three_failures_for_the_same_reason_are_a_loop_and_two_are_not() -> None:
+    assert loop_cause(failed(100, 1200, 2300), NOW_MS - 10_000) == Cause("it broke", "mend it")
+    assert loop_cause(failed(100, 1200), NOW_MS - 10_000) is None
+    assert loop_cause([], NOW_MS - 10_000) is None
+
+
+def test_the_parts_of_a_job_that_fail_together_are_one_attempt() -> None:
+    one, two, three = (300, 320, 410), (1400, 1410, 1500), (2500, 2510)
+    assert loop_cause(failed(*one, *two), NOW_MS - 10_000) is None
+    assert loop_cause(failed(*one, *two, *three), NOW_MS - 10_000) is not None
+
+
+def test_what_failed_before_the_wait_does_not_count() -> None:
+    assert loop_cause(failed(100, 1200, 2300), NOW_MS - 2000) is None
+
+
+def test_different_reasons_are_no_loop_unless_only_numbers_differ() -> None:
+    times = (100, 1200, 2300)
+    different = [Failure(NOW_MS - age, Cause(what, "")) for age, what in zip(times, "abc", strict=True)]
+    assert loop_cause(different, NOW_MS - 10_000) is None
+    ports = [Failure(NOW_MS - age, Cause(f"port {41000 + age} is closed", "")) for age in times]
+    assert loop_cause(ports, NOW_MS - 10_000) == ports[0].cause
+
+
+def test_a_job_has_settled_when_it_has_run_for_a_while_since_its_last_failure() -> None:
+    assert has_settled(job(), [], NOW_MS)
+    assert has_settled(job(), failed(6000), NOW_MS)
+    assert not has_settled(job(), failed(1000), NOW_MS)
+    assert not has_settled(job(running=1), [], NOW_MS)
+    assert not has_settled(job(state="RESTARTING"), [], NOW_MS)
+
+
+@pytest.mark.parametrize(
+    ("seen", "failures", "problem"),
+    [
+        (job(), [], None),
+        (job(), failed(400), None),  # a crash that has passed
+        (job(), failed(9000, 10_000, 11_000), None),
+        (job(), failed(400, 1500, 2600), "keeps failing: it broke"),  # a moment in a loop in which all tasks run
+        (job("RESTARTING", 0), failed(400), "is restarting: it broke"),
+        (job("RESTARTING", 0), failed(400, 1500, 2600), "keeps failing: it broke"),
+        (job("FAILED", 0), failed(400), "has ended: it broke"),
+        (job("CANCELED", 0), failed(400), "has ended"),
+        (job(running=1), [], "is starting: 1 of 2 tasks run"),
+        (job(running=1), failed(3_600_000), "is starting: 1 of 2 tasks run"),
+    ],
+)
+def test_what_is_wrong_with_a_job_is_said_in_a_line(seen: Job, failures: list[Failure], problem: str | None) -> None:
+    assert problem_of(seen, failures, NOW_MS) == problem
+
+
+def test_a_job_that_starts_is_not_in_trouble() -> None:
+    assert trouble_of(job(running=1), [], NOW_MS) is None
