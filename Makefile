@@ -1,9 +1,11 @@
 # Thin calls of bootstrap.py and the fraudlab command. `make` alone prints the targets.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-# `abspath` takes a name with a space for two
-SPACE := $(subst ,, )
-export FRAUDLAB_HOME := $(subst <space>,$(SPACE),$(abspath $(subst $(SPACE),<space>,$(or $(FRAUDLAB_HOME),.fraudlab))))
-BIN := $(FRAUDLAB_HOME)/venv/bin
+# Commands run in this folder, so a relative name will do. The shell reads it from the environment: make would expand a `$` in it,
+# and no quotes around make's text hold every name.
+ifeq ($(value FRAUDLAB_HOME),)
+export FRAUDLAB_HOME := .fraudlab
+endif
+BIN = $$FRAUDLAB_HOME/venv/bin
 BOOTSTRAP = $(if $(PYTHON),,$(error No Python was found. Next: install python3 (3.9 or newer), or name one: make PYTHON=<path> <target>))"$(PYTHON)" bootstrap.py
 .DEFAULT_GOAL := help
 .PHONY: help demo lab up test test-all bench check docs setup stop clean lock
@@ -36,12 +38,12 @@ bench: ## print the performance table
 
 check: docs ## ruff, mypy and the documents
 	@"$(BIN)/ruff" check .
-	@"$(BIN)/mypy"
+	@"$(BIN)/python" -m mypy
 
 docs: ## make a site of the documents; a broken link is an error
 	@$(BOOTSTRAP) --dev
 	@"$(BIN)/python" docs/tables.py --check
-	@"$(BIN)/sphinx-build" -q -E -W --keep-going -d "$(FRAUDLAB_HOME)/site/.doctrees" docs "$(FRAUDLAB_HOME)/site"
+	@"$(BIN)/python" -m sphinx -q -E -W --keep-going -d "$$FRAUDLAB_HOME/site/.doctrees" docs "$$FRAUDLAB_HOME/site"
 
 setup: ## set up what is missing, start nothing
 	@$(BOOTSTRAP)
@@ -51,14 +53,14 @@ stop: ## stop everything; data stays
 	@if [ -x "$(BIN)/fraudlab" ]; then "$(BIN)/fraudlab" down; else echo "Nothing is set up, so nothing runs. Next: make demo"; fi
 
 # by name: FRAUDLAB_HOME may be a folder that holds other things
-MADE = venv jars lib uv python packages maven logs run mysql kafka zookeeper flink supervisor inbox dashboard secrets.json secrets.lock setup-times.json .lock test bench site demo-report.json generator-report.json bench.json bench-dashboard.json bench-notifications.json
+MADE = venv jars lib user uv python packages maven logs run mysql kafka zookeeper flink supervisor inbox dashboard secrets.json secrets.lock setup-times.json .lock test bench site demo-report.json generator-report.json bench.json bench-dashboard.json bench-notifications.json
 clean: stop ## stop everything and remove all that was made at run time
-	@rm -rf $(addprefix "$(FRAUDLAB_HOME)"/,$(MADE)) "$(FRAUDLAB_HOME)/test labs"
-	@rmdir "$(FRAUDLAB_HOME)" 2>/dev/null || true
+	@if cd "$$FRAUDLAB_HOME" 2>/dev/null; then rm -rf $(MADE) "test labs"; fi
+	@rmdir "$$FRAUDLAB_HOME" 2>/dev/null || true
 	@echo "Next: make demo sets it all up again."
 
 # after a change of dependencies: every lock has hashes, and no address of an index
-UV_LOCK = env -u PIP_FIND_LINKS "$(FRAUDLAB_HOME)/uv/bin/uv" pip compile -q --no-config --universal --python-version 3.11 --generate-hashes \
+UV_LOCK = env -u PIP_FIND_LINKS "$$FRAUDLAB_HOME/uv/bin/uv" pip compile -q --no-config --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header
 SOURCES = pyproject.toml $(wildcard data-generator/pyproject.toml)
 lock: ## write the dependency locks again
@@ -66,7 +68,7 @@ lock: ## write the dependency locks again
 	@$(UV_LOCK) $(SOURCES) --extra dev -o requirements/dev.lock
 	@$(UV_LOCK) $(SOURCES) -c requirements/dev.lock -o requirements/run.lock
 	@for name in installer uv java; do $(UV_LOCK) requirements/$$name.in -c requirements/dev.lock -o requirements/$$name.lock; done
-	@"$(BIN)/python" -m fraudlab.stack.provision.jars --lock "$(FRAUDLAB_HOME)"
+	@"$(BIN)/python" -m fraudlab.stack.provision.jars --lock "$$FRAUDLAB_HOME"
 	@for lock in dev run installer uv java; do \
 	  { echo "# Written by make lock, from pyproject.toml and requirements/*.in. Do not edit."; cat requirements/$$lock.lock; } > $$lock.new \
 	  && mv $$lock.new requirements/$$lock.lock; done

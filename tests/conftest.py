@@ -15,7 +15,7 @@ from fraudlab.settings import Settings
 from tests.support.home import running_system
 from tests.support.lab import Lab
 
-ORDER = ("unit", "integration", "e2e", "notebooks", "faults")
+ORDER = ("unit", "integration", "e2e", "notebooks", "faults", "homes")
 """Folders in the order in which they run: what is quick to tell first."""
 
 _databases = count(1)

@@ -36,7 +36,7 @@ TEST: Lanes = {
 """What each lane runs, one command after the other. The lanes should end at about the same time."""
 THE_REST: Lanes = {
     "system": [(*SLOW, *SYSTEM)],
-    "labs": [(*SLOW, *PURE, "tests/notebooks")],
+    "labs": [(*SLOW, *PURE, "tests/homes", "tests/notebooks")],
 }
 ROOMS = "tests/cleanroom/run.sh"
 CLEAN_ROOMS: Lanes = {"rooms": [(ROOMS,)] if (REPOSITORY / ROOMS).exists() else []}

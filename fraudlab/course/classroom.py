@@ -1,5 +1,6 @@
 """What the commands of the course do: prepare the stack and the learner's folder, open JupyterLab, run a solution."""
 
+import importlib.util
 import os
 import sys
 import tempfile
@@ -61,8 +62,7 @@ def jupyter(number: str, *, browser: bool) -> tuple[str, list[str], dict[str, st
     Raises StackError where it cannot be had.
     """
     settings, lab = learner_settings(), lab_of(number)
-    program = Path(sys.executable).with_name("jupyter-lab")
-    if not program.exists():
+    if importlib.util.find_spec("jupyterlab") is None:
         raise StackError("JupyterLab is not installed here.", "`make lab` installs it.")
     if not ports.is_free(LOOPBACK, settings.jupyter_port):
         raise StackError(
@@ -73,7 +73,12 @@ def jupyter(number: str, *, browser: bool) -> tuple[str, list[str], dict[str, st
     # Who reaches the port can run programs as the learner: other users of this machine, and the neighbours of a container.
     token = Stack(settings).secrets.secret("jupyter_token")
     command = [
-        str(program),
+        *(
+            sys.executable,
+            "-P",
+            "-m",
+            "jupyterlab",
+        ),  # its script has a path in it, which may be too long or oddly quoted
         f"--ServerApp.ip={settings.bind_address(LOOPBACK)}",
         f"--ServerApp.port={settings.jupyter_port}",
         "--ServerApp.port_retries=0",

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import psutil
 
-from fraudlab.settings import LOOPBACK, Settings
-from fraudlab.stack import embedding, install, java, mysql, ports
+from fraudlab.settings import LOOPBACK, REPOSITORY, Settings
+from fraudlab.stack import embedding, home_folder, install, java, mysql, ports
 from fraudlab.stack.errors import StackError
 from fraudlab.stack.layout import Layout
 from fraudlab.stack.program import Program
@@ -47,6 +47,7 @@ def examine(settings: Settings, programs: Sequence[Program] = ()) -> list[Check]
         _embedding(layout),
         *_libraries(layout),
         *_own_mysqld(settings),
+        _home(layout),
         _software(settings),
         _memory(layout),
         _disk(layout),
@@ -102,6 +103,14 @@ def _embedding(layout: Layout) -> Check:
     if problem is None:
         return Check("Python inside Java", True, "starts")
     return Check("Python inside Java", False, problem, "`make setup` looks for a Python that has it, or brings one.")
+
+
+def _home(layout: Layout) -> Check:
+    try:
+        home_folder.require_usable(layout.home, REPOSITORY)
+    except StackError as error:
+        return Check("home", False, str(error), error.advice)
+    return Check("home", True, f"{layout.home} can hold a stack")
 
 
 def _libraries(layout: Layout) -> list[Check]:

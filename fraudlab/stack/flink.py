@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fraudlab.settings import REPOSITORY, Settings
-from fraudlab.stack import java, ports, zookeeper
-from fraudlab.stack.layout import Layout
+from fraudlab.settings import Settings
+from fraudlab.stack import java, ports, shell, zookeeper
+from fraudlab.stack.layout import Layout, private_folder
 from fraudlab.stack.program import Program, Service
-from fraudlab.stack.templating import write_config
+from fraudlab.stack.templating import write_config, yaml_text
 
 JOBMANAGER, TASKMANAGER = "jobmanager", "taskmanager"
 NEEDS = {JOBMANAGER: (zookeeper.NAME,), TASKMANAGER: (JOBMANAGER,)}
@@ -113,7 +113,11 @@ def client_environment(layout: Layout) -> dict[str, str]:
     return {
         "FLINK_HOME": str(layout.flink),
         "FLINK_CONF_DIR": str(layout.flink / "conf"),
+        # a plain path would be taken for a URI, in which `%20` is a space
+        "LOG4J_PROPERTIES": (layout.flink / "conf" / "log4j-cli.properties").as_uri(),
+        "FLINK_IDENT_STRING": "fraudlab",  # else the name of the user, which not every user of a container has
         "JVM_ARGS": " ".join(java.QUICK),  # of the JVM in which PyFlink builds jobs
+        **shell.repairs(layout.home),  # a notebook's kernel may have been started by anything
     }
 
 
@@ -121,9 +125,9 @@ def write_configuration(settings: Settings, layout: Layout) -> None:
     """Write Flink's `config.yaml` and log settings, for cluster and clients."""
     conf = layout.flink / "conf"
     temporary = layout.flink / "tmp"
-    temporary.mkdir(parents=True, exist_ok=True)
+    private_folder(temporary)
     for folder in ("ha", "checkpoints", "savepoints"):
-        (layout.flink_state / folder).mkdir(parents=True, exist_ok=True)
+        (private_folder(layout.flink_state) / folder).mkdir(exist_ok=True)
     write_config(conf / "log4j-console.properties", "flink-log4j.properties")
     write_config(
         conf / "config.yaml",
@@ -148,11 +152,12 @@ def write_configuration(settings: Settings, layout: Layout) -> None:
         managed_mib=MEMORY.managed,
         metaspace_mib=MEMORY.metaspace,
         overhead_mib=MEMORY.overhead,
-        state_uri=f"file://{layout.flink_state}",  # Flink takes `%20` for a part of the name
-        tmp=temporary,
-        logs=layout.logs,
-        python=sys.executable,
-        java_home=java.find().home,
+        # Flink takes `%20` for a part of the name
+        **{name: yaml_text(f"file://{layout.flink_state}/{name}") for name in ("ha", "checkpoints", "savepoints")},
+        tmp=yaml_text(temporary),
+        logs=yaml_text(layout.logs),
+        python=yaml_text(sys.executable),
+        java_home=yaml_text(java.find().home),
         java_opts=" ".join(shipped_java_options(distribution())),
     )
 
@@ -179,7 +184,7 @@ def _java(layout: Layout, name: str, *options: str) -> list[str]:
         "-XX:+ExitOnOutOfMemoryError",
         *shipped_java_options(distribution()),
         f"-Dlog.file={layout.logs / name}.log",  # where the web page reads the log that the supervisor writes
-        f"-Dlog4j.configurationFile={layout.flink / 'conf' / 'log4j-console.properties'}",
+        f"-Dlog4j.configurationFile={(layout.flink / 'conf' / 'log4j-console.properties').as_uri()}",
         "-cp",
         java.class_path(layout.flink / "lib", "*"),
     ]
@@ -193,7 +198,8 @@ def process_environment(layout: Layout) -> dict[str, str]:
         "FLINK_LIB_DIR": str(layout.flink / "lib"),
         "FLINK_PLUGINS_DIR": str(layout.flink / "plugins"),
         "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
-        "PYTHONPATH": str(REPOSITORY),
+        # PyFlink writes each path of this into Python source, where a quote ends a string. Our packages are among the others.
+        "PYTHONPATH": "",
         "MALLOC_ARENA_MAX": "2",
         "TZ": "UTC",
     }

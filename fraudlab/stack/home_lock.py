@@ -1,4 +1,4 @@
-"""One at a time in a home. Standard library only: `bootstrap.py` uses it."""
+"""One at a time in a home. Standard library only: the set-up uses it."""
 
 from __future__ import annotations
 

@@ -10,9 +10,9 @@ from kafka.errors import KafkaError
 from fraudlab.settings import Settings
 from fraudlab.stack import java, ports
 from fraudlab.stack.errors import StackError
-from fraudlab.stack.layout import Layout
+from fraudlab.stack.layout import Layout, private_folder
 from fraudlab.stack.program import Program, Service
-from fraudlab.stack.templating import write_config
+from fraudlab.stack.templating import properties_text, write_config
 
 NAME = "kafka"
 
@@ -54,6 +54,7 @@ def _java(layout: Layout, *options: str) -> list[str]:
 
 
 def _prepare(settings: Settings, layout: Layout) -> None:
+    private_folder(layout.kafka)
     config = layout.kafka / "server.properties"
     write_config(
         config,
@@ -62,7 +63,7 @@ def _prepare(settings: Settings, layout: Layout) -> None:
         port=settings.kafka_port,
         controller_port=settings.kafka_controller_port,
         partitions=settings.partitions,
-        data=layout.kafka_data,
+        data=properties_text(layout.kafka_data),
     )
     if (layout.kafka_data / "meta.properties").exists():
         return

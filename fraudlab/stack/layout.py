@@ -12,6 +12,14 @@ MAX_SOCKET_FOLDER_LENGTH = 75
 """A UNIX socket's path holds at most 103 bytes (macOS; Linux 107); the names in it, with suffixes, need 28."""
 
 
+def private_folder(path: Path) -> Path:
+    """Create a folder that only its owner can enter, whatever the umask; one that is there already becomes private."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if path.stat().st_mode & 0o077:
+        path.chmod(0o700)
+    return path
+
+
 @dataclass(frozen=True)
 class Layout:
     """The folders under `home`, the folder of all that is made at run time. Nothing is created here."""

@@ -13,10 +13,10 @@ from mysql.connector.pooling import PooledMySQLConnection
 from fraudlab.settings import Settings
 from fraudlab.stack import ports
 from fraudlab.stack.errors import StackError
-from fraudlab.stack.layout import Layout
+from fraudlab.stack.layout import Layout, private_folder
 from fraudlab.stack.program import Program, Service
 from fraudlab.stack.secret_store import SecretStore, write_private
-from fraudlab.stack.templating import write_config
+from fraudlab.stack.templating import option_file_text, write_config
 
 NAME = "mysql"
 OWN_SERVER_ADVICE = "Point it to the mysqld of MySQL 8.0, or unset it: then the set-up brings one."
@@ -90,19 +90,20 @@ def _environment(layout: Layout) -> dict[str, str]:
 def _prepare(settings: Settings, layout: Layout, secrets: SecretStore) -> None:
     if settings.mysqld is not None:
         require_usable(settings.mysqld)
-    temporary = layout.mysql_config.parent / "tmp"
-    temporary.mkdir(parents=True, exist_ok=True)
+    temporary = private_folder(layout.mysql_config.parent) / "tmp"
+    temporary.mkdir(exist_ok=True)
     init_file = layout.mysql_config.parent / "root.sql"
     write_private(init_file, _root_account(secrets.secret("mysql_root")))
     write_config(
         layout.mysql_config,
         "my.cnf.conf",
-        basedir=_mysqld(settings, layout).parent.parent,
-        messages=_messages(settings, layout),
-        datadir=layout.mysql_data,
-        tmpdir=temporary,
-        socket=layout.sockets / "mysql.sock",
-        init_file=init_file,
+        basedir=option_file_text(_mysqld(settings, layout).parent.parent),
+        messages=option_file_text(_messages(settings, layout)),
+        datadir=option_file_text(layout.mysql_data),
+        tmpdir=option_file_text(temporary),
+        pid_file=option_file_text(temporary / "mysqld.pid"),
+        socket=option_file_text(layout.sockets / "mysql.sock"),
+        init_file=option_file_text(init_file),
         user_line="user = root" if os.geteuid() == 0 else "",
         host=settings.mysql_host,
         port=settings.mysql_port,

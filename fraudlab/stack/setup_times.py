@@ -1,4 +1,4 @@
-"""Records how long each step of the set-up took. Standard library only: `bootstrap.py` uses it."""
+"""Records how long each step of the set-up took. Standard library only: the set-up uses it."""
 
 from __future__ import annotations
 

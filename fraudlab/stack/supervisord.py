@@ -1,6 +1,7 @@
 """Speaks with supervisord, the process from PyPI's `supervisor` that keeps all programs of one home running."""
 
 import contextlib
+import hashlib
 import os
 import re
 import resource
@@ -16,13 +17,17 @@ import psutil
 from supervisor.xmlrpc import Faults, SupervisorTransport
 from tenacity import Retrying, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
 
+from fraudlab.stack import shell
 from fraudlab.stack.errors import StackError
-from fraudlab.stack.layout import Layout
+from fraudlab.stack.layout import Layout, private_folder
 from fraudlab.stack.program import Program
 from fraudlab.stack.secret_store import write_private
 
 MARKER = "FRAUDLAB_SUPERVISED"
 """In the environment of supervisord and of all that it starts: the home it belongs to. Ends orphans, never a shell."""
+
+PROGRAMS, PID_FILE, LOGS = "programs", "supervisord.pid", "../logs"
+"""As supervisord finds them from its own folder."""
 
 ALIVE = {"STARTING", "RUNNING", "BACKOFF", "STOPPING"}
 LOG_BYTES = 10 * 1024 * 1024
@@ -40,8 +45,8 @@ class Supervisord:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._config = layout.supervisor / "supervisord.conf"
-        self._programs = layout.supervisor / "programs"
-        self._pid_file = layout.supervisor / "supervisord.pid"
+        self._programs = layout.supervisor / PROGRAMS
+        self._pid_file = layout.supervisor / PID_FILE
 
     def is_running(self) -> bool:
         """Whether it answers on its socket."""
@@ -55,14 +60,14 @@ class Supervisord:
         """Start it with no programs; it outlives the caller. Raises StackError where it does not answer."""
         layout = self._layout
         for folder in (layout.supervisor, layout.logs, self._programs):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for left_over in self._programs.glob("*.conf"):
+            private_folder(folder)
+        for left_over in self._programs.iterdir():
             left_over.unlink()
         layout.make_sockets_folder()
-        write_private(self._config, daemon_config(layout, self._socket, self._pid_file, self._programs))
+        write_private(self._config, daemon_config(layout, self._socket))
         done = subprocess.run(
-            [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._config)],
-            env={**os.environ, MARKER: str(layout.home)},
+            [sys.executable, "-m", "supervisor.supervisord", "-c", self._config.name],
+            env={**os.environ, **shell.repairs(layout.home), MARKER: str(layout.home)},
             cwd=layout.supervisor,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -84,8 +89,10 @@ class Supervisord:
 
     def put(self, program: Program) -> None:
         """Add a program, or replace it where its definition has changed, and start it where it does not run."""
-        path = self._programs / f"{program.name}.conf"
-        write_private(path, program_config(program, self._layout))
+        script = launcher(program, self._layout)
+        config = program_config(program, hashlib.sha256(script.encode()).hexdigest())
+        write_private(self._programs / f"{program.name}.sh", script)
+        write_private(self._programs / f"{program.name}.conf", config)
         added, changed, _ = self._call("reloadConfig")[0]
         if program.name in changed:
             self._remove_group(program.name)
@@ -96,7 +103,8 @@ class Supervisord:
 
     def remove(self, name: str) -> None:
         """Stop a program and forget it; harmless where there is none."""
-        (self._programs / f"{name}.conf").unlink(missing_ok=True)
+        for suffix in ("conf", "sh"):
+            (self._programs / f"{name}.{suffix}").unlink(missing_ok=True)
         removed = self._call("reloadConfig")[0][2]
         if name in removed:
             self._remove_group(name)
@@ -182,45 +190,46 @@ class Supervisord:
             transport.close()
 
 
-def daemon_config(layout: Layout, socket: Path, pid_file: Path, programs: Path) -> str:
-    """supervisord's own configuration."""
+def daemon_config(layout: Layout, socket: Path) -> str:
+    """supervisord's own configuration, for the folder `layout.supervisor`, in which it runs.
+
+    Its syntax cannot express every path: `#` and `;` begin comments, `%` is expanded, a space ends a pattern. So all files are
+    named from that folder; only sockets may be in the temporary one.
+    """
     _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
     files = 8192 if most_files == resource.RLIM_INFINITY else min(8192, most_files)
+    named = os.path.relpath(socket, layout.supervisor) if socket.is_relative_to(layout.home) else str(socket)
     lines = [
         "[supervisord]",
-        f"logfile = {_escape(layout.logs / 'supervisord.log')}",
+        f"logfile = {LOGS}/supervisord.log",
         "logfile_maxbytes = 1MB",
         "logfile_backups = 1",
-        f"pidfile = {_escape(pid_file)}",
-        f"childlogdir = {_escape(layout.logs)}",
-        f"directory = {_escape(layout.supervisor)}",
+        f"pidfile = {PID_FILE}",
+        f"childlogdir = {LOGS}",
         f"minfds = {files}",
         "umask = 077",
         *(["user = root"] if os.geteuid() == 0 else []),
         "[unix_http_server]",
-        f"file = {_escape(socket)}",
+        f"file = {named.replace('%', '%%')}",
         "chmod = 0700",
         "[rpcinterface:supervisor]",
         "supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface",
         "[include]",
-        f"files = {programs.name}/*.conf",  # beside this file: a space would end the pattern
+        f"files = {PROGRAMS}/*.conf",
     ]
     return "\n".join(lines) + "\n"
 
 
-def program_config(program: Program, layout: Layout) -> str:
-    """The section of supervisord's configuration for one program.
+def program_config(program: Program, version: str) -> str:
+    """The section of supervisord's configuration for one program, which its launcher starts.
 
-    Raises ValueError for a name or environment variable that the configuration cannot express.
+    Another `version` of the launcher makes supervisord see a change. Raises ValueError for a name that the configuration cannot express.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", program.name):
         raise ValueError(f"{program.name!r} is no program name: letters, digits, '-', '_' and '.' only")
-    environment = {**program.environment, MARKER: str(layout.home)}
     lines = [
         f"[program:{program.name}]",
-        f"command = {_escape(shlex.join(program.command))}",
-        f"environment = {_escape(_environment(environment))}",
-        f"directory = {_escape(program.directory or layout.home)}",
+        f"command = /bin/sh {PROGRAMS}/{program.name}.sh {version}",
         f"priority = {program.priority}",
         "autostart = false",
         "autorestart = true",
@@ -230,28 +239,22 @@ def program_config(program: Program, layout: Layout) -> str:
         "stopasgroup = true",
         "killasgroup = true",
         "redirect_stderr = true",
-        f"stdout_logfile = {_escape(layout.logs / program.name)}.log",
+        f"stdout_logfile = {LOGS}/{program.name}.log",
         f"stdout_logfile_maxbytes = {LOG_BYTES}",
         f"stdout_logfile_backups = {LOG_BACKUPS}",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _environment(environment: dict[str, str]) -> str:
-    pairs = []
-    for name, value in sorted(environment.items()):
-        if '"' in value:
-            raise ValueError(f"the value of {name} holds a double quote, which supervisord cannot pass on")
-        pairs.append(f'{name}="{value}"')
-    return ",".join(pairs)
-
-
-def _escape(value: str | Path) -> str:
-    """A value as supervisord reads it: it expands %, ends lines at newlines and begins comments at ' ;'."""
-    text = str(value)
-    if "\n" in text or " ;" in text:
-        raise ValueError(f"supervisord cannot take a value with a line break or ' ;' in it: {text!r}")
-    return text.replace("%", "%%")
+def launcher(program: Program, layout: Layout) -> str:
+    """The shell script that becomes the program. A shell's quotes can hold every character."""
+    environment = {**program.environment, MARKER: str(layout.home)}
+    lines = [
+        f"cd {shlex.quote(str(program.directory or layout.home))} || exit 1",
+        *(f"export {name}={shlex.quote(value)}" for name, value in sorted(environment.items())),
+        f"exec {shlex.join(program.command)}",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 @contextlib.contextmanager

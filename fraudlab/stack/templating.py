@@ -1,5 +1,7 @@
 """Fills the configuration templates that ship with the package."""
 
+import json
+import re
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -15,3 +17,24 @@ def write_config(path: Path, template: str, **values: object) -> None:
     """Write a filled template to `path`; its folder is made where missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(render(template, **values), encoding="utf-8")
+
+
+def yaml_text(value: object) -> str:
+    """A text as YAML reads it, whatever characters it has."""
+    return json.dumps(str(value), ensure_ascii=False)
+
+
+def option_file_text(value: object) -> str:
+    """A text as MySQL reads it in an option file, where `#` would begin a comment and a backslash an escape."""
+    return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def properties_text(value: object) -> str:
+    """A value as Java reads it in a properties file, which is Latin-1 and has backslashes for escapes."""
+    text = str(value).replace("\\", "\\\\")
+    return re.sub(r"[^\x20-\x7e]", lambda found: _utf16(found.group()), text)
+
+
+def _utf16(letter: str) -> str:
+    units = letter.encode("utf-16-be").hex()
+    return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))

@@ -4,9 +4,9 @@ import socket
 
 from fraudlab.settings import Settings
 from fraudlab.stack import java
-from fraudlab.stack.layout import Layout
+from fraudlab.stack.layout import Layout, private_folder
 from fraudlab.stack.program import Program, Service
-from fraudlab.stack.templating import write_config
+from fraudlab.stack.templating import properties_text, write_config
 
 NAME = "zookeeper"
 
@@ -23,7 +23,7 @@ def service(settings: Settings, layout: Layout) -> Service:
                 *java.SMALL,
                 *java.QUICK,
                 "-XX:TieredStopAtLevel=1",
-                f"-Dlog4j.configurationFile={layout.flink / 'conf' / 'log4j-console.properties'}",
+                f"-Dlog4j.configurationFile={(layout.flink / 'conf' / 'log4j-console.properties').as_uri()}",
                 "-cp",
                 java.class_path(layout.flink / "lib", "flink-dist-*", "flink-shaded-zookeeper-*", "log4j-*"),
                 "org.apache.flink.runtime.zookeeper.FlinkZooKeeperQuorumPeer",
@@ -42,13 +42,13 @@ def service(settings: Settings, layout: Layout) -> Service:
 
 
 def _prepare(settings: Settings, layout: Layout) -> None:
-    layout.zookeeper_data.mkdir(parents=True, exist_ok=True)
+    private_folder(layout.zookeeper_data)
     write_config(
         layout.zookeeper / "zookeeper.properties",
         "zookeeper.properties",
         host=settings.bind_address(settings.zookeeper_host),
         port=settings.zookeeper_port,
-        data=layout.zookeeper_data,
+        data=properties_text(layout.zookeeper_data),
     )
 
 

@@ -5,7 +5,7 @@ import pytest
 from fraudlab.settings import REPOSITORY
 from tests.support.waiting import patient
 
-SLOW = tuple(REPOSITORY / "tests" / folder for folder in ("faults", "notebooks"))
+SLOW = tuple(REPOSITORY / "tests" / folder for folder in ("faults", "homes", "notebooks"))
 """All tests in these folders are slow. Elsewhere the marker `slow` says so. `make test` leaves slow tests to `make test-all`."""
 
 

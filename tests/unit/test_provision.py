@@ -14,14 +14,17 @@ import pytest
 
 import bootstrap
 from fraudlab.settings import REPOSITORY
-from fraudlab.stack import java
+from fraudlab.stack import java, shell
 from fraudlab.stack.errors import StackError
-from fraudlab.stack.provision import disk, jars, machine, network, packages, python, set_up, system
+from fraudlab.stack.provision import disk, jars, machine, network, own_packages, packages, python, set_up, system
 
 OLDEST = (3, 9)
 MODULES = [
     *(REPOSITORY / "fraudlab/stack/provision").glob("*.py"),
-    *(REPOSITORY / "fraudlab/stack" / f"{name}.py" for name in ("errors", "home_lock", "java", "setup_times")),
+    *(
+        REPOSITORY / "fraudlab/stack" / f"{name}.py"
+        for name in ("errors", "home_folder", "home_lock", "java", "setup_times", "shell")
+    ),
 ]
 
 
@@ -29,7 +32,7 @@ MODULES = [
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home in which nothing is set up yet. To start a program is a failure."""
     monkeypatch.setenv("FRAUDLAB_HOME", str(tmp_path))
-    monkeypatch.setenv("PYTHONUTF8", "1")
+    monkeypatch.setattr(shell, "settle", lambda *_: None)
     monkeypatch.setattr(sys, "argv", ["bootstrap.py"])
     monkeypatch.setattr(subprocess, "run", lambda command, **_: pytest.fail(f"{command} was started"))
     monkeypatch.setattr(system, "missing_libraries", lambda _: [])
@@ -42,6 +45,8 @@ def complete(home: Path, kind: str) -> None:
     environment = packages.Environment(home)
     environment.python.parent.mkdir(parents=True, exist_ok=True)
     environment.python.touch()
+    (home / "venv" / "lib" / "python3.11" / "site-packages").mkdir(parents=True)
+    own_packages.put_into(home / "venv", REPOSITORY)
     (home / "venv" / "complete-for").write_text(packages.digest(kind), encoding="utf-8")
     jars.stamp(home).parent.mkdir(exist_ok=True)
     jars.stamp(home).write_text(jars.digest(), encoding="utf-8")
@@ -134,7 +139,7 @@ def test_a_machine_that_cannot_run_it_is_told_before_anything_is_fetched(
     said = capsys.readouterr().err
     assert found in said
     assert said.endswith("  sh containers/make-env.sh\n  docker compose up\n")
-    assert [file.name for file in home.iterdir()] == ["setup-times.json"]
+    assert list(home.iterdir()) == []
 
 
 @pytest.mark.parametrize("libc", ["glibc 2.28", "glibc 2.41"])
@@ -320,11 +325,12 @@ def test_the_lock_of_the_jars_names_what_is_declared() -> None:
 
 
 @pytest.mark.parametrize("is_named", [False, True])
-def test_make_finds_its_programs_in_a_folder_whose_name_has_a_space(tmp_path: Path, is_named: bool) -> None:
-    folder = tmp_path / "a folder"
+def test_make_finds_its_programs_in_a_folder_with_an_odd_name(tmp_path: Path, is_named: bool) -> None:
+    """Case unix-01."""
+    folder = tmp_path / "ä b%20#c'd\"e\\f$g`h`"
     program = folder / ".fraudlab" / "venv" / "bin" / "fraudlab"
     program.parent.mkdir(parents=True)
-    program.write_text('#!/bin/sh\necho "fraudlab $1 of $FRAUDLAB_HOME"\n', encoding="utf-8")
+    program.write_text('#!/bin/sh\nprintf "fraudlab $1 of %s\\n" "$(readlink -f "$FRAUDLAB_HOME")"\n', encoding="utf-8")
     program.chmod(0o700)
     shutil.copy(REPOSITORY / "Makefile", folder)
     environment = {name: value for name, value in os.environ.items() if name != "FRAUDLAB_HOME"}

@@ -94,7 +94,7 @@ def test_an_interrupted_lane_begins_nothing_more(lane: run.Lane) -> None:
 def test_every_folder_of_tests_is_in_both_halves() -> None:
     tests = {path.parent for folder in ("tests", "data-generator") for path in (REPOSITORY / folder).rglob("test_*.py")}
     folders = {str(folder.relative_to(REPOSITORY)) for folder in tests}
-    assert folders <= words(run.TEST) | {"tests/notebooks"}, "tests/notebooks is slow as a whole"
+    assert folders <= words(run.TEST) | {"tests/homes", "tests/notebooks"}, "these two are slow as a whole"
     assert folders <= words(run.THE_REST)
 
 

@@ -81,7 +81,7 @@ def test_flinks_configuration_is_written_whole(tmp_path: Path) -> None:
     flink.write_configuration(settings, Layout(tmp_path))
     written = (tmp_path / "flink" / "conf" / "config.yaml").read_text(encoding="utf-8")
     assert "taskmanager.numberOfTaskSlots: 5" in written
-    assert f"execution.checkpointing.dir: file://{tmp_path}/flink/state/checkpoints" in written
+    assert f'execution.checkpointing.dir: "file://{tmp_path}/flink/state/checkpoints"' in written
     assert "--add-opens=java.base/java.lang=ALL-UNNAMED" in written
     assert "${" not in written
 
@@ -90,7 +90,7 @@ def test_flinks_state_lies_in_a_home_whose_name_has_a_space(tmp_path: Path) -> N
     home = tmp_path / "a folder"
     flink.write_configuration(Settings(home=home), Layout(home))
     written = (home / "flink" / "conf" / "config.yaml").read_text(encoding="utf-8")
-    assert f"execution.checkpointing.dir: file://{home}/flink/state/checkpoints\n" in written
+    assert f'execution.checkpointing.dir: "file://{home}/flink/state/checkpoints"\n' in written
 
 
 def test_taskmanagers_jvm_limits_follow_from_the_parts() -> None:
@@ -100,7 +100,7 @@ def test_taskmanagers_jvm_limits_follow_from_the_parts() -> None:
 
 
 def test_change_data_capture_finds_the_binlog_it_needs() -> None:
-    names = ("basedir", "messages", "datadir", "tmpdir", "socket", "init_file", "user_line", "host", "port")
+    names = ("basedir", "messages", "datadir", "tmpdir", "pid_file", "socket", "init_file", "user_line", "host", "port")
     written = render("my.cnf.conf", server_id=mysql.SERVER_ID, **dict.fromkeys(names, "x"))
     for line in ("binlog-format = ROW", "binlog-row-image = FULL", "gtid-mode = ON", "default-time-zone = '+00:00'"):
         assert line in written

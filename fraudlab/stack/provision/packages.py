@@ -7,7 +7,8 @@ import os
 import shutil
 from pathlib import Path
 
-from fraudlab.stack.provision.paths import LOCAL_PACKAGES, lock
+from fraudlab.stack.provision import own_packages
+from fraudlab.stack.provision.paths import LOCAL_PACKAGES, REPOSITORY, lock
 from fraudlab.stack.provision.progress import Ticker, written_mb
 from fraudlab.stack.provision.python import Python
 from fraudlab.stack.provision.uv import Uv, requirements
@@ -26,7 +27,7 @@ class Environment:
 
     def is_ready(self, kind: str) -> bool:
         """Whether it holds what today's locks name: `run`, or `dev`, which has all of `run`."""
-        if not self._stamp.exists() or not self.python.exists():
+        if not (self._stamp.exists() and self.python.exists() and own_packages.are_in(self.folder, REPOSITORY)):
             return False
         accepted = {"run": ("run", "dev"), "dev": ("dev",)}[kind]
         return self._stamp.read_text(encoding="utf-8") in {digest(one) for one in accepted}
@@ -56,10 +57,7 @@ class Environment:
         ticker.hide("Python packages")
         uv.require_success(process, output)
         for kind in set(locks) & {"run", "dev"}:
-            editable = [part for package in LOCAL_PACKAGES for part in ("-e", str(package))]
-            # "compat" writes a plain path: PyFlink's embedded interpreter and type checkers know no import hooks
-            settings = ["--no-deps", "--no-build-isolation", "--config-settings", "editable_mode=compat"]
-            uv.run("pip", "install", "--python", self.python, *settings, *editable)
+            own_packages.put_into(self.folder, REPOSITORY)
             self._stamp.write_text(digest(kind), encoding="utf-8")
 
 

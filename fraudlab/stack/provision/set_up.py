@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from fraudlab.stack import java
+from fraudlab.stack import home_folder, java, shell
 from fraudlab.stack.errors import StackError
 from fraudlab.stack.home_lock import HomeLock
 from fraudlab.stack.provision import disk, jars, machine, python, system
@@ -26,15 +26,14 @@ def main() -> int:
     parser.add_argument("--dev", action="store_true", help="with what tests, linting and the labs need")
     parser.add_argument("--browser", action="store_true", help="with the browser that the tests of the pages drive")
     arguments = parser.parse_args()
-    if os.environ.get("PYTHONUTF8") != "1":  # a path with an accent must not depend on the locale
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, "PYTHONUTF8": "1"})  # noqa: S606
-    home = Path(os.environ.get("FRAUDLAB_HOME") or REPOSITORY / ".fraudlab").expanduser().resolve()
+    home = shell.chosen_home(REPOSITORY / ".fraudlab")
+    shell.settle([sys.executable, *sys.argv], home)
     os.umask(0o022)  # others may read programs; data has its own, stricter modes
     set_up = SetUp(home, kind="dev" if arguments.dev else "run", with_browser=arguments.browser)
-    set_up.times.clear()
     try:
         if not set_up.is_done():
             machine.require_supported()
+            home_folder.require_usable(home, REPOSITORY)
             with HomeLock(home)(say):
                 if not set_up.is_done():  # by the command that was waited for
                     set_up.bring_all()
@@ -73,6 +72,7 @@ class SetUp:
 
     def bring_all(self) -> None:
         """Bring what is missing. Raises StackError."""
+        self.times.clear()
         is_first = not (self.home / "venv").exists()
         if is_first:
             disk.require_room(self.home, disk.NEEDED_MIB)

@@ -1,0 +1,108 @@
+"""Whether a folder can be the home of a stack: found out by using it. Standard library only: the set-up uses it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from fraudlab.stack import shell
+from fraudlab.stack.errors import StackError
+
+MISREAD = ":;,[*?\\"
+"""What cannot be escaped in lists of paths (PATH, class paths, LD_LIBRARY_PATH, Kafka's `log.dirs`, Flink's `io.tmp.dirs`), in the
+patterns with which PyFlink looks for its jars, and, the backslash, in Flink's paths, which take it for a slash."""
+
+ELSEWHERE = "Choose a folder on another disk: `export FRAUDLAB_HOME=<folder>`, then run the command again."
+
+
+def require_usable(home: Path, repository: Path) -> None:
+    """Raise StackError where a stack in this home, run from this clone, could not work. Leaves nothing behind.
+
+    A home that is not there yet is tried in the folder in which it will be made.
+    """
+    for path, advice in (
+        (home, "Choose another folder: `export FRAUDLAB_HOME=<folder>`, then run the command again."),
+        (repository, "Rename the folder, then run the command again."),
+    ):
+        _require_name(path, advice)
+    parent = next(one for one in (home, *home.parents) if one.exists())
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=".fraudlab-", dir=parent))
+    except OSError as error:
+        raise StackError(f"{parent} cannot be written to ({error.strerror}).", ELSEWHERE) from error
+    try:
+        for what, attempt in ABILITIES.items():
+            try:
+                attempt(folder)
+            except OSError as error:
+                if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    raise StackError(
+                        f"The disk of {parent} is full.", "Free some, then run the command again."
+                    ) from error
+                raise StackError(
+                    f"The file system of {parent} has no {what} ({error.strerror}), and the stack needs them.",
+                    ELSEWHERE,
+                ) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _require_name(path: Path, advice: str) -> None:
+    try:
+        name = os.fsencode(path).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise StackError(f"The path {os.fsencode(path)!r} is not valid UTF-8.", advice) from error
+    wrong = next((letter for letter in name if letter in MISREAD or not letter.isprintable()), None)
+    if wrong is not None:
+        raise StackError(
+            f"The path {name!r} contains {wrong!r}, which programs of the stack misread in a path.", advice
+        )
+    if not name.isascii() and not shell.is_utf8("") and not shell.utf8_locale():
+        raise StackError(
+            f"The path {name!r} is not plain ASCII, and this machine has no UTF-8 locale, without which Java cannot open it.",
+            f"Install one (Debian and Ubuntu: `sudo apt-get install locales-all`). Otherwise: {advice}",
+        )
+
+
+def _link(folder: Path) -> None:
+    (folder / "link").symlink_to("target")
+
+
+def _socket(folder: Path) -> None:
+    path = folder / "socket"
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as listener:
+        try:
+            listener.bind(str(path))
+        except OSError as error:
+            if error.errno is not None:
+                raise
+            # "AF_UNIX path too long": the sockets of so long a home are in the temporary folder
+
+
+def _lock(folder: Path) -> None:
+    with (folder / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+
+def _program(folder: Path) -> None:
+    """A disk may be mounted with `noexec`."""
+    program = folder / "program"
+    program.touch(0o700)
+    if not os.access(program, os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+ABILITIES: dict[str, Callable[[Path], None]] = {
+    "symbolic links": _link,
+    "UNIX sockets": _socket,
+    "file locks": _lock,
+    "executable files": _program,
+}
+"""What a file system must be able to do. The name of each ends the sentence that refuses it."""
