@@ -95,11 +95,9 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
         if (REPOSITORY / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(REPOSITORY / name, folder / name)
+    ports = {"FRAUDLAB_PORT_BASE": str(beside.free_base(folder))}
     sources = {name: value for name, value in os.environ.items() if name.upper().startswith(HANDED_ON)}
-    clone = Clone(
-        folder,
-        {"PATH": os.environ["PATH"], "LC_ALL": "C", "FRAUDLAB_PORT_BASE": str(beside.free_base(folder))} | sources,
-    )
+    clone = Clone(folder, {"PATH": os.environ["PATH"], "LC_ALL": "C"} | ports | sources)
     clone.home.mkdir()
     (clone.home / "jars").symlink_to(Layout(Settings().home).jars.resolve())
     python = str(Path(sys.base_prefix) / "bin" / "python3.11")
