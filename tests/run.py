@@ -38,8 +38,7 @@ THE_REST: Lanes = {
     "system": [(*SLOW, *SYSTEM)],
     "labs": [(*SLOW, *PURE, "tests/homes", "tests/notebooks")],
 }
-ROOMS = "tests/cleanroom/run.sh"
-CLEAN_ROOMS: Lanes = {"rooms": [(ROOMS,)] if (REPOSITORY / ROOMS).exists() else []}
+CLEAN_ROOMS: Lanes = {"rooms": [("tests/cleanroom/run.sh",)]}
 """They come last, alone: each room has a whole system of its own."""
 SKIPPED = re.compile(r"\bskipped:", re.IGNORECASE)
 QUICK_JAVA = "-XX:TieredStopAtLevel=1"
