@@ -229,7 +229,7 @@ def wait_for_page(settings: Settings) -> None:
             return
         except OSError:
             if time.monotonic() > deadline:
-                sys.exit("The dashboard did not come to serve: `fraudlab logs analytics`.")
+                sys.exit("The dashboard did not become ready: `fraudlab logs analytics`.")
             time.sleep(0.1)
 
 

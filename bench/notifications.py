@@ -104,7 +104,7 @@ def latency(settings: Settings, count: int, rate: float) -> dict[str, Any]:
 
 
 def wait_for_inbox(settings: Settings) -> None:
-    """Waits until the inbox serves its page."""
+    """Waits until the inbox shows its page."""
     deadline = time.monotonic() + 60
     while problem := system.problem(settings, "inbox"):
         if time.monotonic() > deadline:

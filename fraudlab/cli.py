@@ -105,7 +105,7 @@ def setup() -> None:
 
 @app.command()
 def up() -> None:
-    """Start the stack and wait until all of it serves."""
+    """Start the stack and wait until all of it is ready."""
     with explained(), busy(console, "starting"):
         settings = Settings()
         system.up(settings, say)
@@ -127,7 +127,7 @@ def demo(
         typer.Option(
             envvar="DEMO_SECONDS",
             min=1,
-            help="end after so long; without it on Ctrl-C, or after 60 s without a terminal",
+            help="end after this many seconds; without it on Ctrl-C, or after 60 s without a terminal",
         ),
     ] = None,
     rate: Annotated[float, typer.Option(min=1, help="payments per second")] = 200,
@@ -149,7 +149,7 @@ def demo(
         console.print("[bold red]No fraud happened in this time, so none was caught.[/bold red]")
         next_step("give it longer: `fraudlab demo --seconds 60`.")
         raise typer.Exit(1)
-    next_step("`make test` runs all tests; `fraudlab status` shows what still runs; `make stop` stops it all.")
+    next_step("`make test` runs the tests; `fraudlab status` shows what still runs; `make stop` stops everything.")
     raise typer.Exit(0 if outcome.verification.exact else 1)
 
 
@@ -194,7 +194,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="print it as one
     table = Table("service", "state", "pid", "resident", "up", "health")
     for one in seen.programs:
         running = (str(one.pid), f"{one.resident_mib} MiB", f"{one.uptime_s} s") if one.pid else ("", "", "")
-        table.add_row(one.name, one.state.lower(), *running, _health(one.problem, "serves"))
+        table.add_row(one.name, one.state.lower(), *running, _health(one.problem, "ready"))
     table.caption = f"{sum(one.resident_mib for one in seen.programs)} MiB in all"
     console.print(table)
     if seen.jobs:
@@ -236,7 +236,7 @@ def _after_status(settings: Settings, seen: system.Status) -> str:
     if ill is None:
         return "`fraudlab logs NAME` shows a log; `fraudlab down` stops everything."
     if any(one.pid for one in seen.programs):
-        return f"`fraudlab logs {ill}` shows why {ill} does not serve; `fraudlab up` starts what does not run."
+        return f"`fraudlab logs {ill}` shows why {ill} is not ready; `fraudlab up` starts what does not run."
     return "`fraudlab up` starts the stack."
 
 
@@ -272,7 +272,7 @@ def run(name: Annotated[str, typer.Argument(help="a program as `fraudlab status`
 
 @app.command()
 def health(name: Annotated[str, typer.Argument(help="a program as `fraudlab status` names it")]) -> None:
-    """Say whether one program serves, for health checks. Ends with status 1 where it does not."""
+    """Say whether one program is ready, for health checks. Ends with status 1 if it is not."""
     settings = Settings()
     with explained():
         problem = system.problem(settings, name)
@@ -281,8 +281,8 @@ def health(name: Annotated[str, typer.Argument(help="a program as `fraudlab stat
         log = f"`docker compose logs {name}`, outside," if settings.in_container else f"`fraudlab logs {name}`"
         next_step(f"`fraudlab status` shows all programs, {log} what {name} says.")
         raise typer.Exit(1)
-    console.print(f"{name} serves")
-    next_step("nothing: it serves.")
+    console.print(f"{name} is ready")
+    next_step("nothing: it is ready.")
 
 
 @app.command()
@@ -306,7 +306,9 @@ def doctor() -> None:
 
 @app.command()
 def verify(
-    settle_s: Annotated[float, typer.Option(min=0, help="wait so long at most for what is still on its way")] = 60,
+    settle_s: Annotated[
+        float, typer.Option(min=0, help="how many seconds to wait at most for records that are on their way")
+    ] = 60,
     as_json: Annotated[bool, typer.Option("--json", help="print the verdict as one JSON object")] = False,
 ) -> None:
     """Recompute from MySQL what must have been found, and compare: nothing missing, nothing extra, nothing twice."""

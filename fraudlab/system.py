@@ -408,7 +408,7 @@ def up(settings: Settings, progress: Progress) -> None:
         submit_jobs(settings, progress)
         for program in programs:
             stack.wait_for_program(program)
-            progress(f"{program.name} serves")
+            progress(f"{program.name} is ready")
 
 
 def reinstate(settings: Settings, user_id: int) -> bool:

@@ -343,7 +343,7 @@ class World:
     # All of it
 
     def problem(self) -> tuple[str, str] | None:
-        """What of the stack does not serve, and what to do; None where all of it serves."""
+        """What of the stack is not ready, and what to do; None if all of it is ready."""
         ill = [one for one in self.stack.status() if one.name in self.stack.services and not one.healthy]
         if not ill:
             return None

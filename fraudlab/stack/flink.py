@@ -16,7 +16,7 @@ from fraudlab.stack.templating import write_config, yaml_text
 
 JOBMANAGER, TASKMANAGER = "jobmanager", "taskmanager"
 NEEDS = {JOBMANAGER: (zookeeper.NAME,), TASKMANAGER: (JOBMANAGER,)}
-"""What must serve before they start: they give up after a while."""
+"""What must be ready before they start: they give up after a while."""
 
 JOBMANAGER_HEAP_MIB = 320
 JOBMANAGER_METASPACE_MIB = 160

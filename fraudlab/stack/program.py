@@ -12,7 +12,7 @@ class Program:
     `priority` orders the end: programs with a high one are stopped before those with a low one (the stack's own are
     below 100). `stop_wait_s` is how long it may take to end after SIGTERM before it is killed. `ports` maps each TCP
     port that an added program listens on to the setting that changes it; a service of the stack has its own.
-    `problem` asks an added program, when it runs: None where it serves, otherwise one line; it returns within about 3 s.
+    `problem` asks an added program, when it runs: None if it is ready, otherwise one line; it returns within about 3 s.
     """
 
     name: str
@@ -27,10 +27,10 @@ class Program:
 
 @dataclass(frozen=True)
 class Service:
-    """A program of the stack, with what must be done before it starts and how to ask whether it serves.
+    """A program of the stack, with what must be done before it starts and how to ask whether it is ready.
 
     `prepare` writes its configuration and, the first time, its data folder. `problem` asks the running service and
-    gives None where it serves, otherwise one line that says what is missing; it returns within about 3 s.
+    gives None if it is ready, otherwise one line that says what is missing; it returns within about 3 s.
     `ports` maps each TCP port that it listens on to the setting that changes it.
     """
 

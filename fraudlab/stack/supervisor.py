@@ -1,4 +1,4 @@
-"""The stack as a whole: install, start, wait until it serves, look at it, stop it, wipe it. In a container its services are neighbours."""
+"""The stack as a whole: install, start, wait until it is ready, look at it, stop it, wipe it. In a container its services are neighbours."""
 
 import contextlib
 import os
@@ -47,7 +47,7 @@ class ServiceStatus:
     its own, of which size and age are not known here.
 
     `pid` is None and the figures are 0 where it does not run. `resident_mib` counts its process tree. `problem` is
-    None where it serves, otherwise what is missing.
+    None if it is ready, otherwise what is missing.
     """
 
     name: str
@@ -104,7 +104,7 @@ class Stack:
         self.__dict__.pop("services", None)  # their class paths name the jars
 
     def start(self, extra_programs: Sequence[Program] = (), progress: Progress | None = None) -> None:
-        """Start what does not run and wait until all of it serves; `extra_programs` are started after that.
+        """Start what does not run and wait until all of it is ready; `extra_programs` are started after that.
 
         Interrupted, it leaves a stack that `stop` stops and a further `start` completes.
         """
@@ -163,12 +163,12 @@ class Stack:
             return list(pool.map(lambda name: self._status(name, known.get(name), problems.get(name)), names))
 
     def wait_for_program(self, program: Program, deadline_s: float = START_DEADLINE_S) -> None:
-        """Wait until an added program serves. Raises StackError after `deadline_s`, or when it keeps ending."""
+        """Wait until an added program is ready. Raises StackError after `deadline_s`, or when it keeps ending."""
         if program.problem is not None:
             self._wait(program.name, program.problem, time.monotonic() + deadline_s, threading.Event(), self._progress)
 
     def wait_healthy(self, deadline_s: float = START_DEADLINE_S, names: Sequence[str] = ()) -> None:
-        """Wait until the services (all of the stack, or those named) serve. Raises StackError after `deadline_s`."""
+        """Wait until the services (all of the stack, or those named) are ready. Raises StackError after `deadline_s`."""
         if not self.settings.in_container:
             self._require_running()
         deadline = time.monotonic() + deadline_s
@@ -283,7 +283,7 @@ class Stack:
                 self._supervisord.put(service.program)
             waited = self._wait(name, service.problem, deadline, given_up, say)
             took = time.monotonic() - began
-            say(f"{name} serves ({took:.1f} s)" if waited or name in to_start else f"{name} serves already")
+            say(f"{name} is ready ({took:.1f} s)" if waited or name in to_start else f"{name} is ready already")
 
         self._on_each(start, list(self.services), given_up)
 
@@ -299,7 +299,7 @@ class Stack:
                 raise
 
     def _wait(self, name: str, ask: Problem, deadline: float, given_up: threading.Event, say: Progress) -> bool:
-        """Wait until a program serves, and say every few seconds what is missing. Returns whether anything was.
+        """Wait until a program is ready, and say every few seconds what is missing. Returns whether anything was.
 
         Raises StackError when it keeps dying, is given up, or the deadline has passed.
         """
@@ -310,18 +310,18 @@ class Stack:
             deaths += int(last_pid != 0 and pid != last_pid)
             last_pid = pid
             if state == "FATAL" or deaths >= DEATHS_TO_REPORT:
-                raise self._death(name, f"{name} keeps ending right after its start.")
+                raise self._death(name, f"{name} keeps crashing on startup.")
             problem = ask() if pid or self._is_neighbour(name) else f"is {state.lower()}"
             if problem is None:
                 return waited
             if time.monotonic() > deadline:
-                raise self._death(name, f"{name} did not come to serve in time: {problem}.")
+                raise self._death(name, f"{name} did not become ready in time: {problem}.")
             waited = True
             if time.monotonic() > next_word:
                 next_word = time.monotonic() + SAY_EVERY_S
                 say(f"waiting for {name}: {problem}")
 
-        raise StackError(f"{name} is no longer waited for.", "`fraudlab up` begins again.")
+        raise StackError(f"Gave up waiting for {name}.", "`fraudlab up` begins again.")
 
     def _process(self, name: str) -> tuple[int, str]:
         """A program's process id (0: none), or what stands for it in a container of its own, and its state."""

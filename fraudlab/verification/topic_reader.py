@@ -48,7 +48,7 @@ class TopicReader:
             elif time.monotonic() > deadline:
                 raise StackError(
                     f"Kafka gave no record for {PATIENCE_S} s, though topics were not read to their end.",
-                    "`fraudlab status` shows whether the broker serves, `fraudlab logs kafka` why not.",
+                    "`fraudlab status` shows whether the broker is ready, `fraudlab logs kafka` why not.",
                 )
 
     def close(self) -> None:

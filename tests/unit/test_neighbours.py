@@ -94,7 +94,7 @@ def test_what_needs_a_neighbour_waits_for_it_and_says_so(tmp_path: Path, monkeyp
     monkeypatch.setattr(system, "NEIGHBOURS_DEADLINE_S", 0.5)
     settings = Settings(home=tmp_path / "home", in_container=True, zookeeper_port=free_ports(1)[0])
     said: list[str] = []
-    with pytest.raises(StackError, match="zookeeper did not come to serve in time"):
+    with pytest.raises(StackError, match="zookeeper did not become ready in time"):
         system.wait_for_needs(settings, "jobmanager", said.append)
     assert said
     assert all(line.startswith("waiting for zookeeper: does not answer on port") for line in said)

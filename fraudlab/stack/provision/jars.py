@@ -134,7 +134,7 @@ def _fetch_one(jar: Jar, home: Path) -> None:
     if found != jar.sha256:
         raise StackError(
             f"{jar.coordinates} is not the file that was locked: its SHA-256 is {found}, expected {jar.sha256}.",
-            f"Whoever serves it (see {REPOSITORY_URL}) has changed it. Do not use it; report it.",
+            f"The repository that it came from (see {REPOSITORY_URL}) has another file. Do not use it; report it.",
         )
     unfinished = place.with_suffix(".unfinished")
     shutil.copyfile(arrived, unfinished)
