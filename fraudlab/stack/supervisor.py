@@ -1,4 +1,4 @@
-"""The stack as a whole: install, start, wait until it is ready, look at it, stop it, wipe it. In a container its services are neighbours."""
+"""The stack as a whole. Install, start, wait until it is ready, look, stop, wipe. In a container its services are neighbours."""
 
 import contextlib
 import os

@@ -71,7 +71,7 @@ def program(name: str, problem: str | None) -> ServiceStatus:
             "\ncdc keeps failing: [x]\n",
         ),
         ([program("mysql", None)], [JobStatus("cdc", "ABSENT", 0, None, "does not run")], 1, "`fraudlab up` submits"),
-        ([program("mysql", "is away")], [], 1, "`fraudlab logs mysql` shows why mysql does not serve"),
+        ([program("mysql", "is away")], [], 1, "`fraudlab logs mysql` shows why mysql is not ready"),
     ],
 )
 def test_status_ends_with_1_where_a_program_or_a_job_does_not_run(
