@@ -15,6 +15,7 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from fraudlab.pipeline import database, topics
+from fraudlab.pipeline.contracts import CDC_JOB, DETECTOR_JOB, JOBS, JOIN_JOB
 from fraudlab.settings import ANYWHERE, LOOPBACK, Settings
 from fraudlab.stack import doctor, flink
 from fraudlab.stack.flink import get_json
@@ -256,32 +257,39 @@ def cdc_endpoint(settings: Settings) -> "MySqlEndpoint":
 def submit_jobs(settings: Settings, progress: Progress, only: Collection[str] | None = None) -> None:
     """Submits the jobs that are not there, and waits until all run. Jobs that Flink recovers by itself are left to it.
 
-    `only` names some of the jobs, as `cdc.JOB` and its like do; without it all are meant.
+    `only` names some of the jobs, as `contracts.JOBS` does; without it all are meant.
     """
+    names = settings.names
+    wanted = [job for job in JOBS if only is None or job in only]
+    present = {name for name, state in jobs(settings).items() if state not in ("FAILED", "CANCELED", "FINISHED")}
+    missing = [job for job in wanted if names.job(job) not in present]
+    if missing:
+        submissions = _submissions(settings)
+        for job in missing:
+            submissions[job]()
+            progress(f"job {names.job(job)} submitted")
+    wait_for_jobs(settings, [names.job(job) for job in wanted])
+    if CDC_JOB in wanted:
+        wait_for_binlog_reader(settings)
+
+
+def _submissions(settings: Settings) -> dict[str, Callable[[], object]]:
+    """How each job is submitted. Imports PyFlink, which a start that finds all jobs again does not need."""
     from fraudlab.pipeline import cdc, detector, join
 
     names, servers = settings.names, settings.bootstrap_servers
     cluster = flink_cluster(settings)
-    present = {name for name, state in jobs(settings).items() if state not in ("FAILED", "CANCELED", "FINISHED")}
-    submissions: dict[str, Callable[[], object]] = {
-        cdc.JOB: lambda: cdc.submit(cluster, cdc_endpoint(settings), servers, names),
-        join.JOB: lambda: join.submit(
+    return {
+        CDC_JOB: lambda: cdc.submit(cluster, cdc_endpoint(settings), servers, names),
+        JOIN_JOB: lambda: join.submit(
             cluster,
             servers,
             names,
             transaction_ttl_s=settings.profile_patience_s,
             parallelism=settings.parallelism,
         ),
-        detector.JOB: lambda: detector.submit(cluster, servers, names, settings.rule, parallelism=settings.parallelism),
+        DETECTOR_JOB: lambda: detector.submit(cluster, servers, names, settings.rule, parallelism=settings.parallelism),
     }
-    wanted = [job for job in submissions if only is None or job in only]
-    for job in wanted:
-        if names.job(job) not in present:
-            submissions[job]()
-            progress(f"job {names.job(job)} submitted")
-    wait_for_jobs(settings, [names.job(job) for job in wanted])
-    if cdc.JOB in wanted:
-        wait_for_binlog_reader(settings)
 
 
 def wait_for_account(settings: Settings, role: str, progress: Progress, deadline_s: float = 600) -> None:
