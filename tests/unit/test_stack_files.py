@@ -1,7 +1,10 @@
 """Paths, secrets and configuration files of the local stack."""
 
 import json
+import os
 import stat
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,6 +22,18 @@ def test_secrets_lie_in_a_folder_of_their_own_where_there_is_one(tmp_path: Path)
     assert Layout(tmp_path).secrets == tmp_path / "secrets.json"
     (tmp_path / "secrets").mkdir()
     assert Layout(tmp_path).secrets == tmp_path / "secrets" / "secrets.json"
+
+
+def test_only_the_python_inside_a_jvm_goes_without_apache_beam() -> None:
+    # A worker in a process of its own, of which this is one as far as the file can tell, needs it.
+    code = "import sys; print('sitecustomize' in sys.modules, 'apache_beam' in sys.modules)"
+    environment = os.environ | {"PYTHONPATH": str(flink.EMBEDDED_PYTHON)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "False"]
+    customisation = (flink.EMBEDDED_PYTHON / "sitecustomize.py").read_text(encoding="utf-8")
+    inside = f"import sys; sys.orig_argv.clear(); exec({customisation!r}); import apache_beam"
+    done = subprocess.run([sys.executable, "-c", inside], capture_output=True, text=True, check=False)
+    assert "ModuleNotFoundError: import of apache_beam halted" in done.stderr
 
 
 def test_secret_is_made_once_and_kept(tmp_path: Path) -> None:
