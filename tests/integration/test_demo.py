@@ -87,13 +87,6 @@ def test_a_second_demo_on_the_same_data_is_exact_too_and_waits_for_its_own_fraud
     assert "EXACT: nothing missing, nothing extra, nothing twice." in said
 
 
-def test_where_every_account_is_stopped_one_is_reinstated_for_the_demos_fraud(lab: Lab) -> None:
-    lab.execute("UPDATE user_profile SET suspicious_activities = TRUE")
-    with demo("--seconds", "1") as process:
-        said, _ = process.communicate(timeout=120)
-    assert "Refusal after" in said
-
-
 def test_ctrl_c_ends_a_demo_with_the_same_summary(lab: Lab) -> None:
     path = lab.settings.home / "demo-report.json"
     path.unlink(missing_ok=True)
