@@ -145,9 +145,9 @@ def demo(
         outcome = live.run(settings, console, seconds=seconds, rate=rate, users=users, seed=seed)
     render_verdict(outcome.verification, console)
     live.render(outcome, console, settings.home / "demo-report.json")
-    if outcome.verification.exact and not outcome.counts["activities"]:
-        console.print("[bold red]No fraud happened in this time, so none was caught.[/bold red]")
-        next_step("give it longer: `fraudlab demo --seconds 60`.")
+    if outcome.not_caught:
+        console.print(f"[bold red]The demo's own fraud was not caught: {escape(outcome.not_caught)}.[/bold red]")
+        next_step("`fraudlab status` shows what does not run, `fraudlab logs NAME` why.")
         raise typer.Exit(1)
     next_step("`make test` runs the tests; `fraudlab status` shows what still runs; `make stop` stops everything.")
     raise typer.Exit(0 if outcome.verification.exact else 1)

@@ -27,6 +27,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fraudlab import system
+from fraudlab.demo_fraud import DemoFraud
 from fraudlab.settings import Settings
 from fraudlab.stack.setup_times import SetupTimes
 from fraudlab.stack.supervisor import Stack, StackError
@@ -35,7 +36,7 @@ from fraudlab.verification.score import percentile
 from fraudlab.verification.verify import Verification, verify
 
 LATEST = 8
-REFRESH_S = 0.5
+REFRESH_S, REFRESH_ON_STAGE_S = 0.5, 0.1
 PLAIN_LINE_EVERY_S = 5
 ROWS = {
     "payments": ("transactions", "transaction_id", "TRUE"),
@@ -57,6 +58,9 @@ class Outcome:
     resident_mib: int
     setup_s: dict[str, float]
     first_activity_s: float | None
+    own_fraud: dict[str, Any]
+    not_caught: str
+    """Why the demo's own fraud was not caught; empty where it was, or where the demo was interrupted before."""
     seconds: float
     rate: float
     generator: dict[str, Any]
@@ -70,6 +74,7 @@ class Outcome:
             "resident_mib": self.resident_mib,
             "setup_s": self.setup_s,
             "first_activity_s": self.first_activity_s,
+            "own_fraud": self.own_fraud,
             "seconds": self.seconds,
             "rate": self.rate,
             "generator": self.generator,
@@ -90,6 +95,7 @@ class View:
     latencies_ms: list[int] = field(default_factory=list)
     latest: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=LATEST))
     sentences: list[str] = field(default_factory=list)
+    own_fraud: list[str] = field(default_factory=list)
     trouble: str = ""
 
     def line(self) -> str:
@@ -118,13 +124,14 @@ class View:
             f"[bold red]{self.refused}[/bold red]",
             f"[bold green]{p50} ms / {p99} ms[/bold green]",
         )
-        sentences = Text(self.trouble or "\n".join(self.sentences) or "Waiting for the first fraud …")
+        own = Text("\n".join(self.own_fraud) or "Waiting for the first payments …", style="yellow")
+        sentences = Text(self.trouble or "\n".join(self.sentences))
         addresses = Text(
             f"The dashboard: {self.settings.dashboard_url}   Flink's web page: {self.settings.flink_page}   "
             "Ctrl-C ends the demo with a summary.",
             style="dim",
         )
-        return Panel(Group(numbers, Text(), sentences, Text(), addresses), title="Fraud detection, live")
+        return Panel(Group(numbers, Text(), own, Text(), sentences, Text(), addresses), title="Fraud detection, live")
 
 
 def run(
@@ -160,8 +167,10 @@ def run(
             webbrowser.open(settings.dashboard_url)
         with _interruptible() as interrupted:
             _watch(watcher, console, generator, seconds, interrupted)
+        was_interrupted = bool(interrupted)
         resident_mib = sum(one.resident_mib for one in Stack(settings).status())
     finally:
+        watcher.own_fraud.end()
         _end(generator)
     console.print("The bank is closed; verifying what was found …")
     with busy(console, "reading all topics, and waiting until nothing is on its way"):
@@ -178,6 +187,8 @@ def run(
         resident_mib=resident_mib,
         setup_s=setup_s,
         first_activity_s=None if first is None else round(first - started, 1),
+        own_fraud=watcher.own_fraud.report(started),
+        not_caught="" if was_interrupted or watcher.own_fraud.is_caught else watcher.own_fraud.why_not_caught(),
         seconds=round(watcher.seconds, 1),
         rate=rate,
         generator=json.loads(report.read_text(encoding="utf-8")) if report.exists() else {},
@@ -207,7 +218,9 @@ def _watch(
     )
     next_line = time.monotonic() + PLAIN_LINE_EVERY_S
     with live:
-        while not interrupted and (deadline is None or time.monotonic() < deadline):
+        while not interrupted and not watcher.own_fraud.is_hopeless:
+            if deadline is not None and time.monotonic() > deadline and watcher.own_fraud.is_complete:
+                break
             if generator.poll() is not None:
                 raise StackError(
                     f"The bank ended by itself, with status {generator.returncode}.",
@@ -216,6 +229,9 @@ def _watch(
             watcher.poll()
             if deadline is None and seconds is not None and watcher.view.payments:
                 deadline = time.monotonic() + seconds
+            if not console.is_terminal:
+                for line in watcher.own_fraud.news():
+                    console.print(f"  {line}", highlight=False, markup=False)
             if not console.is_terminal and time.monotonic() >= next_line:
                 console.print(watcher.view.line(), highlight=False)
                 for sentence in watcher.view.sentences[:1]:
@@ -265,6 +281,7 @@ class Watcher:
         for partition, end in self._consumer.end_offsets(mine).items():
             self._consumer.seek(partition, end)
         self._database = system.connect(settings, "operator", database=self._names.database, autocommit=True)
+        self.own_fraud = DemoFraud(settings, self._database)
         self._start = {topic: self._end_offset(topic) for topic in self._names.topics}
         self._last_rows = {
             name: self._ask(f"SELECT COALESCE(MAX({key}), 0) FROM {table}")[0]  # noqa: S608
@@ -288,7 +305,8 @@ class Watcher:
                 self._database.reconnect()
 
     def _look(self) -> None:
-        deadline = time.monotonic() + REFRESH_S
+        deadline = time.monotonic() + (REFRESH_S if self.own_fraud.is_complete else REFRESH_ON_STAGE_S)
+        self.own_fraud.look(self.view.payments)
         while (rest := deadline - time.monotonic()) > 0:
             for records in self._consumer.poll(timeout_ms=int(rest * 1000)).values():
                 for record in records:
@@ -300,6 +318,7 @@ class Watcher:
         self._last_payments, self._last_poll = view.payments, now
         view.activities = len(self._activities)
         view.flagged, view.refused = self._rows("accounts_stopped"), self._rows("payments_refused")
+        view.own_fraud = self.own_fraud.lines()
         view.sentences = [self._sentence(activity) for activity in reversed(view.latest)]
 
     def counts(self) -> dict[str, int]:
@@ -323,6 +342,7 @@ class Watcher:
         known_at_ms = round(datetime.fromisoformat(activity["created_at"]).timestamp() * 1000)
         if known_at_ms >= self._began_at_ms:
             self.view.latencies_ms.append(record.timestamp - known_at_ms)
+        self.own_fraud.take(activity, record.timestamp)
         self.view.latest.append(activity)
 
     def _end_offset(self, topic: str) -> int:
@@ -388,6 +408,7 @@ def render(outcome: Outcome, console: Console, path: Path) -> None:
         table.add_row(name.replace("_", " "), f"{count:,}")
     table.add_row("commit to alert", ", ".join(f"{name} {value} ms" for name, value in outcome.latency_ms.items()))
     table.add_row("first activity after", f"{outcome.first_activity_s} s")
+    table.add_row("the demo's own fraud caught after", f"{outcome.own_fraud.get('caught_s')} s")
     table.add_row("resident memory", f"{outcome.resident_mib:,} MiB")
     console.print(table)
     console.print(f"The report is in {path}", highlight=False)

@@ -83,6 +83,10 @@ class Settings(BaseSettings):
         1, ge=1, description="local TaskManagers; each has a Python interpreter of its own, so one a core at most"
     )
     task_slots: int = Field(12, ge=3, description="task slots of each local TaskManager")
+    class_sharing: bool = Field(
+        True,
+        description="Kafka and Flink write down their classes when they end for the first time, and then start sooner",
+    )
     checkpoint_interval_s: int = Field(10, ge=1, description="seconds from one checkpoint to the next")
 
     window_s: int = Field(3600, ge=1, description="length of the window that ends with each payment")
@@ -102,6 +106,11 @@ class Settings(BaseSettings):
         paths = {name: path.expanduser().resolve() for name, path in values.items() if isinstance(path, Path)}
         texts = {name: "" if value is None else str(value) for name, value in (values | paths).items()}
         return {f"FRAUDLAB_{name.upper()}": text for name, text in texts.items()}
+
+    @property
+    def shares_classes(self) -> bool:
+        """Whether JVMs use archives of their classes. In a container nothing is kept of what Java writes."""
+        return self.class_sharing and not self.in_container
 
     @property
     def bootstrap_servers(self) -> str:

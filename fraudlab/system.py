@@ -16,6 +16,7 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from fraudlab.pipeline import database, topics
+from fraudlab.pipeline.contracts import CDC_JOB, DETECTOR_JOB, JOBS, JOIN_JOB
 from fraudlab.settings import ANYWHERE, LOOPBACK, Settings
 from fraudlab.stack import doctor, flink, flink_jobs
 from fraudlab.stack.supervisor import NEIGHBOURS_DEADLINE_S, Program, ServiceStatus, Stack, StackError
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str], None]
 JOBS_DEADLINE_S = 90
-JOBS = ("cdc-ingestion", "transaction-join", "fraud-detector")
 """The jobs of a pipeline."""
 UNBUFFERED = {"PYTHONUNBUFFERED": "1"}
 """What a service says is in its log at once."""
@@ -121,7 +121,7 @@ class Status:
 
     @property
     def ill(self) -> list[str]:
-        """The names of what does not serve or run."""
+        """The names of what is not ready or does not run."""
         programs = [one.name for one in self.programs if one.problem is not None]
         return programs + [one.name for one in self.jobs if one.problem is not None]
 
@@ -281,34 +281,40 @@ def cdc_endpoint(settings: Settings) -> "MySqlEndpoint":
 def submit_jobs(settings: Settings, progress: Progress, only: Collection[str] | None = None) -> None:
     """Submits the jobs that are not there, and waits until all run. Jobs that Flink recovers by itself are left to it.
 
-    `only` names some of the jobs, as `cdc.JOB` and its like do; without it all are meant.
+    `only` names some of the jobs, as `contracts.JOBS` does; without it all are meant.
     """
     began_ms = time.time_ns() // 1_000_000  # jobs that are there already may fail while PyFlink is imported
+    names = settings.names
+    wanted = [job for job in JOBS if only is None or job in only]
+    known = flink_jobs.newest(settings, [names.job(job) for job in wanted])
+    missing = [job for job in wanted if names.job(job) not in known or known[names.job(job)].ended]
+    if missing:
+        submissions = _submissions(settings)
+        for job in missing:
+            submissions[job]()
+            progress(f"job {names.job(job)} submitted")
+    wait_for_jobs(settings, [names.job(job) for job in wanted], since_ms=began_ms)
+    if CDC_JOB in wanted:
+        wait_for_binlog_reader(settings, since_ms=began_ms)
+
+
+def _submissions(settings: Settings) -> dict[str, Callable[[], object]]:
+    """How each job is submitted. Imports PyFlink, which a start that finds all jobs again does not need."""
     from fraudlab.pipeline import cdc, detector, join
 
     names, servers = settings.names, settings.bootstrap_servers
     cluster = flink_cluster(settings)
-    known = flink_jobs.newest(settings, [names.job(job) for job in JOBS])
-    present = {name for name, job in known.items() if not job.ended}
-    submissions: dict[str, Callable[[], object]] = {
-        cdc.JOB: lambda: cdc.submit(cluster, cdc_endpoint(settings), servers, names),
-        join.JOB: lambda: join.submit(
+    return {
+        CDC_JOB: lambda: cdc.submit(cluster, cdc_endpoint(settings), servers, names),
+        JOIN_JOB: lambda: join.submit(
             cluster,
             servers,
             names,
             transaction_ttl_s=settings.profile_patience_s,
             parallelism=settings.parallelism,
         ),
-        detector.JOB: lambda: detector.submit(cluster, servers, names, settings.rule, parallelism=settings.parallelism),
+        DETECTOR_JOB: lambda: detector.submit(cluster, servers, names, settings.rule, parallelism=settings.parallelism),
     }
-    wanted = [job for job in submissions if only is None or job in only]
-    for job in wanted:
-        if names.job(job) not in present:
-            submissions[job]()
-            progress(f"job {names.job(job)} submitted")
-    wait_for_jobs(settings, [names.job(job) for job in wanted], since_ms=began_ms)
-    if cdc.JOB in wanted:
-        wait_for_binlog_reader(settings, since_ms=began_ms)
 
 
 def wait_for_account(settings: Settings, role: str, progress: Progress, deadline_s: float = 600) -> None:

@@ -8,11 +8,11 @@ from pyflink.common import Row, Types, WatermarkStrategy
 from pyflink.common.job_client import JobClient
 from pyflink.datastream import FlatMapFunction
 
-from fraudlab.pipeline.contracts import Names
+from fraudlab.pipeline.contracts import CDC_JOB, Names
 from fraudlab.pipeline.flink import FlinkCluster, MySqlEndpoint, kafka_values, mysql_cdc_source
 from fraudlab.pipeline.statements import statements
 
-JOB = "cdc-ingestion"
+JOB = CDC_JOB
 TABLES = ("user_profile", "transactions")
 RECORD = Types.ROW_NAMED(["topic", "message_key", "message"], [Types.STRING(), Types.STRING(), Types.STRING()])
 

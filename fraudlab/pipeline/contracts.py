@@ -7,6 +7,9 @@ from importlib import resources
 
 import pycountry
 
+CDC_JOB, JOIN_JOB, DETECTOR_JOB = JOBS = ("cdc-ingestion", "transaction-join", "fraud-detector")
+"""What the jobs are called, of which the modules that submit them need Flink to be imported."""
+
 EUR_RATE_SCALE = 10**8
 """`eur_rates()` gives EUR per unit of a currency times this, as an integer."""
 

@@ -15,13 +15,13 @@ from pyflink.java_gateway import get_gateway
 from pyflink.table import StreamTableEnvironment
 
 from fraudlab.pipeline.cdc import RECORD
-from fraudlab.pipeline.contracts import Names, dead_letter
+from fraudlab.pipeline.contracts import DETECTOR_JOB, Names, dead_letter
 from fraudlab.pipeline.flink import FlinkCluster, kafka_values
 from fraudlab.pipeline.rule import Arrival, Rule, SuspiciousHour, forget_payments, has_payments, judge, quiet_since_ms
 from fraudlab.pipeline.statements import statements
 from fraudlab.pipeline.transaction import MalformedRecordError, iso, read_payment
 
-JOB = "fraud-detector"
+JOB = DETECTOR_JOB
 PROFILE_FIELDS = ("user_first_name", "user_last_name", "user_email", "user_phone_number")
 
 NO_PROFILE = "nobody can be told of this activity: its user has no profile"

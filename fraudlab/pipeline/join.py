@@ -2,11 +2,11 @@
 
 from pyflink.table import TableResult
 
-from fraudlab.pipeline.contracts import Names
+from fraudlab.pipeline.contracts import JOIN_JOB, Names
 from fraudlab.pipeline.flink import FlinkCluster, kafka_values
 from fraudlab.pipeline.statements import statements
 
-JOB = "transaction-join"
+JOB = JOIN_JOB
 
 
 def submit(

@@ -40,6 +40,7 @@ def environment(shared: Settings, name: str, progress: Progress) -> dict[str, st
             base = free_base(home, {_read(other) for other in first.glob(f"*/{REMEMBERED}") if other != remembered})
             remembered.write_text(f"{base}\n", encoding="utf-8")
     chosen = {"FRAUDLAB_HOME": str(home), "FRAUDLAB_LEARNER": "", "FRAUDLAB_PORT_BASE": str(base)}
+    chosen["FRAUDLAB_CLASS_SHARING"] = "false"  # such a system rarely starts again, and its first end would take longer
     return {f"FRAUDLAB_{name.upper()}": "" for name in _PORTS} | chosen  # what is set to nothing has its default
 
 

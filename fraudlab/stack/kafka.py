@@ -9,6 +9,7 @@ from kafka.errors import KafkaError
 
 from fraudlab.settings import Settings
 from fraudlab.stack import java, ports
+from fraudlab.stack.class_sharing import SharedClasses
 from fraudlab.stack.errors import StackError
 from fraudlab.stack.layout import Layout, private_folder
 from fraudlab.stack.program import Program, Service
@@ -19,25 +20,35 @@ NAME = "kafka"
 
 def service(settings: Settings, layout: Layout) -> Service:
     """The Kafka broker, in KRaft mode."""
+    classes = SharedClasses(layout.class_archives, NAME, _class_path(layout), enabled=settings.shares_classes)
+
+    def prepare() -> None:
+        classes.prepare()
+        _prepare(settings, layout)
+
     return Service(
         program=Program(
             name=NAME,
             command=[
-                *_java(layout, "-Xms128m", "-Xmx384m", *java.SMALL),
+                *_java(layout, "-Xms128m", "-Xmx384m", *java.SMALL, *classes.options),
                 "kafka.Kafka",
                 str(layout.kafka / "server.properties"),
             ],
             directory=layout.kafka,
-            stop_wait_s=20,
+            stop_wait_s=classes.stop_wait_s(20),
             priority=20,
         ),
-        prepare=lambda: _prepare(settings, layout),
+        prepare=prepare,
         problem=lambda: _problem(settings),
         ports={
             settings.kafka_port: "FRAUDLAB_KAFKA_PORT",
             settings.kafka_controller_port: "FRAUDLAB_KAFKA_CONTROLLER_PORT",
         },
     )
+
+
+def _class_path(layout: Layout) -> str:
+    return java.class_path(layout.jars / "kafka", "*")
 
 
 def _java(layout: Layout, *options: str) -> list[str]:
@@ -49,7 +60,7 @@ def _java(layout: Layout, *options: str) -> list[str]:
         "-Dorg.slf4j.simpleLogger.showDateTime=true",
         "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd HH:mm:ss,SSS",
         "-cp",
-        f"{layout.jars / 'kafka'}/*",
+        _class_path(layout),
     ]
 
 

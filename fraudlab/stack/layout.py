@@ -88,6 +88,11 @@ class Layout:
         return self.flink / "state"
 
     @property
+    def class_archives(self) -> Path:
+        """What JVMs share of their classes with the next ones of their kind."""
+        return self.home / "classes"
+
+    @property
     def inbox(self) -> Path:
         """What the inbox has received."""
         return self.home / "inbox"

@@ -11,6 +11,7 @@ import pytest
 
 from fraudlab import system
 from fraudlab.course.world import World
+from fraudlab.pipeline.contracts import JOBS
 from fraudlab.settings import Settings
 from fraudlab.stack import flink_jobs
 from fraudlab.stack.errors import StackError
@@ -96,7 +97,7 @@ def test_status_shows_jobs_that_run_with_their_last_checkpoint_and_ends_with_0(l
     seen = json.loads(done.stdout)
     assert done.returncode == 0, seen
     jobs = {job["name"]: job for job in seen["jobs"]}
-    assert jobs.keys() == {lab.names.job(job) for job in system.JOBS}
+    assert jobs.keys() == {lab.names.job(job) for job in JOBS}
     for job in jobs.values():
         assert (job["state"], job["problem"]) == ("RUNNING", None)
         assert time.time() * 1000 - job["checkpoint"]["completed_ms"] < 120_000

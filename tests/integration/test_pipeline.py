@@ -4,13 +4,16 @@ import re
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import mysql.connector
 import pytest
 
 from fraudlab import system
 from fraudlab.pipeline.contracts import EUR_RATE_SCALE, eur_rates
+from fraudlab.stack.layout import Layout
 from fraudlab.stack.supervisor import StackError
+from fraudlab.stack.supervisord import marked_processes
 from tests.support.kafka import Record
 from tests.support.lab import Lab, assert_exact
 from tests.support.waiting import eventually
@@ -216,6 +219,14 @@ def test_setting_the_flag_raises_no_activity_and_repeats_none(lab: Lab) -> None:
     assert lab.activity_ids(honest) == []
     assert lab.activity_ids(thief) == [second]
     lab.execute("UPDATE user_profile SET suspicious_activities = FALSE WHERE user_id = %s", honest)
+
+
+def test_the_python_inside_the_taskmanager_has_not_imported_apache_beam(lab: Lab) -> None:
+    home = Layout(lab.settings.home).home
+    (taskmanager,) = [one for one in marked_processes(home) if "TaskManagerRunner" in " ".join(one.cmdline())]
+    libraries = {Path(one.path).name.partition(".")[0] for one in taskmanager.memory_maps()}
+    assert "orjson" in libraries, "it has imported the detector"
+    assert libraries.isdisjoint({"coder_impl", "coder_impl_row_encoders"}), "Beam's"
 
 
 def test_an_hour_just_below_the_threshold_or_in_one_country_is_not_suspicious(lab: Lab) -> None:

@@ -1,4 +1,4 @@
-"""A plugin of pytest, named in pyproject.toml: which tests are slow, and how long each may take."""
+"""A plugin of pytest, loaded by conftest.py: which tests are slow, and how long each may take."""
 
 import pytest
 

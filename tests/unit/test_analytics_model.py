@@ -13,9 +13,9 @@ from fraudlab.services.analytics.model import LATEST_KEPT, FlagChange, Label, Mo
 from fraudlab.services.analytics.payment_count import PaymentCount
 from fraudlab.services.analytics.per_second import PerSecond
 from fraudlab.services.analytics.records import Activity, DeadLetter
-from fraudlab.services.analytics.staged_fraud import Evidence, StagedFraud, Try
 from fraudlab.services.analytics.stages import LOOKED_AT_WITHIN_MS, STALLED_AFTER_MS, Reading, Stage, State
 from fraudlab.services.analytics.tail import SETTLED_AFTER_MS, Tail
+from fraudlab.services.staged_fraud import Evidence, StagedFraud, Try
 from fraudlab.verification.score import Recall
 
 NOW_MS = 1_800_000_000_000

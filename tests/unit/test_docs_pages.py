@@ -7,6 +7,7 @@ from rich.console import Console
 
 from fraudlab import demo, system
 from fraudlab.course import glossary
+from fraudlab.pipeline.contracts import JOBS
 from fraudlab.settings import REPOSITORY, Settings
 from fraudlab.verification import report
 from fraudlab.verification.judge import Findings
@@ -15,11 +16,6 @@ from fraudlab.verification.verify import Counts, Verification
 from tests.support.documents import DOCS, FENCE, tables, text
 
 HEADINGS = ["What it is for", "Input", "Output", "Guarantees", "Settings"]
-JOBS = sorted(
-    name
-    for module in (REPOSITORY / "fraudlab/pipeline").glob("*.py")
-    for name in re.findall(r'^JOB = "(.+)"$', text(module), re.MULTILINE)
-)
 SERVICES = sorted(program.name.replace("analytics", "dashboard") for program in system.services(Settings()))
 PAGES = [f"jobs/{job}.md" for job in JOBS] + [f"services/{service}.md" for service in [*SERVICES, "data-generator"]]
 

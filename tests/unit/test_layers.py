@@ -16,6 +16,7 @@ ALL = {
     "fraudlab.settings",
     "fraudlab.system",
     "fraudlab.demo",
+    "fraudlab.demo_fraud",
     "fraudlab.cli",
 }
 FORBIDDEN = {
@@ -26,10 +27,16 @@ FORBIDDEN = {
     - {"fraudlab.verification", "fraudlab.pipeline", "fraudlab.settings", "fraudlab.system", "fraudlab.stack"}
     | {f"fraudlab.pipeline.{name}" for name in ("rule", "transaction", "detector", "join", "cdc", "flink")},
     # The dashboard shows the scores as the verification computes them.
-    "fraudlab/services": {"fraudlab.course", "fraudlab.cli", "fraudlab.demo"}
+    "fraudlab/services": {"fraudlab.course", "fraudlab.cli", "fraudlab.demo", "fraudlab.demo_fraud"}
     | {f"fraudlab.verification.{name}" for name in ("judge", "records", "report", "topic_reader", "truth", "verify")},
-    "fraudlab/system.py": {"fraudlab.course", "fraudlab.cli", "fraudlab.demo", "fraudlab.verification"},
-    "fraudlab/course": {"fraudlab.cli", "fraudlab.demo"},
+    "fraudlab/system.py": {
+        "fraudlab.course",
+        "fraudlab.cli",
+        "fraudlab.demo",
+        "fraudlab.demo_fraud",
+        "fraudlab.verification",
+    },
+    "fraudlab/course": {"fraudlab.cli", "fraudlab.demo", "fraudlab.demo_fraud"},
     "fraudlab/settings.py": ALL - {"fraudlab.pipeline", "fraudlab.settings"} | {"fraudlab.pipeline.detector"},
     "data-generator/src": {"fraudlab"},
 }

@@ -2,6 +2,8 @@
 
 import json
 import stat
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 from fraudlab.settings import Settings
 from fraudlab.stack import flink, mysql
 from fraudlab.stack.layout import MAX_SOCKET_FOLDER_LENGTH, Layout
+from fraudlab.stack.provision import own_packages
 from fraudlab.stack.secret_store import SecretStore
 from fraudlab.stack.setup_times import SetupTimes
 from fraudlab.stack.templating import render
@@ -19,6 +22,24 @@ def test_secrets_lie_in_a_folder_of_their_own_where_there_is_one(tmp_path: Path)
     assert Layout(tmp_path).secrets == tmp_path / "secrets.json"
     (tmp_path / "secrets").mkdir()
     assert Layout(tmp_path).secrets == tmp_path / "secrets" / "secrets.json"
+
+
+def test_only_the_python_inside_a_jvm_goes_without_apache_beam() -> None:
+    name, code = own_packages.WITHOUT_BEAM
+    assert any(
+        code == file.read_text(encoding="ascii") for file in Path(sys.prefix).glob(f"lib/python3*/site-packages/{name}")
+    )
+    # a worker in a process of its own has a command line, as this one has, and needs Beam
+    outside = subprocess.run(
+        [sys.executable, "-c", "import sys; print('apache_beam' in sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert outside.stdout == "False\n"
+    inside = f"import sys; sys.orig_argv.clear(); exec({code!r}); import apache_beam"
+    done = subprocess.run([sys.executable, "-c", inside], capture_output=True, text=True, check=False)
+    assert "ModuleNotFoundError: import of apache_beam halted" in done.stderr
 
 
 def test_secret_is_made_once_and_kept(tmp_path: Path) -> None:

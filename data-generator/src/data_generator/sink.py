@@ -30,6 +30,7 @@ _INSERT_USERS = (
     "INSERT IGNORE INTO user_profile (user_id, first_name, last_name, email, phone_number, home_country) VALUES "
 )
 _USER_ROW = "(%s,%s,%s,%s,%s,%s)"
+_COUNT_USERS = "SELECT COUNT(*) FROM user_profile WHERE user_id BETWEEN %s AND %s"
 _FIND_USER = "SELECT first_name, last_name, home_country, suspicious_activities FROM user_profile WHERE user_id = %s"
 _INSERT_LABELS = "INSERT INTO fraud_labels (transaction_id, scenario) VALUES "
 _LABEL_ROW = "(%s,%s)"
@@ -125,6 +126,15 @@ class MySqlSink:
     def synchronise_clock(self) -> None:
         """Read the database's clock again."""
         self._repeat(self._read_clock)
+
+    def has_users(self, user_ids: range) -> bool:
+        """Whether all of them are there."""
+
+        def read() -> bool:
+            self._cursor.execute(_COUNT_USERS, (user_ids.start, user_ids.stop - 1))
+            return bool(self._cursor.fetchone()[0] == len(user_ids))
+
+        return self._repeat(read)
 
     def insert_users(self, users: Sequence[User]) -> None:
         """Insert the users that are not there yet; those that are stay as they are.

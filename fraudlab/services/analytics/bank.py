@@ -9,7 +9,8 @@ from typing import ParamSpec, TypeVar
 import mysql.connector
 
 from fraudlab import system
-from fraudlab.services.analytics.database_reader import USERS, connect_analytics, fetch, full_name
+from fraudlab.services.analytics.database_reader import USERS, connect_analytics, fetch
+from fraudlab.services.stage import anybody, full_name
 from fraudlab.settings import Settings
 from fraudlab.stack.errors import StackError
 
@@ -64,14 +65,9 @@ def random_user(settings: Settings) -> int | None:
 
     Raises BankError where the bank cannot be asked.
     """
-    query = (
-        "SELECT user_id FROM user_profile, (SELECT FLOOR(MIN(user_id) + RAND() * (MAX(user_id) - MIN(user_id))) AS start"
-        " FROM user_profile) AS chance WHERE user_id >= start AND NOT suspicious_activities AND home_country IS NOT NULL"
-        " ORDER BY user_id LIMIT 1"
-    )
     with closing(connect_analytics(settings)) as connection, closing(connection.cursor()) as cursor:
-        rows = fetch(cursor, query)
-    return int(rows[0][0]) if rows else None
+        chosen = anybody(cursor)
+    return chosen[0] if chosen else None
 
 
 @_says_why

@@ -1,29 +1,17 @@
-"""Commits a fraud on stage with the generator's own code, payment by payment, until one is refused."""
+"""The dashboard's stage: one fraud at a time, for all who look at the page."""
 
 import asyncio
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from data_generator.connection import Connection
-from data_generator.runner import commit_fraud
-from data_generator.sink import GeneratorError, Outcome
-from data_generator.stream import Payment
-
-from fraudlab import system
+from fraudlab.services import stage
 from fraudlab.services.analytics.bank import BankError, find_users, random_user
 from fraudlab.services.analytics.database_reader import DatabaseReader
 from fraudlab.services.analytics.model import Model
 from fraudlab.services.analytics.reader import Feed
-from fraudlab.services.analytics.staged_fraud import StagedFraud, Try
 from fraudlab.services.analytics.words import isolated, person
+from fraudlab.services.staged_fraud import StagedFraud
 from fraudlab.settings import Settings
-
-SCENARIOS = ("cloned_card", "burst")
-"""The second one goes on paying where the first one ended before the account was stopped."""
-LONGEST_GAP_S = 0.6
-DATABASE_PATIENCE_S = 5
 
 
 class FraudStage:
@@ -54,7 +42,7 @@ class FraudStage:
                 raise BankError(
                     f"The account of {isolated(person(name, chosen))} is stopped already: reinstate it first."
                 )
-            fraud = StagedFraud(chosen, name, time.time_ns() // 1_000_000)
+            fraud = stage.raise_curtain(chosen, name)
             self._model.stage_fraud(fraud)
             self._database.follow(fraud)
             await asyncio.to_thread(self._play, fraud)
@@ -62,39 +50,7 @@ class FraudStage:
             self._taken = False
 
     def _play(self, fraud: StagedFraud) -> None:
-        refused = threading.Event()
-
-        def on_payment(payment: Payment, outcome: Outcome) -> None:
-            one = Try(
-                payment.by_thief,
-                f"{payment.amount:,}",
-                payment.currency,
-                payment.country,
-                payment.merchant,
-                outcome.reason if outcome.status == "declined" else "",
-            )
-            self._change(fraud, lambda now: now.tried(one))
-            if one.refusal:
-                refused.set()  # which also ends the scenario
-
-        connection = Connection.from_environment(
-            system.generator_environment(self._settings), deadline_s=DATABASE_PATIENCE_S
-        )
-        error = ""
-        try:
-            for scenario in SCENARIOS:
-                if not refused.is_set():
-                    commit_fraud(
-                        connection,
-                        fraud.user_id,
-                        scenario,
-                        stop=refused,
-                        tell=lambda line: None,
-                        on_payment=on_payment,
-                        longest_gap_s=LONGEST_GAP_S,
-                    )
-        except GeneratorError as failure:
-            error = str(failure)
+        error = stage.commit(self._settings, fraud.user_id, lambda one: self._change(fraud, lambda now: now.tried(one)))
         self._change(fraud, lambda now: replace(now, played=True, error=error))
 
     def _change(self, fraud: StagedFraud, change: Callable[[StagedFraud], StagedFraud]) -> None:

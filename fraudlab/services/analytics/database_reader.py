@@ -19,9 +19,10 @@ from fraudlab.services.analytics.model import (
 )
 from fraudlab.services.analytics.payment_count import PaymentCount
 from fraudlab.services.analytics.reader import Feed, Reader
-from fraudlab.services.analytics.staged_fraud import PATIENCE_S, Evidence, StagedFraud
 from fraudlab.services.analytics.stages import Reading
 from fraudlab.services.analytics.tail import SETTLED_AFTER_MS, Tail
+from fraudlab.services.stage import evidence, full_name
+from fraudlab.services.staged_fraud import PATIENCE_S, StagedFraud
 from fraudlab.settings import Settings
 from fraudlab.system import connect
 
@@ -63,20 +64,6 @@ _UNDELIVERABLE = (
     " FROM notifications WHERE status = 'undeliverable' ORDER BY notification_id DESC LIMIT %s"
 )
 USERS = "SELECT user_id, first_name, last_name, home_country, suspicious_activities FROM user_profile WHERE "
-_STAGE = {
-    "flag_ms": (
-        "SELECT CAST(UNIX_TIMESTAMP(changed_at) * 1000 AS SIGNED), '' FROM flag_changes"
-        " WHERE user_id = %s AND suspicious_activities AND changed_at >= FROM_UNIXTIME(%s / 1000) ORDER BY change_id LIMIT 1"
-    ),
-    "refusal_ms": (
-        "SELECT CAST(UNIX_TIMESTAMP(declined_at) * 1000 AS SIGNED), reason FROM declined_transactions"
-        " WHERE user_id = %s AND declined_at >= FROM_UNIXTIME(%s / 1000) ORDER BY declined_id LIMIT 1"
-    ),
-}
-_STAGE_NOTIFICATIONS = (
-    "SELECT channel, CAST(UNIX_TIMESTAMP(sent_at) * 1000 AS SIGNED), status, COALESCE(reason, '') FROM notifications"
-    " WHERE user_id = %s AND created_at >= FROM_UNIXTIME(%s / 1000)"
-)
 
 
 class DatabaseReader(Reader):
@@ -188,24 +175,13 @@ class DatabaseReader(Reader):
         )
 
     def _look_at_stage(self, cursor: Any, fraud: StagedFraud) -> None:
-        found: dict[str, Any] = {}
-        for name, query in _STAGE.items():
-            for moment_ms, text in fetch(cursor, query, fraud.user_id, fraud.began_ms):
-                found[name] = moment_ms
-                if name == "refusal_ms":
-                    found["refusal"] = text
-        for channel, sent_ms, status, reason in fetch(cursor, _STAGE_NOTIFICATIONS, fraud.user_id, fraud.began_ms):
-            if status == "sent":
-                found[f"{channel}_ms"] = sent_ms
-            elif status in ("undeliverable", "withheld"):
-                found[f"{channel}_problem"] = f"{status}: {reason}"
-        evidence = Evidence(**{name: found[name] for name in Evidence.__dataclass_fields__ if name in found})
+        seen = evidence(cursor, fraud)
         is_over = time.time_ns() // 1_000_000 - fraud.began_ms > PATIENCE_S * 1000
 
         def take(model: Model) -> None:
             if model.staged is None or model.staged.began_ms != fraud.began_ms:
                 return
-            updated = replace(model.staged.with_evidence(evidence), is_over=is_over)
+            updated = replace(model.staged.with_evidence(seen), is_over=is_over)
             if updated != model.staged:
                 model.stage_fraud(updated)
             if updated.is_complete:
@@ -230,11 +206,6 @@ def up_to_the_same_time(*tables: Sequence[tuple[Any, ...]]) -> list[list[tuple[A
     if not ends_ms:
         return [list(rows) for rows in tables]
     return [list(takewhile(lambda row: row[1] <= min(ends_ms), rows)) for rows in tables]
-
-
-def full_name(row: tuple[Any, ...]) -> str:
-    """First and last name, columns 1 and 2 of a row of users."""
-    return " ".join(str(part) for part in row[1:3] if part)
 
 
 def fetch(cursor: Any, query: str, *values: object) -> list[Any]:

@@ -10,8 +10,8 @@ from fraudlab.services.analytics.id_set import IdSet
 from fraudlab.services.analytics.newest import Newest
 from fraudlab.services.analytics.per_second import PerSecond
 from fraudlab.services.analytics.records import Activity, DeadLetter
-from fraudlab.services.analytics.staged_fraud import Evidence, StagedFraud
 from fraudlab.services.analytics.stages import Reading, Stage
+from fraudlab.services.staged_fraud import Evidence, StagedFraud
 from fraudlab.verification.score import Score, TimeToDetect, tally, time_to_detect
 
 LATEST_KEPT = 40

@@ -11,8 +11,8 @@ from fraudlab.services.analytics.geography import country_name
 from fraudlab.services.analytics.model import Model
 from fraudlab.services.analytics.parts.accounts import Reinstate
 from fraudlab.services.analytics.parts.elements import Words, block, card, icon
-from fraudlab.services.analytics.staged_fraud import StagedFraud, Step
 from fraudlab.services.analytics.words import duration, isolated, person
+from fraudlab.services.staged_fraud import StagedFraud, Step
 from fraudlab.settings import Settings
 
 SIGNS = {

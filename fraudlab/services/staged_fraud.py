@@ -50,7 +50,7 @@ class Step:
 
 @dataclass(frozen=True)
 class StagedFraud:
-    """One fraud that the dashboard committed."""
+    """One fraud that the dashboard or the demo committed."""
 
     user_id: int
     name: str
