@@ -108,8 +108,8 @@ visit() {
     mount -t sysfs -o ro sysfs "$room/sys"
     mount -t tmpfs -o mode=1777 shm "$room/dev/shm"
     mount --bind -o ro "$bundle" "$room/media/fraudlab-bundle.tar"
-    exec chroot --userspec=learner:learner "$room" env -i HOME=/home/learner USER=learner LOGNAME=learner SHELL=/bin/bash TERM=dumb \
-      PATH=/usr/local/bin:/usr/bin:/bin "$@" timeout --kill-after=10 "$limit_s" bash /srv/bundle_visit.sh
+    chroot --userspec=learner:learner "$room" env -i HOME=/home/learner USER=learner LOGNAME=learner SHELL=/bin/bash TERM=dumb \
+      PATH=/usr/local/bin:/usr/bin:/bin "$@" timeout --kill-after=10 "$limit_s" bash /srv/bundle_visit.sh || exit   # not exec: the first process must reap orphans
   ' bash "$room" "$bundle" "$LIMIT_S" "${settings[@]}"
 }
 
