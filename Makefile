@@ -8,7 +8,7 @@ endif
 BIN = $$FRAUDLAB_HOME/venv/bin
 BOOTSTRAP = $(if $(PYTHON),,$(error No Python was found. Next: install python3 (3.9 or newer), or name one: make PYTHON=<path> <target>))"$(PYTHON)" bootstrap.py
 .DEFAULT_GOAL := help
-.PHONY: help demo lab up test test-all bench check docs setup stop clean lock
+.PHONY: help demo lab up test test-all bench check docs setup bundle stop clean lock
 
 help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -49,11 +49,15 @@ setup: ## set up what is missing, start nothing
 	@$(BOOTSTRAP)
 	@"$(BIN)/fraudlab" setup
 
+bundle: ## pack everything into one file, for machines without a network
+	@$(BOOTSTRAP) --dev
+	@"$(BIN)/python" -m fraudlab.stack.provision.pack "$$FRAUDLAB_HOME" $(if $(WITHOUT_PYTHON),--without-python)
+
 stop: ## stop everything; data stays
 	@if [ -x "$(BIN)/fraudlab" ]; then "$(BIN)/fraudlab" down; else echo "Nothing is set up, so nothing runs. Next: make demo"; fi
 
 # by name: FRAUDLAB_HOME may be a folder that holds other things
-MADE = venv jars lib user uv python packages maven logs run mysql kafka zookeeper flink classes supervisor inbox dashboard secrets.json secrets.lock setup-times.json .lock test bench site demo-report.json generator-report.json bench.json bench-dashboard.json bench-notifications.json
+MADE = venv jars lib user uv python packages maven bundle logs run mysql kafka zookeeper flink classes supervisor inbox dashboard secrets.json secrets.lock setup-times.json .lock test bench site demo-report.json generator-report.json bench.json bench-dashboard.json bench-notifications.json
 clean: stop ## stop everything and remove all that was made at run time
 	@if cd "$$FRAUDLAB_HOME" 2>/dev/null; then rm -rf $(MADE) "test labs"; fi
 	@rmdir "$$FRAUDLAB_HOME" 2>/dev/null || true

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from fraudlab.stack.errors import StackError
-from fraudlab.stack.provision import network
+from fraudlab.stack.provision import bundle, network
 from fraudlab.stack.provision.paths import REPOSITORY, REQUIREMENTS, lock
 
 REPOSITORY_URL = "FRAUDLAB_MAVEN_REPOSITORY"
@@ -93,7 +93,7 @@ def finish_fetching(process: subprocess.Popen[str]) -> None:
         last = "\n".join(complaint.rstrip().splitlines()[-5:])
         raise StackError(
             f"The jars could not be fetched:\n{last}",
-            f"For a mirror of Maven Central set {REPOSITORY_URL}. {network.ADVICE}",
+            network.advice(f"For a mirror of Maven Central set {REPOSITORY_URL}. "),
         )
 
 
@@ -125,11 +125,13 @@ def _fetch_one(jar: Jar, home: Path) -> None:
     if place.exists() and sha256(place) == jar.sha256:
         return
     place.parent.mkdir(parents=True, exist_ok=True)
-    context = _context(home)
-    arrived = _resolve(context, jar.coordinates)
-    if sha256(arrived) != jar.sha256:
-        arrived.unlink()  # an interrupted download, or not what was locked
+    arrived = jar.place(bundle.FOLDER)
+    if not arrived.exists():
+        context = _context(home)
         arrived = _resolve(context, jar.coordinates)
+        if sha256(arrived) != jar.sha256:
+            arrived.unlink()  # an interrupted download, or not what was locked
+            arrived = _resolve(context, jar.coordinates)
     found = sha256(arrived)
     if found != jar.sha256:
         raise StackError(

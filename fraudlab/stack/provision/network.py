@@ -7,6 +7,8 @@ import subprocess
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from fraudlab.stack.provision import bundle
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -26,6 +28,11 @@ ADVICE = (
     "If a proxy or a company certificate is in the way, set HTTPS_PROXY, NO_PROXY or SSL_CERT_FILE; for mirrors see "
     "docs/settings.md. Then run the command again: what has arrived is kept."
 )
+
+
+def advice(first: str = "") -> str:
+    """What to do about a download that failed: `first`, then ADVICE. About a bundle there is something else to say."""
+    return bundle.ADVICE if bundle.is_here() else first + ADVICE
 
 
 def environment(pip: list[str | Path]) -> dict[str, str]:

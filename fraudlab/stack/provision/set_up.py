@@ -12,7 +12,7 @@ from pathlib import Path
 from fraudlab.stack import home_folder, java, shell
 from fraudlab.stack.errors import StackError
 from fraudlab.stack.home_lock import HomeLock
-from fraudlab.stack.provision import disk, jars, machine, python, system
+from fraudlab.stack.provision import bundle, disk, jars, machine, python, system
 from fraudlab.stack.provision.packages import Environment
 from fraudlab.stack.provision.paths import REPOSITORY
 from fraudlab.stack.provision.progress import Ticker, say
@@ -77,6 +77,9 @@ class SetUp:
         if is_first:
             disk.require_room(self.home, disk.NEEDED_MIB)
         say(f"Setting up under {self.home} (only the first time).")
+        if bundle.is_here():
+            bundle.require_whole()
+            say("everything comes from the bundle in this folder; no network is needed")
         uv = Uv(self.home, say)
         with self.times.step("system_packages"):
             system.bring_libraries(self.home, say)

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fraudlab.stack.errors import StackError
+from fraudlab.stack.provision import bundle
 from fraudlab.stack.provision.progress import Say
 
 LIBRARIES = {"libaio": "libaio.so.1", "libnuma": "libnuma.so.1"}
@@ -91,6 +92,7 @@ def loads(library: str) -> bool:
 def bring_libraries(home: Path, say: Say) -> None:
     """Bring the libraries that are missing. Raises StackError, with a command to copy, if that is not possible."""
     _link_renamed_libaio(home, Path("/"))
+    _copy_bundled_libraries(home)
     needs = missing_libraries(home)
     if not needs:
         return
@@ -171,8 +173,11 @@ def package(need: str) -> str:
 
 
 def can_unpack_debs() -> bool:
-    """Whether packages can be fetched and unpacked without root: on Debian, Ubuntu and what descends from them."""
-    return all(shutil.which(program) for program in ("apt-get", "apt-cache", "dpkg-deb"))
+    """Whether packages can be fetched and unpacked without root: on Debian, Ubuntu and what descends from them.
+
+    Not with a bundle: there is no network then, and apt takes minutes to notice that.
+    """
+    return not bundle.is_here() and all(shutil.which(program) for program in ("apt-get", "apt-cache", "dpkg-deb"))
 
 
 def unpack_debs(names: Sequence[str], home: Path) -> bool:
@@ -209,6 +214,14 @@ def _link_libraries(home: Path) -> None:
         link.unlink(missing_ok=True)
         link.symlink_to(os.path.relpath(file, link.parent))
     _link_renamed_libaio(home, unpacked(home))
+
+
+def _copy_bundled_libraries(home: Path) -> None:
+    """Copy those that are missing from the bundle, if there is one."""
+    for file in (bundle.libraries(bundle.FOLDER) / LIBRARIES[name] for name in missing_libraries(home)):
+        if file.exists():
+            libraries(home).mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, libraries(home) / file.name)
 
 
 def bring_libpython(home: Path, name: str) -> Path | None:

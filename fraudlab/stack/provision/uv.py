@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fraudlab.stack.errors import StackError
-from fraudlab.stack.provision import network, system
+from fraudlab.stack.provision import bundle, network, system
 from fraudlab.stack.provision.paths import lock
 from fraudlab.stack.provision.progress import Say
 
@@ -34,6 +34,13 @@ class Uv:
         if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
             return
         stamp.unlink(missing_ok=True)
+        if bundle.is_here():
+            bundle.unpack_uv(self.program)
+        else:
+            self._fetch()
+        stamp.write_text(wanted, encoding="utf-8")
+
+    def _fetch(self) -> None:
         self._say("fetching uv, which brings Python and its packages")
         command = [
             *self._pip(),
@@ -55,13 +62,12 @@ class Uv:
         )
         if done.returncode != 0:
             raise StackError(f"pip could not fetch uv:\n{_last_lines(done.stdout)}", network.ADVICE)
-        stamp.write_text(wanted, encoding="utf-8")
 
     @property
     def environment(self) -> dict[str, str]:
         """The environment in which uv, and what it installs, downloads."""
         if self._environment is None:
-            self._environment = network.environment(self._pip())
+            self._environment = bundle.uv_environment() if bundle.is_here() else network.environment(self._pip())
         return self._environment
 
     def run(self, *arguments: str | Path, where: Path | None = None) -> None:
@@ -89,7 +95,8 @@ class Uv:
         if process.returncode != 0:
             arguments = process.args if isinstance(process.args, list) else [process.args]
             raise StackError(
-                f"`uv {' '.join(str(part) for part in arguments[1:3])}` failed:\n{_last_lines(output)}", network.ADVICE
+                f"`uv {' '.join(str(part) for part in arguments[1:3])}` failed:\n{_last_lines(output)}",
+                network.advice(),
             )
 
     def _pip(self) -> list[str | Path]:
@@ -118,4 +125,9 @@ def _last_lines(output: str, count: int = 8) -> str:
 
 def requirements(names: Sequence[str]) -> list[str]:
     """The options that install locked requirements, each with its hash."""
-    return ["--require-hashes", "--no-deps", *(part for name in names for part in ("-r", str(lock(name))))]
+    return [
+        *bundle.install_options(),
+        "--require-hashes",
+        "--no-deps",
+        *(part for name in names for part in ("-r", str(lock(name)))),
+    ]
