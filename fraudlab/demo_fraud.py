@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from importlib import import_module
 from typing import Any
 
 from fraudlab import system
@@ -35,6 +36,8 @@ class DemoFraud:
         self._said: set[str] = set()
         self._waiting_since = time.monotonic()
         self.fraud: StagedFraud | None = None
+        # takes a second, which is better spent before the bank's first payments than after
+        threading.Thread(target=import_module, args=["data_generator.runner"], daemon=True).start()
 
     @property
     def is_complete(self) -> bool:

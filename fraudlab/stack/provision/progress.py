@@ -18,7 +18,7 @@ LINE_EVERY_S = 5
 def say(line: str) -> None:
     """One line of progress."""
     clear = "\r\x1b[K" if sys.stdout.isatty() else ""
-    print(f"{clear}  {line}", flush=True)
+    print(f"{clear}  {line}\n", end="", flush=True)  # in one piece: two threads may speak at once
 
 
 def written_mb(pid: int) -> int:
