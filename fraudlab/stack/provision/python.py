@@ -61,7 +61,7 @@ def bring(home: Path, uv: Uv, say: Say) -> Python:
             say(f"Python {python.version} is here ({python.program}); its shared library is now in the home")
             return Python(python.program, python.version, library)
     try:
-        say(f"fetching Python {BROUGHT} with uv, because none of version {_dotted()} is here")
+        say(f"fetching Python {BROUGHT} with uv, because no whole {_dotted()} is here")
         uv.run("python", "install", BROUGHT, "--no-bin")
     except StackError as error:
         return _from_the_system(home, say, error)

@@ -31,7 +31,9 @@ def main() -> int:
     os.umask(0o022)  # others may read programs; data has its own, stricter modes
     set_up = SetUp(home, kind="dev" if arguments.dev else "run", with_browser=arguments.browser)
     try:
-        if not set_up.is_done():
+        if set_up.is_done():
+            set_up.times.clear()  # they are those of this command
+        else:
             machine.require_supported()
             home_folder.require_usable(home, REPOSITORY)
             with HomeLock(home)(say):
