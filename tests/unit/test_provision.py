@@ -256,6 +256,14 @@ def test_a_python_without_its_library_is_completed_before_another_is_fetched(
     assert found == python.Python(Path("/usr/bin/python3.11"), "3.11.2", tmp_path / "lib" / "libpython3.11.so.1.0")
 
 
+def test_a_library_that_was_unpacked_is_not_fetched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system, "unpack_debs", lambda *_: pytest.fail("apt was called"))
+    library = system.libraries(tmp_path) / "libpython3.11.so.1.0"
+    library.parent.mkdir()
+    library.touch()
+    assert system.bring_libpython(tmp_path, library.name) == library
+
+
 def test_the_java_that_was_brought_is_found_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     brought = java.brought(tmp_path)
     (brought / "bin").mkdir(parents=True)

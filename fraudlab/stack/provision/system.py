@@ -226,10 +226,9 @@ def _copy_bundled_libraries(home: Path) -> None:
 
 def bring_libpython(home: Path, name: str) -> Path | None:
     """Python's shared library, unpacked into the home from Debian's package; None if there is none for this system."""
-    if not can_unpack_debs() or not unpack_debs([package("libpython")], home):
-        return None
-    _link_libraries(home)
     file = libraries(home) / name
+    if not file.exists() and can_unpack_debs() and unpack_debs([package("libpython")], home):
+        _link_libraries(home)
     return file if file.exists() else None
 
 
