@@ -23,6 +23,11 @@ JOBMANAGER_HEAP_MIB = 320
 JOBMANAGER_METASPACE_MIB = 160
 
 
+TASKMANAGER_SESSION = "-Dhigh-availability.zookeeper.client.session-timeout=30 s"
+"""A TaskManager that stood still for seconds goes on where it was: its own heartbeats, not ZooKeeper, decide whether it is lost.
+
+It only reads from ZooKeeper who leads. The JobManager's session is short, because a successor waits for its end."""
+
 LATE_OPTIMISATION = (
     "-XX:Tier4InvocationThreshold=20000",
     "-XX:Tier4MinInvocationThreshold=2400",
@@ -117,6 +122,7 @@ def _taskmanager(settings: Settings, layout: Layout, name: str) -> Service:
                 ),
                 "org.apache.flink.runtime.taskexecutor.TaskManagerRunner",
                 f"--configDir={layout.flink / 'conf'}",
+                TASKMANAGER_SESSION,
             ],
             environment=process_environment(layout),
             directory=layout.flink,
