@@ -242,14 +242,20 @@ def process_environment(layout: Layout) -> dict[str, str]:
 
 def get_json(settings: Settings, path: str, timeout_s: float = 3) -> Any:
     """GET a path of Flink's REST API. Raises OSError, HTTPException or ValueError where it gives no JSON."""
+    return request(settings, "GET", path, timeout_s=timeout_s)
+
+
+def request(settings: Settings, method: str, path: str, body: Any = None, timeout_s: float = 10) -> Any:
+    """A request to Flink's REST API, with a body as JSON; gives the JSON of its answer. Raises as `get_json` does."""
     connection = http.client.HTTPConnection(settings.flink_host, settings.flink_rest_port, timeout=timeout_s)
     try:
-        connection.request("GET", path)
+        headers = {"Content-Type": "application/json"}
+        connection.request(method, path, None if body is None else json.dumps(body), {} if body is None else headers)
         response = connection.getresponse()
-        body = response.read()
-        if response.status != http.client.OK:
+        answer = response.read()
+        if response.status not in (http.client.OK, http.client.ACCEPTED):
             raise http.client.HTTPException(f"HTTP status {response.status}")
-        return json.loads(body)
+        return json.loads(answer)
     finally:
         connection.close()
 
