@@ -1,12 +1,13 @@
 """The whole system: the local stack, and on it the database, the topics, the jobs and the services, started in order of dependency."""
 
 import contextlib
+import dataclasses
 import http.client
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ import mysql.connector
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from fraudlab.pipeline import database, deletions, topics
+from fraudlab.pipeline import captured, database, deletions, topics
 from fraudlab.pipeline.contracts import CDC_JOB, DETECTOR_JOB, JOBS, JOIN_JOB
 from fraudlab.settings import ANYWHERE, LOOPBACK, Settings
 from fraudlab.stack import doctor, flink, flink_jobs
@@ -132,13 +133,39 @@ def status(settings: Settings) -> Status:
     wanted = [names.job(job) for job in JOBS]
     started = {one.name for one in programs} & {names.group(one) for one in ("flagger", "notifier", "analytics")}
     try:
-        known = flink_jobs.status(settings, wanted)
+        known = job_status(settings, wanted)
         begun = bool(started) or any(job.state != flink_jobs.ABSENT for job in known)
     except (OSError, http.client.HTTPException, ValueError) as error:
         problem = f"is not known: Flink does not answer ({error})"
         known = [flink_jobs.JobStatus(name, "UNKNOWN", 0, None, problem) for name in wanted]
         begun = bool(started)
     return Status(programs, known if begun else [])
+
+
+def job_status(settings: Settings, wanted: Sequence[str]) -> list[flink_jobs.JobStatus]:
+    """How the jobs of these full names are, by Flink's account and by what they have written. Raises as `flink_jobs.status` does."""
+    known = flink_jobs.status(settings, wanted)
+    return [_with_capture(settings, one) if one.name == settings.names.job(CDC_JOB) else one for one in known]
+
+
+def _with_capture(settings: Settings, job: flink_jobs.JobStatus) -> flink_jobs.JobStatus:
+    wrong = capture_problem(settings) if job.problem is None else None
+    if wrong is None:
+        return job
+    return dataclasses.replace(job, problem=f"runs, but {wrong}", advice=flink_jobs.SNAPSHOT_ADVICE)
+
+
+def capture_problem(settings: Settings) -> str | None:
+    """What is wrong with what cdc-ingestion writes; None where nothing is, or nobody can be asked now."""
+    name = settings.names.job(CDC_JOB)
+    try:
+        job = flink_jobs.newest(settings, [name]).get(name)
+        if job is None:
+            return None
+        with connect(settings, "cdc", connection_timeout=3) as connection:
+            return captured.problem(settings.bootstrap_servers, settings.names, connection, job.started_ms)
+    except (mysql.connector.Error, KafkaError):
+        return None
 
 
 def services(settings: Settings) -> list[Program]:
@@ -408,6 +435,8 @@ def wait_for_binlog_reader(
                 (settings.names.account("cdc"),),
             )
             if cursor.fetchone()[0]:
+                if wrong := capture_problem(settings):
+                    raise StackError(f"The job {name} {wrong}.", flink_jobs.SNAPSHOT_ADVICE)
                 return
             wait_for_jobs(settings, [name], deadline_s, since_ms=since_ms)
             now_long = topics.length(settings.bootstrap_servers, captured)

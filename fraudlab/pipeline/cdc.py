@@ -1,14 +1,17 @@
 """CDC ingestion: the binlog of `user_profile` and `transactions`, as Debezium envelopes keyed by user, in two Kafka topics."""
 
+import re
 import zlib
 from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
 
 import orjson
 from pyflink.common import Row, Types, WatermarkStrategy
 from pyflink.common.job_client import JobClient
 from pyflink.datastream import FlatMapFunction
 
-from fraudlab.pipeline.contracts import CDC_JOB, Names
+from fraudlab.pipeline.contracts import CDC_JOB, MOVED, Names, dead_letter
 from fraudlab.pipeline.flink import FlinkCluster, MySqlEndpoint, kafka_values, mysql_cdc_source
 from fraudlab.pipeline.statements import statements
 
@@ -17,17 +20,74 @@ TABLES = ("user_profile", "transactions")
 RECORD = Types.ROW_NAMED(["topic", "message_key", "message"], [Types.STRING(), Types.STRING(), Types.STRING()])
 
 
-class RouteByTable(FlatMapFunction):  # type: ignore[misc] # PyFlink is untyped
-    """Gives each envelope the topic of its table and the key `user_id`, so that one user's changes keep their order."""
+_AMOUNT = re.compile(r"-?[0-9]{1,10}\.[0-9]{2}")
 
-    def __init__(self, topics: dict[str, str]) -> None:
+
+class RouteByTable(FlatMapFunction):  # type: ignore[misc] # PyFlink is untyped
+    """Gives each envelope the topic of its table and the key `user_id`, so that one user's changes keep their order.
+
+    The connector passes over DDL that it cannot parse. Where that has moved columns, each value is called by its neighbour's name
+    from then on. What cannot be a row of its table goes to the topic `dead_letters`.
+    """
+
+    def __init__(self, topics: dict[str, str], dead_letters: str) -> None:
         self._topics = topics
+        self._dead_letters = dead_letters
 
     def flat_map(self, value: str) -> Iterator[Row]:
         """One row `(topic, message_key, message)` an envelope; the envelope itself is passed on unchanged."""
         envelope = orjson.loads(value)
-        row = envelope["after"] or envelope["before"]
-        yield Row(self._topics[envelope["source"]["table"]], str(row["user_id"]), value)
+        source, row = envelope["source"], envelope["after"] or envelope["before"]
+        topic = self._topics[source["table"]]
+        wrong = wrong_column(source["table"], row)
+        if wrong is None:
+            yield Row(topic, str(row["user_id"]), value)
+            return
+        letter = dead_letter(
+            topic,
+            -1,
+            -1,
+            reason=f"{MOVED}, or are not those that are agreed on: {wrong} cannot be {row.get(wrong)!r:.80}."
+            " `fraudlab resnapshot` reads the table again.",
+            payload=value,
+            letter_id=f"binlog-{source['table']}-{source.get('file')}-{source.get('pos')}-{source.get('row')}",
+        )
+        yield Row(self._dead_letters, letter["dead_letter_id"], orjson.dumps(letter).decode())
+
+
+def wrong_column(table: str, row: dict[str, Any]) -> str | None:
+    """Which column of a row in an envelope has a value that the table's own definition rules out; None where all of them can be."""
+    if type(row.get("user_id")) is not int:
+        return "user_id"
+    if table == "user_profile":
+        if row.get("suspicious_activities") not in range(-128, 128):
+            return "suspicious_activities"
+        return _too_long(row, home_country=2) or _no_time(row, "created_at")
+    if type(row.get("transaction_id")) is not int:
+        return "transaction_id"
+    amount = row.get("amount", 0)
+    if amount is not None and not (type(amount) is str and _AMOUNT.fullmatch(amount)):
+        return "amount"
+    wrong = _too_long(row, currency=3, type=32, country=2, merchant=120) or _no_time(row, "created_at")
+    if wrong is None and row.get("transaction_time", 0) is not None:
+        wrong = _no_time(row, "transaction_time")
+    return wrong
+
+
+def _too_long(row: dict[str, Any], **widths: int) -> str | None:
+    for name, width in widths.items():
+        value = row.get(name, 0)
+        if value is not None and not (type(value) is str and len(value) <= width):
+            return name
+    return None
+
+
+def _no_time(row: dict[str, Any], name: str) -> str | None:
+    try:
+        datetime.fromisoformat(row.get(name, 0))
+    except (TypeError, ValueError):
+        return name
+    return None
 
 
 def server_ids(names: Names) -> range:
@@ -43,8 +103,8 @@ def submit(cluster: FlinkCluster, endpoint: MySqlEndpoint, bootstrap_servers: st
     source = mysql_cdc_source(endpoint, list(TABLES), server_ids(names))
     changes = environment.from_source(source, WatermarkStrategy.no_watermarks(), "MySQL binlog", Types.STRING())
     topics = {table: getattr(names, table) for table in TABLES}
-    records = changes.flat_map(RouteByTable(topics), RECORD).name("route by table")
-    values = kafka_values(bootstrap_servers, names, JOB) | {"sink_topics": ";".join(topics.values())}
+    records = changes.flat_map(RouteByTable(topics, names.dead_letters), RECORD).name("route by table")
+    values = kafka_values(bootstrap_servers, names, JOB) | {"sink_topics": ";".join([*topics.values(), names.dead_letters])}
     for statement in statements("records.sql", values):
         tables.execute_sql(statement)
     inserts = tables.create_statement_set()

@@ -19,6 +19,9 @@ FUTURE_TOLERANCE_MS = 60_000
 MAX_DEAD_LETTER_PAYLOAD = 65_536
 """So many characters of a record go into its dead letter, which must itself fit into a record. dead_letters.sql has it, too."""
 
+MOVED = "the columns of the table have moved"
+"""How the reason of a dead letter begins that cdc-ingestion writes for what cannot be a row of its table."""
+
 
 @dataclass(frozen=True, slots=True)
 class Names:
