@@ -30,7 +30,7 @@ MOVING = {
 def tidy(lab: Lab) -> Iterator[Lab]:
     """The system; the columns that a test adds are gone afterwards, for the jobs, too."""
     yield lab
-    known = {name for (name,) in lab.query("SHOW COLUMNS FROM transactions")}
+    known = {row[0] for row in lab.query("SHOW COLUMNS FROM transactions")}
     added = sorted(known & {"moved", *(one.split()[0] for one in ADDED)})
     if added:
         lab.execute(f"ALTER TABLE transactions {', '.join(f'DROP COLUMN {name}' for name in added)}")

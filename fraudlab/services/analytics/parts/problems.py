@@ -1,4 +1,4 @@
-"""What needs a person: messages that could not be delivered, and records that could not be used."""
+"""What needs a person: jobs in trouble, messages that could not be delivered, and records that could not be used."""
 
 from collections.abc import Hashable, Sequence
 from itertools import islice
@@ -13,17 +13,22 @@ SHOWN = 6
 
 
 class Problems:
-    """Undeliverable notifications and dead letters, the newest first."""
+    """Jobs that do not do their work; undeliverable notifications and dead letters, the newest first."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
         with card("What needs a person", "problems-card"):
+            self._jobs = _List("engineering")
             self._messages = _List("mark_email_unread")
             self._letters = _List("report")
 
     def refresh(self) -> None:
         """Shows what is new."""
         model = self._model
+        self._jobs.show(
+            f"{counted(len(model.job_problems), 'job')} in trouble",
+            [("", f"{one.name} {one.problem}", one.advice) for one in model.job_problems],
+        )
         failed, withheld, pending = (model.sent(status) for status in ("undeliverable", "withheld", "pending"))
         self._messages.show(
             f"{counted(failed, 'message')} undeliverable, {number(withheld)} withheld, {number(pending)} on their way",
