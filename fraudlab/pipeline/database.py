@@ -10,7 +10,7 @@ from fraudlab.pipeline.statements import statements
 ROLES = ("generator", "cdc", "flagger", "notifier", "analytics", "operator", "learner")
 TRIGGER = re.compile(r"CREATE TRIGGER (\w+)\.(\w+) (?:BEFORE|AFTER) \w+ ON \S+ FOR EACH ROW\s.*", re.DOTALL)
 """A trigger's statement in schema.sql: its database and its name."""
-PROCEDURE = re.compile(r"CREATE PROCEDURE (\w+)\.(\w+)\(\)\s(.*)", re.DOTALL)
+PROCEDURE = re.compile(r"CREATE PROCEDURE (\w+)\.(\w+)\([^)]*\)\s(.*)", re.DOTALL)
 """A procedure's statement in schema.sql: its database, its name and its body."""
 SQL_MODE = "ONLY_FULL_GROUP_BY,STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION"
 """The one in which triggers run. Without NO_ZERO_DATE, so that a row of an earlier version with such a date can be deleted and kept."""

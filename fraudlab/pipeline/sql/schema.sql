@@ -1,6 +1,8 @@
 -- The payment database. ${database} is filled in; statements end with a line that holds only //
 CREATE DATABASE IF NOT EXISTS ${database} CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_ai_ci
 //
+-- created_at, updated_at and declined_at come from triggers: MySQL would fill in a default of CURRENT_TIMESTAMP after them, by the clock that
+-- a client may have set.
 CREATE TABLE IF NOT EXISTS ${database}.user_profile (
   user_id INT NOT NULL PRIMARY KEY,
   first_name VARCHAR(100),
@@ -9,8 +11,8 @@ CREATE TABLE IF NOT EXISTS ${database}.user_profile (
   phone_number VARCHAR(40),
   home_country CHAR(2),
   suspicious_activities BOOLEAN NOT NULL DEFAULT FALSE,
-  created_at TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3),
-  updated_at TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3) ON UPDATE CURRENT_TIMESTAMP(3)
+  created_at TIMESTAMP(3) NOT NULL DEFAULT '2000-01-01',
+  updated_at TIMESTAMP(3) NOT NULL DEFAULT '2000-01-01'
 )
 //
 CREATE TABLE IF NOT EXISTS ${database}.transactions (
@@ -22,7 +24,7 @@ CREATE TABLE IF NOT EXISTS ${database}.transactions (
   country CHAR(2),
   merchant VARCHAR(120),
   transaction_time TIMESTAMP(3) NULL,
-  created_at TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3),
+  created_at TIMESTAMP(3) NOT NULL DEFAULT '2000-01-01',
   KEY user_time (user_id, transaction_time)
 )
 //
@@ -43,7 +45,7 @@ CREATE TABLE IF NOT EXISTS ${database}.declined_transactions (
   transaction_time TIMESTAMP(3) NULL,
   reason VARCHAR(255) NOT NULL,
   scenario VARCHAR(32),
-  declined_at TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3),
+  declined_at TIMESTAMP(3) NOT NULL DEFAULT '2000-01-01',
   -- The last change of the account's flag, in flag_changes, when this was noted; the database fills it in.
   change_id BIGINT,
   KEY user_declined (user_id, declined_at)
@@ -153,20 +155,24 @@ BEGIN
   SET @fraudlab_checked = IF(ABS(UNIX_TIMESTAMP(SYSDATE(6)) - @@session.timestamp) < 1, @@session.timestamp, NULL);
 END
 //
+-- A procedure of its own: in the trigger, its INSERT would make the trigger's shared lock on this table an exclusive one.
+CREATE PROCEDURE ${database}.add_account_state(new_user_id INT)
+  INSERT IGNORE INTO ${database}.account_states (user_id) VALUES (new_user_id)
+//
 -- Triggers that are there and the same are left alone: between a drop and a create, what they refuse would pass.
 -- The locking read sees a stop committed a moment ago, also from inside a transaction that began before; a plain read would not. It
 -- locks the row of account_states until the transaction ends, so the order of payments and flag changes is that of their commits. It is
--- asked only for a row that is there: without one it would lock the gap, and with it the opening of other accounts.
+-- asked only for a row that is there: without one it would lock the gap, and with it the opening of other accounts. (Whether one is there
+-- must be a SELECT of its own: InnoDB locks what a subquery reads, be it only the condition of an IF.)
 CREATE TRIGGER ${database}.refuse_flagged BEFORE INSERT ON ${database}.transactions FOR EACH ROW
 BEGIN
-  DECLARE is_stopped BOOLEAN;
-  DECLARE CONTINUE HANDLER FOR NOT FOUND BEGIN END;
+  DECLARE is_known, is_stopped BOOLEAN;
   IF NOT @fraudlab_checked <=> @@session.timestamp THEN
     CALL ${database}.require_plain_session();
   END IF;
   IF NEW.transaction_id <> 0 THEN
     SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'payment refused: its transaction_id comes from the database alone; leave it out';
-  ELSEIF NEW.user_id <= 0 OR NEW.user_id = 2147483647 THEN
+  ELSEIF COALESCE(NEW.user_id, 0) NOT BETWEEN 1 AND 2147483646 THEN
     SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'payment refused: user_id must be between 1 and 2147483646';
   ELSEIF ABS(NEW.amount) = 9999999999.99 THEN
     SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'payment refused: the amount is too large for the table';
@@ -174,16 +180,12 @@ BEGIN
     SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT =
       "payment refused: transaction_time must be a time from 1970 to 2038, like '2026-12-31 23:59:59', or NULL";
   END IF;
-  SELECT STRAIGHT_JOIN locked.stopped, locked.episode INTO is_stopped, @fraudlab_episode
-  FROM ${database}.account_states AS seen
-  JOIN ${database}.account_states AS locked ON locked.user_id = seen.user_id
-  WHERE seen.user_id = NEW.user_id
-  FOR SHARE OF locked;
-  IF is_stopped IS NULL THEN
-    INSERT IGNORE INTO ${database}.account_states (user_id) VALUES (NEW.user_id);
-    SELECT stopped, episode INTO is_stopped, @fraudlab_episode
-    FROM ${database}.account_states WHERE user_id = NEW.user_id FOR SHARE;
+  SELECT COUNT(*) INTO is_known FROM ${database}.account_states WHERE user_id = NEW.user_id;
+  IF NOT is_known THEN
+    CALL ${database}.add_account_state(NEW.user_id);
   END IF;
+  SELECT stopped, episode INTO is_stopped, @fraudlab_episode
+  FROM ${database}.account_states WHERE user_id = NEW.user_id FOR SHARE;
   IF is_stopped THEN
     SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'payment refused: the account is stopped because of suspicious activities';
   END IF;
@@ -203,7 +205,9 @@ CREATE TRIGGER ${database}.payments_are_final BEFORE UPDATE ON ${database}.trans
   SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'a payment is never changed: insert a payment that corrects it'
 //
 CREATE TRIGGER ${database}.refuse_uncaptured_deletion BEFORE DELETE ON ${database}.transactions FOR EACH ROW
-  CALL ${database}.require_plain_session()
+  IF NOT @fraudlab_checked <=> @@session.timestamp THEN
+    CALL ${database}.require_plain_session();
+  END IF
 //
 CREATE TRIGGER ${database}.keep_deleted_transaction AFTER DELETE ON ${database}.transactions FOR EACH ROW
   INSERT INTO ${database}.deleted_transactions
@@ -214,13 +218,16 @@ CREATE TRIGGER ${database}.keep_deleted_transaction AFTER DELETE ON ${database}.
 -- An account that was stopped and comes again, by whatever statement, is stopped.
 CREATE TRIGGER ${database}.keep_stop BEFORE INSERT ON ${database}.user_profile FOR EACH ROW
 BEGIN
-  DECLARE is_stopped BOOLEAN;
-  CALL ${database}.require_plain_session();
-  IF NEW.user_id <= 0 OR NEW.user_id = 2147483647 THEN
+  DECLARE is_known, is_stopped BOOLEAN;
+  IF NOT @fraudlab_checked <=> @@session.timestamp THEN
+    CALL ${database}.require_plain_session();
+  END IF;
+  IF COALESCE(NEW.user_id, 0) NOT BETWEEN 1 AND 2147483646 THEN
     SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'account refused: user_id must be between 1 and 2147483646';
   END IF;
-  IF NOT EXISTS (SELECT 1 FROM ${database}.account_states WHERE user_id = NEW.user_id) THEN
-    INSERT IGNORE INTO ${database}.account_states (user_id) VALUES (NEW.user_id);
+  SELECT COUNT(*) INTO is_known FROM ${database}.account_states WHERE user_id = NEW.user_id;
+  IF NOT is_known THEN
+    CALL ${database}.add_account_state(NEW.user_id);
   END IF;
   SELECT stopped INTO is_stopped FROM ${database}.account_states WHERE user_id = NEW.user_id FOR SHARE;
   IF NEW.suspicious_activities AND NOT is_stopped THEN
@@ -232,7 +239,9 @@ END
 -- Texts are compared as bytes: what the collation takes for equal is a change all the same.
 CREATE TRIGGER ${database}.profiles_keep_their_user BEFORE UPDATE ON ${database}.user_profile FOR EACH ROW
 BEGIN
-  CALL ${database}.require_plain_session();
+  IF NOT @fraudlab_checked <=> @@session.timestamp THEN
+    CALL ${database}.require_plain_session();
+  END IF;
   IF NEW.user_id <> OLD.user_id THEN
     SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'a user_id is never changed: payments and stops belong to it; open another account';
   END IF;
@@ -248,7 +257,7 @@ BEGIN
 END
 //
 CREATE TRIGGER ${database}.record_flag_change AFTER UPDATE ON ${database}.user_profile FOR EACH ROW
-  IF NOT OLD.suspicious_activities <=> NEW.suspicious_activities THEN
+  IF (OLD.suspicious_activities <> 0) <> NEW.suspicious_activities THEN
     INSERT INTO ${database}.flag_changes (user_id, suspicious_activities, changed_at)
     VALUES (NEW.user_id, NEW.suspicious_activities, SYSDATE(3));
     INSERT INTO ${database}.account_states (user_id, stopped, episode, change_id)
@@ -260,7 +269,9 @@ CREATE TRIGGER ${database}.record_flag_change AFTER UPDATE ON ${database}.user_p
   END IF
 //
 CREATE TRIGGER ${database}.refuse_uncaptured_closing BEFORE DELETE ON ${database}.user_profile FOR EACH ROW
-  CALL ${database}.require_plain_session()
+  IF NOT @fraudlab_checked <=> @@session.timestamp THEN
+    CALL ${database}.require_plain_session();
+  END IF
 //
 CREATE TRIGGER ${database}.keep_deleted_user AFTER DELETE ON ${database}.user_profile FOR EACH ROW
   INSERT INTO ${database}.deleted_users (user_id, deleted_at) VALUES (OLD.user_id, SYSDATE(3))
@@ -268,9 +279,12 @@ CREATE TRIGGER ${database}.keep_deleted_user AFTER DELETE ON ${database}.user_pr
 -- Whoever was refused has locked the account's row already, if it is the same transaction; a lookup first, so that no gap is locked.
 CREATE TRIGGER ${database}.note_last_change BEFORE INSERT ON ${database}.declined_transactions FOR EACH ROW
 BEGIN
-  SET NEW.change_id = NULL, NEW.declined_at = SYSDATE(3);
-  IF EXISTS (SELECT 1 FROM ${database}.account_states WHERE user_id = NEW.user_id) THEN
-    SET NEW.change_id = (SELECT change_id FROM ${database}.account_states WHERE user_id = NEW.user_id FOR SHARE);
+  DECLARE is_known BOOLEAN;
+  DECLARE last_change BIGINT;
+  SELECT COUNT(*) INTO is_known FROM ${database}.account_states WHERE user_id = NEW.user_id;
+  IF is_known THEN
+    SELECT change_id INTO last_change FROM ${database}.account_states WHERE user_id = NEW.user_id FOR SHARE;
   END IF;
+  SET NEW.change_id = last_change, NEW.declined_at = SYSDATE(3);
 END
 //

@@ -1,6 +1,12 @@
 -- What the tables of an earlier version lack, filled in from their history while nobody can write to them; the triggers are made after it.
 -- That version noted no order of payments and reinstatements: for its rows the clock must do. No table is named twice in a statement,
 -- because each of them is locked under its name alone.
+ALTER TABLE ${database}.user_profile MODIFY created_at TIMESTAMP(3) NOT NULL DEFAULT '2000-01-01', MODIFY updated_at TIMESTAMP(3) NOT NULL DEFAULT '2000-01-01'
+//
+ALTER TABLE ${database}.transactions MODIFY created_at TIMESTAMP(3) NOT NULL DEFAULT '2000-01-01'
+//
+ALTER TABLE ${database}.declined_transactions MODIFY declined_at TIMESTAMP(3) NOT NULL DEFAULT '2000-01-01'
+//
 UPDATE ${database}.flag_changes SET suspicious_activities = TRUE WHERE suspicious_activities NOT IN (0, 1)
 //
 INSERT INTO ${database}.account_states (user_id, episode, change_id)
