@@ -95,15 +95,21 @@ def prepare(settings: Settings) -> None:
 
 
 def create_database(settings: Settings) -> None:
-    """Creates the database and its accounts, where they are missing."""
+    """Creates the database and its accounts, where they are missing. Raises StackError where the server cannot be used for CDC."""
     secrets = Stack(settings).secrets
     with connect(settings, "root") as connection:
-        database.create(
-            connection,
-            settings.names,
-            {role: secrets.secret(secret_name(settings, role)) for role in database.ROLES},
-            clients=settings.mysql_clients,
-        )
+        try:
+            database.create(
+                connection,
+                settings.names,
+                {role: secrets.secret(secret_name(settings, role)) for role in database.ROLES},
+                clients=settings.mysql_clients,
+            )
+        except database.UnusableServerError as error:
+            raise StackError(
+                f"This MySQL does not write the binlog that change data capture reads, so payments would be missed: {error}.",
+                "Change its option file (my.cnf, section [mysqld]), restart the server, and run the command again.",
+            ) from error
 
 
 def drop_database(settings: Settings) -> None:
