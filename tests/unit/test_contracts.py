@@ -179,7 +179,7 @@ def test_a_dead_letter_holds_no_more_than_the_beginning_of_a_record() -> None:
 
 
 def test_both_writers_of_dead_letters_cut_a_record_at_the_same_length() -> None:
-    assert f"SUBSTRING(message, 1, {MAX_DEAD_LETTER_PAYLOAD})" in _text("dead_letters.sql")
+    assert f"SUBSTRING(DECODE(message, 'UTF-8'), 1, {MAX_DEAD_LETTER_PAYLOAD})" in _text("dead_letters.sql")
 
 
 def _text(name: str) -> str:
