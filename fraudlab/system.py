@@ -70,22 +70,34 @@ def start_generator(
     seed: int | None,
     report: Path,
     options: tuple[str, ...] = (),
-    of_the_stack: bool = False,
 ) -> subprocess.Popen[bytes]:
     """Starts the synthetic bank as a process of its own, which writes its counts to `report` when it ends.
 
-    `of_the_stack`: `fraudlab down` ends it, too, where whoever started it could not.
+    It ends with this process, however that ends: the bank's standard input is a pipe of which this one holds the other end. `fraudlab
+    down` ends it, too. `end_generator` ends it from here.
     """
     seed = seed if seed is not None else int(time.time())
     arguments = ["--rate", str(rate), "--users", str(users), "--seed", str(seed), "--report", str(report), "--quiet"]
     fraud_every_s = max(1.0, 25 / rate)  # more would be more than half of all payments, which the generator refuses
-    command = [*arguments, "--late", "0.02", "--fraud-every", str(fraud_every_s), *options]
-    marker = {MARKER: str(Stack(settings).layout.home)} if of_the_stack else {}
+    command = [*arguments, "--late", "0.02", "--fraud-every", str(fraud_every_s), "--end-with-stdin", *options]
     return subprocess.Popen(
         [sys.executable, "-m", "data_generator", *command],
-        env=os.environ | generator_environment(settings) | marker,
-        start_new_session=True,
+        env=os.environ | generator_environment(settings) | {MARKER: str(Stack(settings).layout.home)},
+        stdin=subprocess.PIPE,
+        start_new_session=True,  # Ctrl-C in the terminal, or an interrupted kernel, is not meant for it
     )
+
+
+def end_generator(process: subprocess.Popen[bytes], patience_s: float) -> int:
+    """Ends the bank after the batch in hand, or kills it after `patience_s`; gives its exit status."""
+    assert process.stdin is not None, "start_generator made it"
+    process.terminate()
+    process.stdin.close()
+    try:
+        return process.wait(patience_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
 
 
 def prepare(settings: Settings) -> None:
