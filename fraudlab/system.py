@@ -16,7 +16,7 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from fraudlab.pipeline import database, topics
-from fraudlab.pipeline.contracts import CDC_JOB, DETECTOR_JOB, JOBS, JOIN_JOB
+from fraudlab.pipeline.contracts import CDC_JOB, DETECTOR_JOB, JOBS, JOIN_JOB, Names, server_ids
 from fraudlab.settings import ANYWHERE, LOOPBACK, Settings
 from fraudlab.stack import doctor, flink, flink_jobs
 from fraudlab.stack.supervisor import NEIGHBOURS_DEADLINE_S, Program, ServiceStatus, Stack, StackError
@@ -110,11 +110,34 @@ def create_database(settings: Settings) -> None:
     """Creates the database and its accounts, where they are missing."""
     secrets = Stack(settings).secrets
     with connect(settings, "root") as connection:
+        _require_own_server_ids(connection, settings.names)
         database.create(
             connection,
             settings.names,
             {role: secrets.secret(secret_name(settings, role)) for role in database.ROLES},
             clients=settings.mysql_clients,
+        )
+
+
+def _require_own_server_ids(connection: Any, names: Names) -> None:
+    """Raises StackError where another learner's CDC job, or a replica, has ids of this one's: each would end the other's connection."""
+    mine = set(server_ids(names))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE '%\\_payment'")
+        learners = [str(name).removesuffix("_payment") for (name,) in cursor.fetchall()]
+        cursor.execute("SELECT @@server_id")
+        others = {int(number): "the MySQL server itself" for (number,) in cursor.fetchall()}
+        cursor.execute("SHOW SLAVE HOSTS")  # CDC jobs do not register there
+        others |= {int(row[0]): f"the replica {row[1] or 'of MySQL'}" for row in cursor.fetchall()}
+    for learner in ("", *learners):
+        if learner != names.learner:
+            who = f"the learner {learner}" if learner else "the pipeline without a learner's name"
+            others |= dict.fromkeys(server_ids(Names(learner)), who)
+    taken = [number for number in others if number in mine]
+    if taken:
+        raise StackError(
+            f"The replica id {taken[0]}, under which {names.job(CDC_JOB)} would read MySQL's binlog, belongs to {others[taken[0]]}.",
+            "Choose another name: export FRAUDLAB_LEARNER=<name>.",
         )
 
 
