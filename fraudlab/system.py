@@ -15,7 +15,7 @@ import mysql.connector
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from fraudlab.pipeline import database, topics
+from fraudlab.pipeline import database, deletions, topics
 from fraudlab.pipeline.contracts import CDC_JOB, DETECTOR_JOB, JOBS, JOIN_JOB, Names, server_ids
 from fraudlab.settings import ANYWHERE, LOOPBACK, Settings
 from fraudlab.stack import doctor, flink, flink_jobs
@@ -337,6 +337,28 @@ def submit_jobs(settings: Settings, progress: Progress, only: Collection[str] | 
     wait_for_jobs(settings, [names.job(job) for job in wanted], since_ms=began_ms)
     if CDC_JOB in wanted:
         wait_for_binlog_reader(settings, since_ms=began_ms)
+    if CDC_JOB in missing:
+        _tell_of_deletions(settings, progress)
+
+
+def resnapshot(settings: Settings, progress: Progress) -> None:
+    """Has cdc-ingestion forget its place in the binlog, and begin with a new snapshot of both tables. Can be repeated at any time.
+
+    The other jobs go on: they tolerate rows that come again. Raises StackError as `submit_jobs` does.
+    """
+    name = settings.names.job(CDC_JOB)
+    for job in flink_jobs.cancel(settings, name):
+        progress(f"job {job.name} cancelled")
+    submit_jobs(settings, progress, only=(CDC_JOB,))
+
+
+def _tell_of_deletions(settings: Settings, progress: Progress) -> None:
+    """After a snapshot, which only says what is there: tells the topics of rows that were deleted while no job read the binlog."""
+    with connect(settings, "root") as connection:
+        written = deletions.write_missing(settings.bootstrap_servers, settings.names, connection)
+    for table, count in written.items():
+        if count:
+            progress(f"{count} rows of {table} were deleted meanwhile: their deletions are in the topic now")
 
 
 def _submissions(settings: Settings) -> dict[str, Callable[[], object]]:
@@ -413,12 +435,13 @@ def _has_settled(settings: Settings, job: flink_jobs.Job, since_ms: int) -> bool
 def wait_for_binlog_reader(
     settings: Settings, deadline_s: float = JOBS_DEADLINE_S, *, since_ms: int | None = None
 ) -> None:
-    """Waits until the CDC job reads the binlog, seconds after it runs: from then on a payment is seen as it is committed.
+    """Waits until the CDC job reads the binlog: from then on a payment is seen as it is committed. A snapshot of the tables comes first.
 
-    Raises StackError when it does not in time, and as `wait_for_jobs` does.
+    Raises StackError when nothing has moved for `deadline_s`, and as `wait_for_jobs` does.
     """
     name = settings.names.job("cdc-ingestion")
-    deadline = time.monotonic() + deadline_s
+    captured = (settings.names.user_profile, settings.names.transactions)
+    deadline, length = time.monotonic() + deadline_s, 0
     with connect(settings, "root", autocommit=True) as connection, connection.cursor() as cursor:
         while True:
             cursor.execute(
@@ -428,6 +451,9 @@ def wait_for_binlog_reader(
             if cursor.fetchone()[0]:
                 return
             wait_for_jobs(settings, [name], deadline_s, since_ms=since_ms)
+            now_long = topics.length(settings.bootstrap_servers, captured)
+            if now_long > length:
+                deadline, length = time.monotonic() + deadline_s, now_long
             if time.monotonic() > deadline:
                 raise StackError(
                     f"The job {name} runs, but does not read MySQL's binlog after {deadline_s:.0f} s.",
