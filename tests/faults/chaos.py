@@ -37,7 +37,7 @@ GIVES_UP_S = 300.0
 KILLED = 0.75
 """So many of the programs are killed; the others are stopped."""
 LONGEST_PAUSE_S, LONGEST_STOP_S = 10.0, 20.0
-SETTLE_S = 180.0
+BANK_PATIENCE_S, SETTLE_S = 60.0, 180.0
 FIRST_VICTIM = 50_000_000
 """Its users' ids are above those of the bank."""
 
@@ -155,13 +155,11 @@ def main() -> int:
             seed=arguments.seed,
             report=Path(folder) / "report.json",
             options=("--fraud-every", "0.5", "--too-late", "0.002"),
-            of_the_stack=True,
         )
         try:
             blows = wreak(settings, arguments.minutes, arguments.at_a_time, arguments.seed, console)
         finally:
-            bank.terminate()
-            bank_status = bank.wait()
+            bank_status = system.end_generator(bank, BANK_PATIENCE_S)
         verification = verify(settings, SETTLE_S)
         render(verification, console)
     seconds = [one.recovered_s for one in blows]
