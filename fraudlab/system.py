@@ -17,8 +17,9 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from fraudlab.pipeline import captured, database, deletions, topics
-from fraudlab.pipeline.contracts import CDC_JOB, DETECTOR_JOB, JOBS, JOIN_JOB
+from fraudlab.pipeline.contracts import CDC_JOB, DETECTOR_JOB, JOBS, JOIN_JOB, SKIPPED, Names, server_ids
 from fraudlab.settings import ANYWHERE, LOOPBACK, Settings
+from fraudlab.skipped_records import SkippedRecords
 from fraudlab.stack import doctor, flink, flink_jobs
 from fraudlab.stack.supervisor import NEIGHBOURS_DEADLINE_S, Program, ServiceStatus, Stack, StackError
 from fraudlab.stack.supervisord import MARKER
@@ -71,22 +72,34 @@ def start_generator(
     seed: int | None,
     report: Path,
     options: tuple[str, ...] = (),
-    of_the_stack: bool = False,
 ) -> subprocess.Popen[bytes]:
     """Starts the synthetic bank as a process of its own, which writes its counts to `report` when it ends.
 
-    `of_the_stack`: `fraudlab down` ends it, too, where whoever started it could not.
+    It ends with this process, however that ends: the bank's standard input is a pipe of which this one holds the other end. `fraudlab
+    down` ends it, too. `end_generator` ends it from here.
     """
     seed = seed if seed is not None else int(time.time())
     arguments = ["--rate", str(rate), "--users", str(users), "--seed", str(seed), "--report", str(report), "--quiet"]
     fraud_every_s = max(1.0, 25 / rate)  # more would be more than half of all payments, which the generator refuses
-    command = [*arguments, "--late", "0.02", "--fraud-every", str(fraud_every_s), *options]
-    marker = {MARKER: str(Stack(settings).layout.home)} if of_the_stack else {}
+    command = [*arguments, "--late", "0.02", "--fraud-every", str(fraud_every_s), "--end-with-stdin", *options]
     return subprocess.Popen(
         [sys.executable, "-m", "data_generator", *command],
-        env=os.environ | generator_environment(settings) | marker,
-        start_new_session=True,
+        env=os.environ | generator_environment(settings) | {MARKER: str(Stack(settings).layout.home)},
+        stdin=subprocess.PIPE,
+        start_new_session=True,  # Ctrl-C in the terminal, or an interrupted kernel, is not meant for it
     )
+
+
+def end_generator(process: subprocess.Popen[bytes], patience_s: float) -> int:
+    """Ends the bank after the batch in hand, or kills it after `patience_s`; gives its exit status."""
+    assert process.stdin is not None, "start_generator made it"
+    process.terminate()
+    process.stdin.close()
+    try:
+        return process.wait(patience_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
 
 
 def prepare(settings: Settings) -> None:
@@ -96,14 +109,43 @@ def prepare(settings: Settings) -> None:
 
 
 def create_database(settings: Settings) -> None:
-    """Creates the database and its accounts, where they are missing."""
+    """Creates the database and its accounts, where they are missing. Raises StackError where the server cannot be used for CDC."""
     secrets = Stack(settings).secrets
     with connect(settings, "root") as connection:
-        database.create(
-            connection,
-            settings.names,
-            {role: secrets.secret(secret_name(settings, role)) for role in database.ROLES},
-            clients=settings.mysql_clients,
+        _require_own_server_ids(connection, settings.names)
+        try:
+            database.create(
+                connection,
+                settings.names,
+                {role: secrets.secret(secret_name(settings, role)) for role in database.ROLES},
+                clients=settings.mysql_clients,
+            )
+        except database.UnusableServerError as error:
+            raise StackError(
+                f"This MySQL does not write the binlog that change data capture reads, so payments would be missed: {error}.",
+                "Change its option file (my.cnf, section [mysqld]), restart the server, and run the command again.",
+            ) from error
+
+
+def _require_own_server_ids(connection: Any, names: Names) -> None:
+    """Raises StackError where another learner's CDC job, or a replica, has ids of this one's: each would end the other's connection."""
+    mine = set(server_ids(names))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE '%\\_payment'")
+        learners = [str(name).removesuffix("_payment") for (name,) in cursor.fetchall()]
+        cursor.execute("SELECT @@server_id")
+        others = {int(number): "the MySQL server itself" for (number,) in cursor.fetchall()}
+        cursor.execute("SHOW SLAVE HOSTS")  # CDC jobs do not register there
+        others |= {int(row[0]): f"the replica {row[1] or 'of MySQL'}" for row in cursor.fetchall()}
+    for learner in ("", *learners):
+        if learner != names.learner:
+            who = f"the learner {learner}" if learner else "the pipeline without a learner's name"
+            others |= dict.fromkeys(server_ids(Names(learner)), who)
+    taken = [number for number in others if number in mine]
+    if taken:
+        raise StackError(
+            f"The replica id {taken[0]}, under which {names.job(CDC_JOB)} would read MySQL's binlog, belongs to {others[taken[0]]}.",
+            "Choose another name: export FRAUDLAB_LEARNER=<name>.",
         )
 
 
@@ -319,6 +361,7 @@ def submit_jobs(settings: Settings, progress: Progress, only: Collection[str] | 
         submissions = _submissions(settings)
         for job in missing:
             submissions[job]()
+            SkippedRecords(settings).submitted(names.job(job))
             progress(f"job {names.job(job)} submitted")
     wait_for_jobs(settings, [names.job(job) for job in wanted], since_ms=began_ms)
     if CDC_JOB in wanted:
@@ -338,6 +381,56 @@ def resnapshot(settings: Settings, progress: Progress) -> None:
     submit_jobs(settings, progress, only=(CDC_JOB,))
 
 
+def skip_record(settings: Settings, place: str, progress: Progress) -> None:
+    """Has the job that reads a record go on without it, from its last checkpoint; the record becomes a dead letter.
+
+    A job that is submitted again later skips it, too. Can be repeated, and goes on where it was interrupted.
+
+    Args:
+        settings: The environment.
+        place: `topic-partition-offset`, as errors and dead letters name it.
+        progress: Where progress goes.
+
+    Raises:
+        StackError: There is no such record, or none of the pipeline's jobs reads its topic.
+    """
+    names = settings.names
+    topic, partition, offset = _parsed(place)
+    job = {names.user_profile: JOIN_JOB, names.transactions: JOIN_JOB, names.transaction_mid: DETECTOR_JOB}.get(topic)
+    if job is None:
+        raise StackError(
+            f"No job skips records of {topic!r}.",
+            f"A place is topic-partition-offset, as in {names.transaction_mid}-0-17. Topics: {names.user_profile},"
+            f" {names.transactions}, {names.transaction_mid}.",
+        )
+    record = topics.read_record(settings.bootstrap_servers, topic, partition, offset)
+    if record is None:
+        raise StackError(
+            f"There is no record {place}.", "Kafka may have deleted it by now. `fraudlab status` names the one that fails."
+        )
+    skipped, name = SkippedRecords(settings), names.job(job)
+    running = flink_jobs.newest(settings, [name]).get(name)
+    if skipped.holds(name, place) and running is not None and not running.ended and not skipped.checkpoint(name):
+        progress(f"{name} skips {place} already")
+        return
+    checkpoint = skipped.checkpoint(name)
+    if running is not None and not running.ended:
+        checkpoint = flink_jobs.latest_checkpoint(settings, running)
+    skipped.add(name, place, checkpoint)
+    topics.write_dead_letter(settings.bootstrap_servers, names, topic, partition, offset, SKIPPED, record)
+    for one in flink_jobs.cancel(settings, name):
+        progress(f"job {one.name} cancelled")
+    submit_jobs(settings, progress, only=(job,))
+
+
+def _parsed(place: str) -> tuple[str, int, int]:
+    topic, _, rest = place.rpartition("-")
+    topic, _, partition = topic.rpartition("-")
+    if not (topic and partition.isascii() and partition.isdigit() and rest.isascii() and rest.isdigit()):
+        raise StackError(f"{place!r} is no place of a record.", "A place is topic-partition-offset: transaction_mid-0-17.")
+    return topic, int(partition), int(rest)
+
+
 def _tell_of_deletions(settings: Settings, progress: Progress) -> None:
     """After a snapshot, which only says what is there: tells the topics of rows that were deleted while no job read the binlog."""
     with connect(settings, "root") as connection:
@@ -352,17 +445,33 @@ def _submissions(settings: Settings) -> dict[str, Callable[[], object]]:
     from fraudlab.pipeline import cdc, detector, join
 
     names, servers = settings.names, settings.bootstrap_servers
-    cluster = flink_cluster(settings)
+    skipped = SkippedRecords(settings)
+
+    def cluster(job: str) -> "FlinkCluster":
+        checkpoint = skipped.checkpoint(names.job(job))
+        return flink_cluster(settings, {"execution.state-recovery.path": checkpoint} if checkpoint else None)
+
+    def skip(job: str) -> list[str]:
+        return skipped.places(names.job(job))
+
     return {
-        CDC_JOB: lambda: cdc.submit(cluster, cdc_endpoint(settings), servers, names),
+        CDC_JOB: lambda: cdc.submit(cluster(CDC_JOB), cdc_endpoint(settings), servers, names),
         JOIN_JOB: lambda: join.submit(
-            cluster,
+            cluster(JOIN_JOB),
             servers,
             names,
             transaction_ttl_s=settings.profile_patience_s,
             parallelism=settings.parallelism,
+            skip=skip(JOIN_JOB),
         ),
-        DETECTOR_JOB: lambda: detector.submit(cluster, servers, names, settings.rule, parallelism=settings.parallelism),
+        DETECTOR_JOB: lambda: detector.submit(
+            cluster(DETECTOR_JOB),
+            servers,
+            names,
+            settings.rule,
+            parallelism=settings.parallelism,
+            skip=skip(DETECTOR_JOB),
+        ),
     }
 
 

@@ -1,7 +1,6 @@
 """CDC ingestion: the binlog of `user_profile` and `transactions`, as Debezium envelopes keyed by user, in two Kafka topics."""
 
 import re
-import zlib
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -12,13 +11,13 @@ from pyflink.common.job_client import JobClient
 from pyflink.datastream import FlatMapFunction
 
 from fraudlab.pipeline.contracts import CDC_JOB, MOVED, Names, dead_letter
+from fraudlab.pipeline.contracts import server_ids as server_ids  # it is found here by notebooks, too
 from fraudlab.pipeline.flink import FlinkCluster, MySqlEndpoint, kafka_values, mysql_cdc_source
 from fraudlab.pipeline.statements import statements
 
 JOB = CDC_JOB
 TABLES = ("user_profile", "transactions")
 RECORD = Types.ROW_NAMED(["topic", "message_key", "message"], [Types.STRING(), Types.STRING(), Types.STRING()])
-
 
 _AMOUNT = re.compile(r"-?[0-9]{1,10}\.[0-9]{2}")
 
@@ -88,12 +87,6 @@ def _no_time(row: dict[str, Any], name: str) -> str | None:
     except (TypeError, ValueError):
         return name
     return None
-
-
-def server_ids(names: Names) -> range:
-    """The replica ids of this job: a range of its own for each learner."""
-    first = 5400 + 4 * (zlib.crc32(names.learner.encode()) % 100_000) if names.learner else 5400
-    return range(first, first + 4)
 
 
 def submit(cluster: FlinkCluster, endpoint: MySqlEndpoint, bootstrap_servers: str, names: Names) -> JobClient:

@@ -150,6 +150,14 @@ def cancel(settings: Settings, name: str) -> list[Job]:
     return ending
 
 
+def latest_checkpoint(settings: Settings, job: Job) -> str | None:
+    """Where a job's last complete checkpoint is, or the one that it has gone on from; None where it has none."""
+    latest = get_json(settings, f"/jobs/{job.id}/checkpoints")["latest"]
+    found = [one for one in (latest["completed"], latest["savepoint"], latest["restored"]) if one]
+    newest_one = max(found, key=lambda one: int(one["id"]), default=None)
+    return str(newest_one["external_path"]) if newest_one else None
+
+
 def failures(settings: Settings, job: Job) -> list[Failure]:
     """What made a job fail, the newest first; Flink keeps the last 16. Empty where Flink has just forgotten the job."""
     try:

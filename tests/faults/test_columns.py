@@ -1,4 +1,4 @@
-"""mysql-10: columns that others add are none of the pipeline's business; columns that move are noticed, and one command reads them again."""
+"""mysql-10: columns that others add do no harm; columns that move are noticed, and one command reads them again."""
 
 from collections.abc import Iterator
 
