@@ -172,7 +172,9 @@ def resnapshot() -> None:
 
 @app.command()
 def skip(
-    record: Annotated[str, typer.Argument(help="topic-partition-offset, as `fraudlab status` and dead letters name it")],
+    record: Annotated[
+        str, typer.Argument(help="topic-partition-offset, as `fraudlab status` and dead letters name it")
+    ],
 ) -> None:
     """Have a job go on without one record, from its last checkpoint. The record becomes a dead letter."""
     with explained(), busy(console, "restarting the job"):

@@ -406,7 +406,8 @@ def skip_record(settings: Settings, place: str, progress: Progress) -> None:
     record = topics.read_record(settings.bootstrap_servers, topic, partition, offset)
     if record is None:
         raise StackError(
-            f"There is no record {place}.", "Kafka may have deleted it by now. `fraudlab status` names the one that fails."
+            f"There is no record {place}.",
+            "Kafka may have deleted it by now. `fraudlab status` names the one that fails.",
         )
     skipped, name = SkippedRecords(settings), names.job(job)
     running = flink_jobs.newest(settings, [name]).get(name)
@@ -427,7 +428,9 @@ def _parsed(place: str) -> tuple[str, int, int]:
     topic, _, rest = place.rpartition("-")
     topic, _, partition = topic.rpartition("-")
     if not (topic and partition.isascii() and partition.isdigit() and rest.isascii() and rest.isdigit()):
-        raise StackError(f"{place!r} is no place of a record.", "A place is topic-partition-offset: transaction_mid-0-17.")
+        raise StackError(
+            f"{place!r} is no place of a record.", "A place is topic-partition-offset: transaction_mid-0-17."
+        )
     return topic, int(partition), int(rest)
 
 

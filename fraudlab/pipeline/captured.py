@@ -98,7 +98,7 @@ def _differ(connection: Any, database: str, payments: list[dict[str, Any]]) -> b
     ids = ", ".join(map(str, captured))
     with closing(connection.cursor()) as cursor:
         cursor.execute(
-            f"SELECT transaction_id, {', '.join(_SAME)}, transaction_time IS NULL, created_at"
+            f"SELECT transaction_id, {', '.join(_SAME)}, transaction_time IS NULL, created_at"  # noqa: S608 - our own names and integers
             f" FROM {database}.transactions WHERE transaction_id IN ({ids})"
         )
         rows = cursor.fetchall()

@@ -33,7 +33,9 @@ def create(bootstrap_servers: str, names: Names, partitions: int) -> None:
 def length(bootstrap_servers: str, names: Iterable[str]) -> int:
     """How many records were ever written to these topics. Raises KafkaError where Kafka does not answer."""
     with closing(KafkaConsumer(bootstrap_servers=bootstrap_servers)) as consumer:
-        partitions = [TopicPartition(name, each) for name in names for each in consumer.partitions_for_topic(name) or ()]
+        partitions = [
+            TopicPartition(name, each) for name in names for each in consumer.partitions_for_topic(name) or ()
+        ]
         return sum(consumer.end_offsets(partitions).values()) if partitions else 0
 
 

@@ -32,7 +32,9 @@ LONGEST_WORDS = 240
 LOG_TAIL_BYTES = 2**18
 CANCEL_DEADLINE_S = 60
 LOOK_FOR_MORE = "shows the job's whole exception, `fraudlab logs taskmanager` what led to it."
-CHECKPOINTS_WAIT = "shows the job's checkpoints. Until one is complete, a crash makes the job repeat all since the last one."
+CHECKPOINTS_WAIT = (
+    "shows the job's checkpoints. Until one is complete, a crash makes the job repeat all since the last one."
+)
 SNAPSHOT_ADVICE = "`fraudlab resnapshot` reads the tables and their columns again, and goes on from there."
 """What gets a job that reads a binlog out of a place where it cannot go on."""
 

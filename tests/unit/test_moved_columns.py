@@ -65,7 +65,7 @@ def test_mysql_10_columns_of_the_profile_that_moved_are_noticed(at: str) -> None
 
 
 def test_mysql_10_what_cannot_be_a_row_is_a_dead_letter_that_names_the_command() -> None:
-    route = RouteByTable({"transactions": "x.transactions"}, "x.dead_letters")
+    route = RouteByTable({"transactions": "x.transactions"})
     source = {"table": "transactions", "file": "binlog.000001", "pos": 5, "row": 0}
     envelope = {"op": "c", "before": None, "after": shifted(PAYMENT, "transaction_id", None), "source": source}
     (row,) = route.flat_map(orjson.dumps(envelope).decode())
