@@ -548,7 +548,9 @@ def wait_for_binlog_reader(
             )
             if cursor.fetchone()[0]:
                 if wrong := capture_problem(settings):
-                    raise StackError(f"The job {name} {wrong}.", flink_jobs.SNAPSHOT_ADVICE)
+                    raise StackError(
+                        f"The job {name} runs, but what it captures is wrong: it {wrong}.", flink_jobs.SNAPSHOT_ADVICE
+                    )
                 return
             wait_for_jobs(settings, [name], deadline_s, since_ms=since_ms)
             now_long = topics.length(settings.bootstrap_servers, captured)
