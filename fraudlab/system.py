@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mysql.connector
-from kafka.admin import KafkaAdminClient
+from kafka import TopicPartition
+from kafka.admin import KafkaAdminClient, OffsetSpec
 from kafka.errors import KafkaError
 
 from fraudlab.pipeline import database, topics
@@ -32,6 +33,8 @@ UNBUFFERED = {"PYTHONUNBUFFERED": "1"}
 """What a service says is in its log at once."""
 BANK = "data-generator"
 """The bank's container. It is no program of the supervisor's; its health can be asked for all the same."""
+STUCK_AFTER_S = 3
+"""So long a consumer that has something to read may commit nothing."""
 PAYMENT_PATIENCE_S = 5
 """So long no payment may come while the bank is open."""
 
@@ -245,15 +248,39 @@ def _page_problem(host: str, port: int) -> str | None:
 
 
 def _group_problem(settings: Settings, group: str) -> str | None:
-    """None where a consumer group has members with partitions."""
+    """None where a consumer group has members with partitions that get on: they have no record to read, or have just read one."""
     try:
         with contextlib.closing(
             KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers, request_timeout_ms=3000)
         ) as admin:
             state = admin.describe_groups([group])[group]["group_state"]
+            if state != "Stable":
+                return f"its consumer group {group} has no member that reads yet ({state})"
+            deadline = time.monotonic() + STUCK_AFTER_S
+            before, unread = _reading(settings, admin, group)
+            while unread and time.monotonic() < deadline:
+                time.sleep(0.2)
+                committed, unread = _reading(settings, admin, group)
+                if committed != before:
+                    return None
     except (KafkaError, KeyError) as error:
         return f"Kafka cannot be asked for its consumer group {group} ({error!r})"
-    return None if state == "Stable" else f"its consumer group {group} has no member that reads yet ({state})"
+    if unread:
+        return f"it is stuck: its consumer group {group} has {unread} activities to read, and commits none"
+    return None
+
+
+def _reading(settings: Settings, admin: KafkaAdminClient, group: str) -> tuple[dict[TopicPartition, int], int]:
+    """The offsets of activities that a consumer group has committed, and how many activities there are after them."""
+    ends = admin.list_partition_offsets(
+        {
+            TopicPartition(settings.names.suspicious_activities, number): OffsetSpec.LATEST
+            for number in range(settings.partitions)
+        }
+    )
+    offsets = admin.list_group_offsets(group).get(group, {})
+    committed = {at: max(0, offsets[at].offset) if at in offsets else 0 for at in ends}
+    return committed, sum(end.offset - committed[at] for at, end in ends.items())
 
 
 def flink_cluster(settings: Settings, options: Mapping[str, str] | None = None) -> "FlinkCluster":

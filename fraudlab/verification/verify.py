@@ -195,6 +195,8 @@ class _Observer:
             newest: int | None = cursor.fetchone()[0]
             cursor.execute("SELECT COUNT(*) FROM notifications WHERE status = 'pending'")
             pending: int = cursor.fetchone()[0]
+            cursor.execute("SELECT user_id, reason FROM due_stops ORDER BY since")
+            due: list[tuple[int, str]] = cursor.fetchall()
         if newest is not None and newest not in self._records.captured:
             return f"payment {newest} is not in the topic {self._names.transactions}"
         if newest is not None and newest not in self._records.joined:
@@ -209,6 +211,8 @@ class _Observer:
             )
             if lag > 0:
                 return f"{lag} activities are not handled by the {title}"
+        if due:
+            return f"{len(due)} stops wait to be set, the first of user {due[0][0]}: {due[0][1]}"
         return f"{pending} notifications are not sent yet" if pending else None
 
 

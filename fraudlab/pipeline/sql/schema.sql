@@ -129,3 +129,13 @@ CREATE TRIGGER ${database}.record_flag_change AFTER UPDATE ON ${database}.user_p
     INSERT INTO ${database}.flag_changes (user_id, suspicious_activities) VALUES (NEW.user_id, NEW.suspicious_activities);
   END IF
 //
+-- Stops that are due and cannot be set yet, because another session holds a lock that they need; kept by the flagger. `known_at` is when
+-- the user's newest activity became known: an earlier episode's still stops nobody. Never captured.
+CREATE TABLE IF NOT EXISTS ${database}.due_stops (
+  user_id INT NOT NULL PRIMARY KEY,
+  known_at DATETIME(3) NOT NULL,
+  since TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3),
+  attempts INT NOT NULL DEFAULT 0,
+  reason VARCHAR(500) NOT NULL
+)
+//

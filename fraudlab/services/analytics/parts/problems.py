@@ -1,4 +1,4 @@
-"""What needs a person: messages that could not be delivered, and records that could not be used."""
+"""What needs a person: stops that wait, messages that could not be delivered, and records that could not be used."""
 
 from collections.abc import Hashable, Sequence
 from itertools import islice
@@ -13,11 +13,12 @@ SHOWN = 6
 
 
 class Problems:
-    """Undeliverable notifications and dead letters, the newest first."""
+    """Stops that wait, the longest-waiting first; undeliverable notifications and dead letters, the newest first."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
         with card("What needs a person", "problems-card"):
+            self._stops = _List("hourglass_top")
             self._messages = _List("mark_email_unread")
             self._letters = _List("report")
 
@@ -25,6 +26,10 @@ class Problems:
         """Shows what is new."""
         model = self._model
         failed, withheld, pending = (model.sent(status) for status in ("undeliverable", "withheld", "pending"))
+        self._stops.show(
+            f"{counted(model.due_stop_count, 'stop')} waiting",
+            [(f"since {clock(one.since_ms)}", f"user {one.user_id}", one.reason) for one in model.due_stops[:SHOWN]],
+        )
         self._messages.show(
             f"{counted(failed, 'message')} undeliverable, {number(withheld)} withheld, {number(pending)} on their way",
             [
