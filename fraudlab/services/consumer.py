@@ -294,7 +294,7 @@ def consume(
         if stopped:
             return
         try:
-            consumer = _consumer(bootstrap_servers, names.group(service))
+            consumer = _consumer(bootstrap_servers, names.group(service), work)
         except KafkaError as error:
             patience.wait(error)
     logging.getLogger("kafka.cluster").setLevel(logging.CRITICAL)  # says ten times a second that a topic is missing
@@ -305,7 +305,6 @@ def consume(
     log.info("consuming %s", topic)
     assigned_at = time.monotonic()
     try:
-        consumer.subscribe([topic], listener=work)
         while not stopped:
             try:
                 fetched = consumer.poll(timeout_ms=POLL_MS)
@@ -369,8 +368,8 @@ def _is_there(consumer: KafkaConsumer, topic: str, patience: _Patience) -> bool:
         return False
 
 
-def _consumer(bootstrap_servers: str, group: str) -> KafkaConsumer:
-    return KafkaConsumer(
+def _consumer(bootstrap_servers: str, group: str, work: _Work) -> KafkaConsumer:
+    consumer = KafkaConsumer(
         bootstrap_servers=bootstrap_servers,
         bootstrap_timeout_ms=BOOTSTRAP_MS,
         group_id=group,
@@ -381,6 +380,8 @@ def _consumer(bootstrap_servers: str, group: str) -> KafkaConsumer:
         heartbeat_interval_ms=2_000,
         metadata_max_age_ms=5_000,  # a topic that the broker did not know yet is looked for again that soon
     )
+    consumer.subscribe([work.topic], listener=work)
+    return consumer
 
 
 def _object(value: bytes | None) -> dict[str, Any]:

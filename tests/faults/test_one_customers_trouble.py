@@ -15,6 +15,7 @@ from kafka import KafkaProducer
 
 from fraudlab import system
 from fraudlab.settings import Settings
+from fraudlab.verification.verify import verify
 from tests.support.lab import Lab, LearnerLab, Service, assert_exact, learner_lab
 from tests.support.telling import Telling, iso
 from tests.support.waiting import eventually, patient
@@ -118,14 +119,19 @@ def test_mysql_02_an_open_payment_keeps_its_own_stop_waiting_and_no_other(lab: L
     log_at = log_size(lab.settings, "flagger")
     with closing(lab.connect("generator")) as session, closing(session.cursor()) as cursor:
         cursor.execute(pay(held))
-        lab.commit_fraud(held)
-        eventually(lambda: lab.query("SELECT 1 FROM due_stops WHERE user_id = %s", held), "the stop waits")
+        _, second = lab.commit_fraud(held)
+        lab.await_activities(held, [second])
         _, second = lab.commit_fraud(free)
+        (activity,) = lab.await_activities(free, [second])
         lab.await_stopped(free)
-        lab.await_activities(free, [second])
+        ((stopped_at,),) = lab.query("SELECT changed_at FROM flag_changes WHERE user_id = %s", free)
+        waited = stopped_at.replace(tzinfo=UTC) - datetime.fromisoformat(activity["detected_at"])
+        assert waited.total_seconds() < patient(A_SECOND)
         assert not lab.is_stopped(held)
+        eventually(lambda: lab.query("SELECT 1 FROM due_stops WHERE user_id = %s", held), "the stop waits")
         ((reason,),) = lab.query("SELECT reason FROM due_stops")
         assert "another session holds a lock" in reason
+        assert "stops wait to be set" in str(verify(lab.settings, 1).unsettled)
         session.commit()
     eventually(lambda: lab.is_stopped(held), "stopped when the session ends", 5)
     eventually(lambda: not lab.query("SELECT 1 FROM due_stops"), "nothing waits")
