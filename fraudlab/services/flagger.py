@@ -4,12 +4,11 @@ import logging
 import threading
 import time
 from collections.abc import Collection, Mapping
-from datetime import datetime
 from typing import Any
 
 import mysql.connector
 
-from fraudlab.services.activity import user_and_time
+from fraudlab.services.activity import known_by, user_and_time
 from fraudlab.services.consumer import Received, consume
 from fraudlab.services.patience import SHORT_WAITS, ending_in_one_line, is_locked, patiently
 from fraudlab.settings import Settings
@@ -32,15 +31,15 @@ MOST_DUE = 1000
 LOCKED = "another session holds a lock on the account, for example an open transaction with a payment"
 
 NOT_STOPPED = "SELECT user_id FROM user_profile WHERE NOT suspicious_activities AND user_id IN ({places})"
-FREE = "SELECT user_id FROM user_profile WHERE user_id = %s FOR UPDATE SKIP LOCKED"
-"""Everything that setting a stop has to lock, and nothing where one of it is locked."""
+LOCK, IS_FREE = "CALL lock_if_free(%s)", "SELECT @fraudlab_is_free"
+"""Locks everything that setting a stop has to lock, or nothing where one of it is locked."""
 PUT_ASIDE = (
-    "INSERT INTO due_stops (user_id, known_at, reason) VALUES (%s, %s, %s) "
-    "ON DUPLICATE KEY UPDATE known_at = GREATEST(known_at, VALUES(known_at))"
+    "INSERT INTO due_stops (user_id, known_by, reason) VALUES (%s, %s, %s) "
+    "ON DUPLICATE KEY UPDATE known_by = GREATEST(known_by, VALUES(known_by))"
 )
-DUE = "SELECT user_id, known_at FROM due_stops ORDER BY attempts, since LIMIT %s"
+DUE = "SELECT user_id, known_by FROM due_stops ORDER BY attempts, since LIMIT %s"
 TRIED = "UPDATE due_stops SET attempts = attempts + 1, reason = %s WHERE user_id = %s"
-NO_LONGER_DUE = "DELETE FROM due_stops WHERE user_id = %s AND known_at <= %s"
+NO_LONGER_DUE = "DELETE FROM due_stops WHERE user_id = %s AND known_by <= %s"
 
 
 class AccountFlagger:
@@ -59,28 +58,30 @@ class AccountFlagger:
         Raises:
             MalformedRecordError: The activity lacks an integer `user_id` or a time `created_at`.
         """
-        user_id, known_at = user_and_time(received.content)
+        user_id, _ = user_and_time(received.content)
+        payment = known_by(received.content)
         try:
-            self._flag(user_id, known_at)
+            self._flag(user_id, payment)
         except mysql.connector.Error:
             self._connection = None
             raise
 
-    def _flag(self, user_id: int, known_at: datetime) -> None:
+    def _flag(self, user_id: int, payment: int | None) -> None:
         if self._connection is None:
             self._connection = connect(self._settings, "flagger", database=self._settings.names.database)
         with self._connection.cursor() as cursor:
-            # The update locks the row first, so that no reinstatement comes between it and the look at the last one.
+            # The update locks the row first, so that no reinstatement comes between it and the look at the account's episode.
             cursor.execute(
                 "UPDATE user_profile SET suspicious_activities = TRUE WHERE user_id = %s AND NOT suspicious_activities",
                 (user_id,),
             )
             newly_flagged = cursor.rowcount == 1
             cursor.execute(
-                "SELECT COUNT(*) FROM flag_changes WHERE user_id = %s AND NOT suspicious_activities AND changed_at >= %s",
-                (user_id, known_at),
+                "SELECT COALESCE((SELECT episode FROM account_states WHERE user_id = %s), 0)"
+                " <> COALESCE((SELECT episode FROM payment_episodes WHERE transaction_id = %s), 0)",
+                (user_id, payment),
             )
-            reinstated_since = cursor.fetchone()[0] > 0
+            reinstated_since = bool(cursor.fetchone()[0])
         if newly_flagged and reinstated_since:
             self._connection.rollback()
             log.info("user %s was reinstated after this activity: left alone", user_id)
@@ -93,17 +94,15 @@ class AccountFlagger:
 class Stops(AccountFlagger):
     """Sets stops of many accounts, and waits for no lock: what cannot be set at the moment is said, not waited for.
 
-    For one thread. A user's newest activity stands for all of them: where that is of an earlier episode, so are the others.
+    For one thread. Of a user's activities the newest one is enough: where it is of an earlier episode, so are the others.
     """
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self._not_before: dict[int, float] = {}
 
-    def stop(
-        self, known: Mapping[int, datetime], *, grace_s: float = 0.0, patient_with: Collection[int] = ()
-    ) -> set[int]:
-        """Stops each of these users, unless an account was reinstated after the time given; returns those whose account is locked.
+    def stop(self, known: Mapping[int, int], *, grace_s: float = 0.0, patient_with: Collection[int] = ()) -> set[int]:
+        """Stops each of these users, unless the payment given is of an earlier episode; returns those whose account is locked.
 
         `grace_s` is how long locks are looked at again, by all of them together, for `patient_with`.
         """
@@ -120,11 +119,11 @@ class Stops(AccountFlagger):
                 return left
             time.sleep(GRACE_LOOK_S)
 
-    def queue(self, user_id: int, known_at: datetime) -> bool:
+    def queue(self, user_id: int, payment: int) -> bool:
         """As `stop` for one user, but in the queue for the lock, for about a second; gives whether that was enough."""
         try:
             self._connect()
-            self._flag(user_id, known_at)
+            self._flag(user_id, payment)
         except mysql.connector.Error as error:
             self.close()
             if is_locked(error):
@@ -161,23 +160,24 @@ class Stops(AccountFlagger):
             self._connection = connect(self._settings, "flagger", database=database, init_command=SHORT_WAITS)
         return self._connection
 
-    def _not_stopped(self, known: Mapping[int, datetime]) -> set[int]:
+    def _not_stopped(self, known: Mapping[int, int]) -> set[int]:
         """Those that there are, and that are not stopped: of an account that is, a later reinstatement comes after these activities."""
         if not known:
             return set()
         statement = NOT_STOPPED.format(places=", ".join(["%s"] * len(known)))
         return {row[0] for row in self.run(statement, tuple(known))}
 
-    def _stop_if_free(self, user_id: int, known_at: datetime) -> bool:
+    def _stop_if_free(self, user_id: int, payment: int) -> bool:
         if time.monotonic() < self._not_before.get(user_id, 0.0):
             return False
         self._not_before.pop(user_id, None)
         try:
             with self._connect().cursor() as cursor:
-                cursor.execute(FREE, (user_id,))
-                is_free = bool(cursor.fetchall())
+                cursor.execute(LOCK, (user_id,))
+                cursor.execute(IS_FREE)
+                is_free = bool(cursor.fetchone()[0])
             if is_free:
-                self._flag(user_id, known_at)  # in the same transaction
+                self._flag(user_id, payment)  # in the same transaction
             else:
                 self._connection.rollback()
         except mysql.connector.Error as error:
@@ -194,12 +194,13 @@ class Flagger:
 
     def __init__(self, settings: Settings) -> None:
         self._stops, self._waiting = Stops(settings), WaitingStops(settings)
-        self._known: dict[int, datetime] = {}
+        self._known: dict[int, int] = {}
 
     def handle(self, received: Received) -> None:
         """Takes in one activity. Raises MalformedRecordError for one that lacks an integer `user_id` or a time `created_at`."""
-        user_id, known_at = user_and_time(received.content)
-        self._known[user_id] = max(known_at, self._known.get(user_id, known_at))
+        user_id, _ = user_and_time(received.content)
+        payment = known_by(received.content) or 0
+        self._known[user_id] = max(payment, self._known.get(user_id, payment))
 
     def complete(self) -> tuple[Received, ...]:
         """Stops who was taken in. Returns when that is in the database, or noted there as due; one that is away is waited for."""
@@ -269,7 +270,7 @@ class WaitingStops:
         self._stops.close()
 
     def _try_all(self) -> bool:
-        due: dict[int, datetime] = dict(self._stops.run(DUE, (MOST_DUE,)))
+        due: dict[int, int] = dict(self._stops.run(DUE, (MOST_DUE,)))
         locked = self._stops.stop(due) if due else set()
         done = [user_id for user_id in due if user_id not in locked]
         if locked and time.monotonic() - self._queued_at >= QUEUE_EVERY_S:

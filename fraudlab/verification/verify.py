@@ -180,7 +180,9 @@ class _Observer:
         )
 
     def _connect(self) -> Any:
-        return connect(self._settings, "operator", database=self._names.database)
+        # Otherwise INSERT ... SELECT would lock what it reads: a stop or a payment would wait for it, and it for any open transaction.
+        quietly = "SET SESSION transaction_isolation = 'READ-COMMITTED'"
+        return connect(self._settings, "operator", database=self._names.database, init_command=quietly)
 
     def _read(self) -> Mapping[TopicPartition, int]:
         ends = self._reader.end_offsets()

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -119,13 +118,9 @@ def paying_bank(settings: Settings, report: Path) -> Iterator[None]:
     try:
         yield
         assert process.poll() is None, "the generator ended too early"
-        process.terminate()
-        assert process.wait(timeout=patient(60)) == 0
-    except subprocess.TimeoutExpired as error:
-        raise AssertionError("The generator did not end within a minute.") from error
+        assert system.end_generator(process, patient(60)) == 0, "the generator did not end within a minute"
     finally:
-        process.kill()
-        process.wait()
+        system.end_generator(process, 0)
 
 
 def process_id(lab: Lab, program: str) -> int | None:

@@ -30,7 +30,7 @@ MAX_REASON = 500
 
 T = TypeVar("T")
 
-EPISODE = "SELECT COALESCE(MAX(change_id), 0) FROM flag_changes WHERE user_id = %s AND NOT suspicious_activities AND changed_at < %s"
+EPISODE = "SELECT COALESCE((SELECT episode FROM payment_episodes WHERE transaction_id = %s), 0)"
 TOLD = "SELECT channel FROM notifications WHERE user_id = %s AND episode = %s"
 LAST_HOUR = (
     "SELECT channel, COUNT(*) FROM notifications "
@@ -104,7 +104,7 @@ class Ledger:
     def claim(self, records: list[Received]) -> tuple[int, list[Received]]:
         """Makes sure that each of these activities' episodes has its rows; gives how many were made, and the activities left out.
 
-        An activity belongs to the episode that began with the last reinstatement before it became known. A person who was
+        An activity belongs to the episode in which the database took the payment that made it known. A person who was
         told as often as the limit allows within the last hour gets a row that is withheld. Left out are those whose rows another session
         keeps locked: nobody else's claim waits for them.
 
@@ -143,7 +143,7 @@ class Ledger:
         """Claims for people's activities. Where the first and the last of a person's belong to one episode, so do those in between."""
         made = 0
         for of_one in people:
-            activities = sorted(of_one, key=lambda one: one[1].known_at)
+            activities = sorted(of_one, key=lambda one: one[1].known_by or 0)
             first, last = activities[0][1], activities[-1][1]
             if len(activities) > 2 and self._episode(cursor, first) == self._episode(cursor, last):
                 activities = activities[:1]
@@ -151,7 +151,7 @@ class Ledger:
         return made
 
     def _episode(self, cursor: Any, activity: Activity) -> int:
-        cursor.execute(EPISODE, (activity.user_id, activity.known_at))
+        cursor.execute(EPISODE, (activity.known_by,))
         episode: int = cursor.fetchone()[0]
         return episode
 
