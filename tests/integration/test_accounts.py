@@ -46,6 +46,8 @@ ALLOWED = [
     ("flagger", "UPDATE user_profile SET suspicious_activities = TRUE WHERE user_id = 1"),
     ("flagger", "SELECT user_id, suspicious_activities FROM user_profile"),
     ("flagger", "SELECT * FROM flag_changes"),
+    ("flagger", "SELECT * FROM account_states"),
+    ("flagger", "SELECT * FROM payment_episodes"),
     ("notifier", f"INSERT INTO notifications {NOTIFICATION} ON DUPLICATE KEY UPDATE status = status"),
     (
         "notifier",
@@ -53,6 +55,7 @@ ALLOWED = [
     ),
     ("notifier", "SELECT * FROM notifications"),
     ("notifier", "SELECT * FROM flag_changes"),
+    ("notifier", "SELECT * FROM payment_episodes"),
     ("notifier", "SELECT user_id, home_country FROM user_profile"),
     (
         "notifier",
@@ -73,6 +76,8 @@ NOBODY_MAY = (
     "UPDATE transactions SET amount = 0",
     "UPDATE fraud_labels SET scenario = ''",
     "DELETE FROM flag_changes",
+    "UPDATE account_states SET stopped = FALSE",
+    "INSERT INTO payment_episodes VALUES (1, 1)",
     "DELETE FROM notifications",
     "UPDATE notifications SET user_id = 2",
     "INSERT INTO flag_changes (user_id, suspicious_activities) VALUES (1, FALSE)",
