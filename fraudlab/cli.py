@@ -337,6 +337,8 @@ def verify(
         next_step(
             "`fraudlab status` shows what runs."
             if verification.exact
+            else "`fraudlab demo` lets the bank pay; then verify again."
+            if verification.nothing
             else "`fraudlab status` shows whether all of it runs; `fraudlab verify` looks again."
         )
     raise typer.Exit(0 if verification.exact else 1)

@@ -653,6 +653,8 @@ def verify() -> Card:
         f"{counts.redelivered:,} records came twice.",
         f"{counts.declined_payments:,} payments refused, {counts.notifications:,} messages sent, {counts.dead_letters:,} dead letters.",
     ]
+    if verdict.nothing:
+        return Card("Nothing to verify: no payment was made, and no activity is there.", (), sign="·", colour="#57606a")
     if verdict.exact:
         return Card("EXACT: nothing missing, nothing extra, nothing twice.", tuple(lines), sign="✔", colour="#1a7f37")
     findings = {kind.replace("_", " "): found for kind, found in verdict.by_kind.items() if found}

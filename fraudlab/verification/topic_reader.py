@@ -24,11 +24,16 @@ class TopicReader:
             check_crcs=False,  # in pure Python it takes longer than everything else
             max_poll_records=10_000,
         )
-        self._partitions = [
-            TopicPartition(topic, partition)
-            for topic in topics
-            for partition in sorted(self._consumer.partitions_for_topic(topic) or _absent(topic))
-        ]
+        there = {topic: self._consumer.partitions_for_topic(topic) for topic in topics}
+        gone = [topic for topic, partitions in there.items() if not partitions]
+        if gone:
+            self._consumer.close()
+            raise StackError(
+                f"Topics that must be there are not: {', '.join(gone)}. What was in them is lost, so nothing can be verified.",
+                "`fraudlab reset` wipes what is left, `fraudlab up` then starts anew; docs/troubleshooting.md, under Verifying, says more. "
+                "If nothing was ever started here, `fraudlab up` is enough.",
+            )
+        self._partitions = [TopicPartition(topic, partition) for topic in topics for partition in sorted(there[topic])]
         self._consumer.assign(self._partitions)
         self._consumer.seek_to_beginning(*self._partitions)
 
@@ -54,7 +59,3 @@ class TopicReader:
     def close(self) -> None:
         """Ends the connection."""
         self._consumer.close()
-
-
-def _absent(topic: str) -> Iterable[int]:
-    raise StackError(f"The topic {topic} is not there, so nothing can be verified.", "`fraudlab demo` creates it.")
