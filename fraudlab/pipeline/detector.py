@@ -174,6 +174,7 @@ class FraudDetector(KeyedProcessFunction):  # type: ignore[misc] # PyFlink is un
             "countries": [country.decode() for country in hour.countries],
             "transaction_ids": list(hour.transaction_ids),
             "transaction_id": hour.transaction_id,
+            "known_by": record["transaction_id"],
             "created_at": record["created_at"],
         }
 

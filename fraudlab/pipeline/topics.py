@@ -1,5 +1,9 @@
 """The Kafka topics of the pipeline."""
 
+from collections.abc import Iterable
+from contextlib import closing
+
+from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.errors import TopicAlreadyExistsError
 
@@ -21,6 +25,13 @@ def create(bootstrap_servers: str, names: Names, partitions: int) -> None:
         pass
     finally:
         admin.close()
+
+
+def length(bootstrap_servers: str, names: Iterable[str]) -> int:
+    """How many records were ever written to these topics. Raises KafkaError where Kafka does not answer."""
+    with closing(KafkaConsumer(bootstrap_servers=bootstrap_servers)) as consumer:
+        partitions = [TopicPartition(name, each) for name in names for each in consumer.partitions_for_topic(name) or ()]
+        return sum(consumer.end_offsets(partitions).values()) if partitions else 0
 
 
 def _topic(name: str, names: Names, partitions: int) -> NewTopic:
