@@ -170,6 +170,18 @@ def resnapshot() -> None:
     next_step("`fraudlab verify` shows whether anything is missing.")
 
 
+@app.command()
+def skip(
+    record: Annotated[
+        str, typer.Argument(help="topic-partition-offset, as `fraudlab status` and dead letters name it")
+    ],
+) -> None:
+    """Have a job go on without one record, from its last checkpoint. The record becomes a dead letter."""
+    with explained(), busy(console, "restarting the job"):
+        system.skip_record(Settings(), record, say)
+    next_step("`fraudlab status` shows whether the job runs; `fraudlab verify` counts a payment that was skipped.")
+
+
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
 def generate(context: typer.Context) -> None:
     """Run the data generator against this stack; takes all its options (`fraudlab generate --help`)."""

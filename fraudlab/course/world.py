@@ -20,6 +20,7 @@ from kafka.partitioner.default import murmur2
 from fraudlab import system
 from fraudlab.pipeline.transaction import eur_cents
 from fraudlab.settings import Settings
+from fraudlab.skipped_records import SkippedRecords
 from fraudlab.stack import flink_jobs
 from fraudlab.stack.flink import get_json
 from fraudlab.stack.supervisor import Stack, StackError
@@ -393,6 +394,7 @@ class World:
         with closing(self._admin()) as admin:
             self._delete_groups(admin)
             self._delete_topics(admin)
+        SkippedRecords(self.settings).forget(self.names.job(""))
         try:
             system.drop_database(self.settings)
         finally:

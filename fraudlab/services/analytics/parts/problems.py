@@ -1,4 +1,4 @@
-"""What needs a person: stops that wait, messages that could not be delivered, and records that could not be used."""
+"""What needs a person: jobs in trouble, stops that wait, messages that could not be delivered, and records that could not be used."""
 
 from collections.abc import Hashable, Sequence
 from itertools import islice
@@ -13,11 +13,12 @@ SHOWN = 6
 
 
 class Problems:
-    """Stops that wait, the longest-waiting first; undeliverable notifications and dead letters, the newest first."""
+    """Jobs in trouble; stops that wait, the longest-waiting first; undeliverable notifications and dead letters, the newest first."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
         with card("What needs a person", "problems-card"):
+            self._jobs = _List("engineering")
             self._stops = _List("hourglass_top")
             self._messages = _List("mark_email_unread")
             self._letters = _List("report")
@@ -25,6 +26,10 @@ class Problems:
     def refresh(self) -> None:
         """Shows what is new."""
         model = self._model
+        self._jobs.show(
+            f"{counted(len(model.job_problems), 'job')} in trouble",
+            [("", f"{one.name} {one.problem}", one.advice) for one in model.job_problems],
+        )
         failed, withheld, pending = (model.sent(status) for status in ("undeliverable", "withheld", "pending"))
         self._stops.show(
             f"{counted(model.due_stop_count, 'stop')} waiting",
