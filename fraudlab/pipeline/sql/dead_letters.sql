@@ -10,6 +10,7 @@ CREATE TABLE envelopes (
   'properties.bootstrap.servers' = '${bootstrap_servers}',
   'properties.group.id' = '${group}-dead-letters',
   'scan.startup.mode' = 'earliest-offset',
+  'scan.topic-partition-discovery.interval' = '5 s',
   'format' = 'raw'
 )
 //
