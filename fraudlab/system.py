@@ -75,19 +75,21 @@ def start_generator(
     seed: int | None,
     report: Path,
     options: tuple[str, ...] = (),
+    of_the_stack: bool = True,
 ) -> subprocess.Popen[bytes]:
     """Starts the synthetic bank as a process of its own, which writes its counts to `report` when it ends.
 
     It ends with this process, however that ends: the bank's standard input is a pipe of which this one holds the other end. `fraudlab
-    down` ends it, too. `end_generator` ends it from here.
+    down` ends it, too, unless it is not `of_the_stack`. `end_generator` ends it from here.
     """
     seed = seed if seed is not None else int(time.time())
     arguments = ["--rate", str(rate), "--users", str(users), "--seed", str(seed), "--report", str(report), "--quiet"]
     fraud_every_s = max(1.0, 25 / rate)  # more would be more than half of all payments, which the generator refuses
     command = [*arguments, "--late", "0.02", "--fraud-every", str(fraud_every_s), "--end-with-stdin", *options]
+    marker = {MARKER: str(Stack(settings).layout.home)} if of_the_stack else {}
     return subprocess.Popen(
         [sys.executable, "-m", "data_generator", *command],
-        env=os.environ | generator_environment(settings) | {MARKER: str(Stack(settings).layout.home)},
+        env=os.environ | generator_environment(settings) | marker,
         stdin=subprocess.PIPE,
         start_new_session=True,  # Ctrl-C in the terminal, or an interrupted kernel, is not meant for it
     )
@@ -109,6 +111,20 @@ def prepare(settings: Settings) -> None:
     """Creates the database, its accounts and the topics, where they are missing."""
     create_database(settings)
     topics.create(settings.bootstrap_servers, settings.names, settings.partitions)
+
+
+def partitions_note(settings: Settings) -> str | None:
+    """A sentence where topics do not have the partitions that the settings name: a topic keeps what it has, and readers follow it."""
+    with contextlib.closing(KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)) as admin:
+        counts = {one["name"]: len(one["partitions"]) for one in admin.describe_topics(list(settings.names.topics))}
+    others = {name: count for name, count in counts.items() if count != settings.partitions}
+    if not others:
+        return None
+    found = ", ".join(f"{name} {count}" for name, count in sorted(others.items()))
+    return (
+        f"FRAUDLAB_PARTITIONS is {settings.partitions}, which counts only for topics that are made anew; those here keep their "
+        f"partitions: {found}"
+    )
 
 
 def create_database(settings: Settings) -> None:
@@ -603,6 +619,8 @@ def up(settings: Settings, progress: Progress) -> None:
         stack.start()
         prepare(settings)
         progress(f"database {settings.names.database} and topics are there")
+        if note := partitions_note(settings):
+            progress(note)
         for program in programs:
             stack.add_program(program)
         submit_jobs(settings, progress)

@@ -1,8 +1,9 @@
 """The Kafka topics of the pipeline."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import closing
+from typing import Any
 
 import orjson
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
@@ -75,3 +76,23 @@ def _topic(name: str, names: Names, partitions: int) -> NewTopic:
         # The broker's clock on arrival: latency is measured to here, not to when a producer meant to send.
         configs["message.timestamp.type"] = "LogAppendTime"
     return NewTopic(name, partitions, 1, topic_configs=configs)
+
+
+def partitions(consumer: Any, topics: Collection[str]) -> list[TopicPartition]:
+    """The partitions that topics have now. Asks the broker, for a topic may grow at any time; one that is not there has none."""
+    there = consumer.topics()  # `partitions_for_topic` alone gives what the consumer knew some minutes ago
+    return [
+        TopicPartition(topic, number)
+        for topic in topics
+        if topic in there
+        for number in sorted(consumer.partitions_for_topic(topic))
+    ]
+
+
+def follow(consumer: Any, topics: Collection[str]) -> None:
+    """Lets a consumer without a group read all partitions of topics: those that are new from their beginning, the others further on."""
+    here = partitions(consumer, topics)
+    new = set(here) - consumer.assignment()
+    if new:
+        consumer.assign(here)
+        consumer.seek_to_beginning(*new)
