@@ -18,7 +18,8 @@ from kafka.errors import KafkaError
 from fraudlab.pipeline import database, topics
 from fraudlab.pipeline.contracts import CDC_JOB, DETECTOR_JOB, JOBS, JOIN_JOB
 from fraudlab.settings import ANYWHERE, LOOPBACK, Settings
-from fraudlab.stack import doctor, flink, flink_jobs
+from fraudlab.stack import doctor, flink, flink_jobs, space
+from fraudlab.stack.layout import Layout
 from fraudlab.stack.supervisor import NEIGHBOURS_DEADLINE_S, Program, ServiceStatus, Stack, StackError
 from fraudlab.stack.supervisord import MARKER
 
@@ -91,7 +92,24 @@ def start_generator(
 def prepare(settings: Settings) -> None:
     """Creates the database, its accounts and the topics, where they are missing."""
     create_database(settings)
-    topics.create(settings.bootstrap_servers, settings.names, settings.partitions)
+    with connect(settings, "root", autocommit=True) as connection:
+        made = database.topics_made(connection, settings.names)
+        try:
+            present = topics.create(settings.bootstrap_servers, settings.names, settings.partitions, made)
+        except topics.TopicsLostError as lost:
+            raise StackError(
+                f"Kafka has lost topics of {settings.names.database}, and with them their records: {lost}.",
+                "Put Kafka's data folder back from a backup, then run the command again. Without one, `fraudlab reset` wipes the "
+                "database, the topics and the jobs' state together (in a notebook, `lab.reset()` wipes what is yours).",
+            ) from lost
+        if present != made:
+            database.remember_topics(connection, settings.names, present)
+
+
+def forget_topics(settings: Settings) -> None:
+    """Forgets which topics there were, before they are deleted on purpose; harmless where there is no database."""
+    with connect(settings, "root", autocommit=True) as connection:
+        database.remember_topics(connection, settings.names, {})
 
 
 def create_database(settings: Settings) -> None:
@@ -118,6 +136,7 @@ class Status:
 
     programs: list[ServiceStatus]
     jobs: list[flink_jobs.JobStatus]
+    disk: space.Space
 
     @property
     def ill(self) -> list[str]:
@@ -138,7 +157,7 @@ def status(settings: Settings) -> Status:
         problem = f"is not known: Flink does not answer ({error})"
         known = [flink_jobs.JobStatus(name, "UNKNOWN", 0, None, problem) for name in wanted]
         begun = bool(started)
-    return Status(programs, known if begun else [])
+    return Status(programs, known if begun else [], space.measure(Layout(settings.home).home))
 
 
 def services(settings: Settings) -> list[Program]:

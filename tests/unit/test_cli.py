@@ -22,6 +22,7 @@ from fraudlab.stack.home_lock import HomeLock
 from fraudlab.stack.layout import Layout
 from fraudlab.stack.ports import Holder
 from fraudlab.stack.provision import disk
+from fraudlab.stack.space import Space
 from fraudlab.stack.supervisor import ServiceStatus
 
 
@@ -83,13 +84,16 @@ def test_status_ends_with_1_where_a_program_or_a_job_does_not_run(
     said: str,
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr(system, "status", lambda _: system.Status(programs, jobs))
+    monkeypatch.setattr(system, "status", lambda _: system.Status(programs, jobs, SPACE))
     done = CliRunner().invoke(app, ["status"])
     assert done.exit_code == status
     assert said in done.output
     as_json = CliRunner().invoke(app, ["status", "--json"])
     assert as_json.exit_code == status
     assert [one["name"] for one in json.loads(as_json.stdout)["jobs"]] == [one.name for one in jobs]
+
+
+SPACE = Space(2**33, 2**34, 10**6, 10**6)
 
 
 def test_where_nothing_runs_status_shows_no_jobs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
