@@ -332,7 +332,7 @@ class Stack:
             last_pid = pid
             if state == "FATAL" or deaths >= DEATHS_TO_REPORT:
                 raise self._death(name, f"{name} keeps crashing on startup.")
-            problem = self.problem_now(ask() if pid or self._is_neighbour(name) else f"is {state.lower()}")
+            problem = self.problem_now(pid, ask() if pid or self._is_neighbour(name) else f"is {state.lower()}")
             if problem is None:
                 return waited
             if time.monotonic() > deadline:
@@ -344,9 +344,9 @@ class Stack:
 
         raise StackError(f"Gave up waiting for {name}.", "`fraudlab up` begins again.")
 
-    def problem_now(self, problem: str | None) -> str | None:
-        """A problem; where nothing is started because the disk is full, it is that."""
-        if problem is None or self.settings.in_container:
+    def problem_now(self, pid: int, problem: str | None) -> str | None:
+        """The problem of a program; of one that is not started because the disk is full it is that."""
+        if self.settings.in_container or (pid and not watch.is_launcher(pid)):
             return problem
         return space.keeps_from_starting(self.layout.home, self.settings.disk_reserve_mib) or problem
 
@@ -377,11 +377,11 @@ class Stack:
         if process is None or not process["pid"]:
             state = "ABSENT" if process is None else str(process["statename"])
             return ServiceStatus(
-                name, state, None, 0, 0, self.problem_now("does not run") if process else "does not run"
+                name, state, None, 0, 0, self.problem_now(0, "does not run") if process else "does not run"
             )
         pid = int(str(process["pid"]))
         uptime_s = int(str(process["now"])) - int(str(process["start"]))
-        problem = self.problem_now(None if ask is None else ask())
+        problem = self.problem_now(pid, None if ask is None else ask())
         return ServiceStatus(name, str(process["statename"]), pid, _resident_mib(pid), uptime_s, problem)
 
     def _require_running(self) -> None:

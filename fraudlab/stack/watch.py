@@ -184,6 +184,14 @@ def is_java(pid: int) -> bool:
         return False
 
 
+def is_launcher(pid: int) -> bool:
+    """Whether it is still the shell that becomes the program when the disk has room."""
+    try:
+        return psutil.Process(pid).name() in ("sh", "dash", "bash", "busybox")
+    except psutil.Error:
+        return False
+
+
 def _is_held(pid: int) -> bool:
     try:
         return bool(psutil.Process(pid).status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP))

@@ -150,7 +150,7 @@ def fill_and_free(broker: Broker) -> None:
     with broker.disk.full():
         eventually(lambda: broker.pid not in (0, first) and not watch.is_java(broker.pid), "its launcher waits", 120)
         waiting, began = broker.pid, time.monotonic()
-        problem = broker.stack.problem_now("does not answer")
+        problem = broker.stack.problem_now(waiting, "does not answer")
         assert problem is not None
         assert problem.startswith("waits for room on the disk of")
         eventually(lambda: time.monotonic() > began + HELD_FULL_S, "some restarts would have been tried")
