@@ -18,7 +18,7 @@ from kafka.errors import KafkaError
 from fraudlab.pipeline import database, topics
 from fraudlab.pipeline.contracts import CDC_JOB, DETECTOR_JOB, JOBS, JOIN_JOB
 from fraudlab.settings import ANYWHERE, LOOPBACK, Settings
-from fraudlab.stack import doctor, flink, flink_jobs, space
+from fraudlab.stack import doctor, flink, flink_jobs, kafka_metadata, space
 from fraudlab.stack.layout import Layout
 from fraudlab.stack.supervisor import NEIGHBOURS_DEADLINE_S, Program, ServiceStatus, Stack, StackError
 from fraudlab.stack.supervisord import MARKER
@@ -93,7 +93,7 @@ def prepare(settings: Settings) -> None:
     """Creates the database, its accounts and the topics, where they are missing."""
     create_database(settings)
     with connect(settings, "root", autocommit=True) as connection:
-        made = database.topics_made(connection, settings.names)
+        made = database.topics_made(connection, settings.names) or _set_aside(settings, connection)
         try:
             present = topics.create(settings.bootstrap_servers, settings.names, settings.partitions, made)
         except topics.TopicsLostError as lost:
@@ -104,6 +104,20 @@ def prepare(settings: Settings) -> None:
             ) from lost
         if present != made:
             database.remember_topics(connection, settings.names, present)
+
+
+def _set_aside(settings: Settings, connection: Any) -> dict[str, str]:
+    """Topics of ours that Kafka has set aside, for a home of an older version, in which no topic was written down: their ids are not known.
+
+    Without payments nothing can be missed: such folders are left when a topic is deleted and Kafka killed.
+    """
+    partitions = kafka_metadata.stray(Layout(settings.home).kafka_data)
+    stray = {one.rpartition("-")[0] for one in partitions} & set(settings.names.topics)
+    if not stray:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT EXISTS (SELECT * FROM {settings.names.database}.transactions)")  # noqa: S608
+        return dict.fromkeys(sorted(stray), "") if cursor.fetchone()[0] else {}
 
 
 def forget_topics(settings: Settings) -> None:

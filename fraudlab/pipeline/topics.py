@@ -36,7 +36,8 @@ def create(bootstrap_servers: str, names: Names, partitions: int, made: Mapping[
         bootstrap_servers: Where Kafka is.
         names: Of the topics.
         partitions: Of each.
-        made: Topic to id of those that were made before. None of these is made again: its records would silently be gone.
+        made: Topic to id (empty: not known) of those that were made before. None of these is made again: its
+            records would silently be gone.
 
     Returns:
         Topic to id, of all of them.
@@ -49,7 +50,7 @@ def create(bootstrap_servers: str, names: Names, partitions: int, made: Mapping[
         existing = _ids(admin, names)
         missing = [topic for topic in names.topics if topic not in existing]
         lost = [topic for topic in missing if topic in made]
-        replaced = [topic for topic, number in existing.items() if made.get(topic, number) != number]
+        replaced = [topic for topic, number in existing.items() if made.get(topic) not in (None, "", number)]
         if lost or replaced:
             raise TopicsLostError(lost, replaced)
         if missing:
