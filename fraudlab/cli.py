@@ -164,6 +164,14 @@ def reinstate(user: Annotated[int, typer.Argument(help="the user's id")]) -> Non
     next_step(f"`fraudlab generate --commit-fraud {user}` commits the next fraud for that user.")
 
 
+@app.command()
+def resnapshot() -> None:
+    """Have cdc-ingestion read the tables again: for a binlog that was purged, or columns that moved."""
+    with explained(), busy(console, "taking a new snapshot"):
+        system.resnapshot(Settings(), say)
+    next_step("`fraudlab verify` shows whether anything is missing.")
+
+
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
 def generate(context: typer.Context) -> None:
     """Run the data generator against this stack; takes all its options (`fraudlab generate --help`)."""
@@ -205,6 +213,8 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="print it as one
     for job in seen.jobs:
         if job.problem is not None:
             console.print(f"[red]{escape(f'{job.name} {job.problem}')}[/red]")
+        if job.advice is not None:
+            console.print(f"  {escape(job.advice)}")
     next_step(_after_status(settings, seen))
     raise typer.Exit(1 if seen.ill else 0)
 
@@ -242,6 +252,9 @@ def _after_status(settings: Settings, seen: system.Status) -> str:
     if settings.in_container:
         return "`docker compose logs NAME`, outside, shows a neighbour's log, `fraudlab logs NAME` that of a program of yours."
     ill = next((one.name for one in seen.programs if one.problem is not None), None)
+    told = next((one.advice for one in seen.jobs if one.advice is not None), None)
+    if ill is None and told is not None:
+        return told
     if ill is None and seen.ill:
         return "`fraudlab up` submits a job that is not there, and says what to do about one that fails."
     if ill is None:

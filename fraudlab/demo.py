@@ -38,6 +38,7 @@ from fraudlab.verification.verify import Verification, verify
 LATEST = 8
 REFRESH_S, REFRESH_ON_STAGE_S = 0.5, 0.1
 PLAIN_LINE_EVERY_S = 5
+GENERATOR_PATIENCE_S = 30
 ROWS = {
     "payments": ("transactions", "transaction_id", "TRUE"),
     "accounts_stopped": ("flag_changes", "change_id", "suspicious_activities"),
@@ -160,7 +161,7 @@ def run(
     setup_s = SetupTimes(settings.home).read() | {"start": round(time.monotonic() - began, 1)}
     watcher = Watcher(settings)
     # Not before all serve: its first payments would compete for the processors with jobs that start, and wait for them.
-    generator = system.start_generator(settings, rate=rate, users=users, seed=seed, report=report, of_the_stack=True)
+    generator = system.start_generator(settings, rate=rate, users=users, seed=seed, report=report)
     try:
         say(f"the dashboard is at {settings.dashboard_url}")
         if console.is_terminal and _has_screen():
@@ -171,7 +172,7 @@ def run(
         resident_mib = sum(one.resident_mib for one in Stack(settings).status())
     finally:
         watcher.own_fraud.end()
-        _end(generator)
+        system.end_generator(generator, GENERATOR_PATIENCE_S)
     console.print("The bank is closed; verifying what was found …")
     with busy(console, "reading all topics, and waiting until nothing is on its way"):
         verification = verify(settings, settle_s=60)
@@ -251,15 +252,6 @@ def _interruptible() -> Iterator[list[bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    process.terminate()
-    try:
-        process.wait(timeout=30)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 class Watcher:

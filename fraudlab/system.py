@@ -15,8 +15,8 @@ import mysql.connector
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from fraudlab.pipeline import database, topics
-from fraudlab.pipeline.contracts import CDC_JOB, DETECTOR_JOB, JOBS, JOIN_JOB
+from fraudlab.pipeline import database, deletions, topics
+from fraudlab.pipeline.contracts import CDC_JOB, DETECTOR_JOB, JOBS, JOIN_JOB, Names, server_ids
 from fraudlab.settings import ANYWHERE, LOOPBACK, Settings
 from fraudlab.stack import doctor, flink, flink_jobs, kafka_metadata, space
 from fraudlab.stack.layout import Layout
@@ -71,22 +71,34 @@ def start_generator(
     seed: int | None,
     report: Path,
     options: tuple[str, ...] = (),
-    of_the_stack: bool = False,
 ) -> subprocess.Popen[bytes]:
     """Starts the synthetic bank as a process of its own, which writes its counts to `report` when it ends.
 
-    `of_the_stack`: `fraudlab down` ends it, too, where whoever started it could not.
+    It ends with this process, however that ends: the bank's standard input is a pipe of which this one holds the other end. `fraudlab
+    down` ends it, too. `end_generator` ends it from here.
     """
     seed = seed if seed is not None else int(time.time())
     arguments = ["--rate", str(rate), "--users", str(users), "--seed", str(seed), "--report", str(report), "--quiet"]
     fraud_every_s = max(1.0, 25 / rate)  # more would be more than half of all payments, which the generator refuses
-    command = [*arguments, "--late", "0.02", "--fraud-every", str(fraud_every_s), *options]
-    marker = {MARKER: str(Stack(settings).layout.home)} if of_the_stack else {}
+    command = [*arguments, "--late", "0.02", "--fraud-every", str(fraud_every_s), "--end-with-stdin", *options]
     return subprocess.Popen(
         [sys.executable, "-m", "data_generator", *command],
-        env=os.environ | generator_environment(settings) | marker,
-        start_new_session=True,
+        env=os.environ | generator_environment(settings) | {MARKER: str(Stack(settings).layout.home)},
+        stdin=subprocess.PIPE,
+        start_new_session=True,  # Ctrl-C in the terminal, or an interrupted kernel, is not meant for it
     )
+
+
+def end_generator(process: subprocess.Popen[bytes], patience_s: float) -> int:
+    """Ends the bank after the batch in hand, or kills it after `patience_s`; gives its exit status."""
+    assert process.stdin is not None, "start_generator made it"
+    process.terminate()
+    process.stdin.close()
+    try:
+        return process.wait(patience_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
 
 
 def prepare(settings: Settings) -> None:
@@ -127,14 +139,43 @@ def forget_topics(settings: Settings) -> None:
 
 
 def create_database(settings: Settings) -> None:
-    """Creates the database and its accounts, where they are missing."""
+    """Creates the database and its accounts, where they are missing. Raises StackError where the server cannot be used for CDC."""
     secrets = Stack(settings).secrets
     with connect(settings, "root") as connection:
-        database.create(
-            connection,
-            settings.names,
-            {role: secrets.secret(secret_name(settings, role)) for role in database.ROLES},
-            clients=settings.mysql_clients,
+        _require_own_server_ids(connection, settings.names)
+        try:
+            database.create(
+                connection,
+                settings.names,
+                {role: secrets.secret(secret_name(settings, role)) for role in database.ROLES},
+                clients=settings.mysql_clients,
+            )
+        except database.UnusableServerError as error:
+            raise StackError(
+                f"This MySQL does not write the binlog that change data capture reads, so payments would be missed: {error}.",
+                "Change its option file (my.cnf, section [mysqld]), restart the server, and run the command again.",
+            ) from error
+
+
+def _require_own_server_ids(connection: Any, names: Names) -> None:
+    """Raises StackError where another learner's CDC job, or a replica, has ids of this one's: each would end the other's connection."""
+    mine = set(server_ids(names))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE '%\\_payment'")
+        learners = [str(name).removesuffix("_payment") for (name,) in cursor.fetchall()]
+        cursor.execute("SELECT @@server_id")
+        others = {int(number): "the MySQL server itself" for (number,) in cursor.fetchall()}
+        cursor.execute("SHOW SLAVE HOSTS")  # CDC jobs do not register there
+        others |= {int(row[0]): f"the replica {row[1] or 'of MySQL'}" for row in cursor.fetchall()}
+    for learner in ("", *learners):
+        if learner != names.learner:
+            who = f"the learner {learner}" if learner else "the pipeline without a learner's name"
+            others |= dict.fromkeys(server_ids(Names(learner)), who)
+    taken = [number for number in others if number in mine]
+    if taken:
+        raise StackError(
+            f"The replica id {taken[0]}, under which {names.job(CDC_JOB)} would read MySQL's binlog, belongs to {others[taken[0]]}.",
+            "Choose another name: export FRAUDLAB_LEARNER=<name>.",
         )
 
 
@@ -329,6 +370,28 @@ def submit_jobs(settings: Settings, progress: Progress, only: Collection[str] | 
     wait_for_jobs(settings, [names.job(job) for job in wanted], since_ms=began_ms)
     if CDC_JOB in wanted:
         wait_for_binlog_reader(settings, since_ms=began_ms)
+    if CDC_JOB in missing:
+        _tell_of_deletions(settings, progress)
+
+
+def resnapshot(settings: Settings, progress: Progress) -> None:
+    """Has cdc-ingestion forget its place in the binlog, and begin with a new snapshot of both tables. Can be repeated at any time.
+
+    The other jobs go on: they tolerate rows that come again. Raises StackError as `submit_jobs` does.
+    """
+    name = settings.names.job(CDC_JOB)
+    for job in flink_jobs.cancel(settings, name):
+        progress(f"job {job.name} cancelled")
+    submit_jobs(settings, progress, only=(CDC_JOB,))
+
+
+def _tell_of_deletions(settings: Settings, progress: Progress) -> None:
+    """After a snapshot, which only says what is there: tells the topics of rows that were deleted while no job read the binlog."""
+    with connect(settings, "root") as connection:
+        written = deletions.write_missing(settings.bootstrap_servers, settings.names, connection)
+    for table, count in written.items():
+        if count:
+            progress(f"{count} rows of {table} were deleted meanwhile: their deletions are in the topic now")
 
 
 def _submissions(settings: Settings) -> dict[str, Callable[[], object]]:
@@ -405,12 +468,13 @@ def _has_settled(settings: Settings, job: flink_jobs.Job, since_ms: int) -> bool
 def wait_for_binlog_reader(
     settings: Settings, deadline_s: float = JOBS_DEADLINE_S, *, since_ms: int | None = None
 ) -> None:
-    """Waits until the CDC job reads the binlog, seconds after it runs: from then on a payment is seen as it is committed.
+    """Waits until the CDC job reads the binlog: from then on a payment is seen as it is committed. A snapshot of the tables comes first.
 
-    Raises StackError when it does not in time, and as `wait_for_jobs` does.
+    Raises StackError when nothing has moved for `deadline_s`, and as `wait_for_jobs` does.
     """
     name = settings.names.job("cdc-ingestion")
-    deadline = time.monotonic() + deadline_s
+    captured = (settings.names.user_profile, settings.names.transactions)
+    deadline, length = time.monotonic() + deadline_s, 0
     with connect(settings, "root", autocommit=True) as connection, connection.cursor() as cursor:
         while True:
             cursor.execute(
@@ -420,6 +484,9 @@ def wait_for_binlog_reader(
             if cursor.fetchone()[0]:
                 return
             wait_for_jobs(settings, [name], deadline_s, since_ms=since_ms)
+            now_long = topics.length(settings.bootstrap_servers, captured)
+            if now_long > length:
+                deadline, length = time.monotonic() + deadline_s, now_long
             if time.monotonic() > deadline:
                 raise StackError(
                     f"The job {name} runs, but does not read MySQL's binlog after {deadline_s:.0f} s.",

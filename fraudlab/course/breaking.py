@@ -115,12 +115,10 @@ def paying_bank(world: World, *, rate: float, users: int, fraud_every_s: float, 
             _require_running(process)
             yield report
             _require_running(process)
-            process.terminate()
-            process.wait(timeout=RECOVERY_S)
+            system.end_generator(process, RECOVERY_S)
             report.update(json.loads(file.read_text(encoding="utf-8")))
         finally:
-            process.kill()
-            process.wait()
+            system.end_generator(process, 0)
 
 
 def _payments(world: World) -> int:

@@ -14,8 +14,8 @@ import pandas as pd
 from fraudlab import system
 from fraudlab.course.world import Late, World
 
-SERVER_IDS = range(1_000_000_000, 2_000_000_000)
-"""Replica ids of streaming queries: far from those of the pipeline's CDC jobs."""
+SERVER_IDS = range(500_000_000, 1_000_000_000)
+"""Replica ids of streaming queries, drawn by chance: none is that of a pipeline's CDC job."""
 
 _TABLES = {
     "user_profile": """

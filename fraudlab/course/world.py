@@ -296,7 +296,7 @@ class World:
         ids = {job.id for job in self.jobs()}
         known = [job for job in flink_jobs.jobs(self.settings) if job.id in ids]
         found = {job.id: flink_jobs.trouble(self.settings, job) for job in known}
-        return {id: trouble for id, trouble in found.items() if trouble is not None}
+        return {id: str(trouble) for id, trouble in found.items() if trouble is not None}
 
     def slots(self) -> tuple[int, int]:
         """Free task slots, and all."""

@@ -1,6 +1,5 @@
 """CDC ingestion: the binlog of `user_profile` and `transactions`, as Debezium envelopes keyed by user, in two Kafka topics."""
 
-import zlib
 from collections.abc import Iterator
 
 import orjson
@@ -9,6 +8,7 @@ from pyflink.common.job_client import JobClient
 from pyflink.datastream import FlatMapFunction
 
 from fraudlab.pipeline.contracts import CDC_JOB, Names
+from fraudlab.pipeline.contracts import server_ids as server_ids  # it is found here by notebooks, too
 from fraudlab.pipeline.flink import FlinkCluster, MySqlEndpoint, kafka_values, mysql_cdc_source
 from fraudlab.pipeline.statements import statements
 
@@ -28,12 +28,6 @@ class RouteByTable(FlatMapFunction):  # type: ignore[misc] # PyFlink is untyped
         envelope = orjson.loads(value)
         row = envelope["after"] or envelope["before"]
         yield Row(self._topics[envelope["source"]["table"]], str(row["user_id"]), value)
-
-
-def server_ids(names: Names) -> range:
-    """The replica ids of this job: a range of its own for each learner."""
-    first = 5400 + 4 * (zlib.crc32(names.learner.encode()) % 100_000) if names.learner else 5400
-    return range(first, first + 4)
 
 
 def submit(cluster: FlinkCluster, endpoint: MySqlEndpoint, bootstrap_servers: str, names: Names) -> JobClient:

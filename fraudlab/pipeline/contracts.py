@@ -1,6 +1,7 @@
 """What the pieces of the pipeline agree on: names, record shapes, countries and exchange rates."""
 
 import csv
+import hashlib
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -15,6 +16,12 @@ EUR_RATE_SCALE = 10**8
 
 FUTURE_TOLERANCE_MS = 60_000
 """How far a payment's event time may lie after the moment the database took it, before it counts as malformed."""
+
+SERVER_IDS = range(1_000_000_000, 2**31)
+"""Replica ids of CDC jobs: above those that people choose, and those that other tools draw by chance (5400 and up). MySQL takes
+more, the connector does not."""
+PARALLEL_READERS = 4
+"""So many replica ids a CDC job has: one for each reader, of which there is one today."""
 
 MAX_DEAD_LETTER_PAYLOAD = 65_536
 """So many characters of a record go into its dead letter, which must itself fit into a record. dead_letters.sql has it, too."""
@@ -78,6 +85,16 @@ class Names:
     def job(self, name: str) -> str:
         """The Flink job name of `cdc-ingestion`, `transaction-join` or `fraud-detector`."""
         return self._topic(name)
+
+
+def server_ids(names: Names) -> range:
+    """The replica ids of a learner's CDC job, a function of the name alone: a job that is restored or submitted again keeps them.
+
+    Two of n names have the same ones with a probability of n² in 570 million; `system.create_database` refuses the second one.
+    """
+    digest = hashlib.sha256(names.learner.encode()).digest()
+    first = SERVER_IDS[int.from_bytes(digest[:8]) % (len(SERVER_IDS) // PARALLEL_READERS) * PARALLEL_READERS]
+    return range(first, first + PARALLEL_READERS)
 
 
 def dead_letter(

@@ -8,29 +8,50 @@ from fraudlab.pipeline.contracts import Names
 from fraudlab.pipeline.statements import statements
 
 ROLES = ("generator", "cdc", "flagger", "notifier", "analytics", "operator", "learner")
-TRIGGER = re.compile(r"CREATE TRIGGER (\w+)\.(\w+) (?:BEFORE|AFTER) \w+ ON (\S+) FOR EACH ROW\s.*", re.DOTALL)
-"""A trigger's statement in schema.sql: its database, its name and its table."""
+TRIGGER = re.compile(r"CREATE TRIGGER (\w+)\.(\w+) (?:BEFORE|AFTER) \w+ ON \S+ FOR EACH ROW\s.*", re.DOTALL)
+"""A trigger's statement in schema.sql: its database and its name."""
+PROCEDURE = re.compile(r"CREATE PROCEDURE (\w+)\.(\w+)\([^)]*\)\s(.*)", re.DOTALL)
+"""A procedure's statement in schema.sql: its database, its name and its body."""
+SQL_MODE = "ONLY_FULL_GROUP_BY,STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION"
+"""The one in which triggers run. Without NO_ZERO_DATE, so that a row of an earlier version with such a date can be deleted and kept."""
+BINLOG = {"log_bin": "ON", "binlog_format": "ROW", "binlog_row_image": "FULL", "binlog_transaction_compression": "OFF"}
+"""What change data capture needs of the server's variables, where the server has them at all."""
+
+
+class UnusableServerError(Exception):
+    """A MySQL server whose settings would make change data capture miss changes; `str()` says which, and what they must be."""
 
 
 def create(connection: Any, names: Names, passwords: Mapping[str, str], *, clients: str) -> None:
     """Creates what is missing of the database and its accounts; run again, it changes nothing that is there but the passwords.
 
-    A trigger that differs from today's is replaced, while nobody can write to its table.
+    Tables of an earlier version are brought up to date. Where a trigger is missing or differs from today's, all that do are replaced
+    while nobody can write to any of the tables.
 
     Args:
         connection: A `mysql.connector` connection of an administrator.
         names: The names of the database and the accounts.
         passwords: Role to password, for each of `ROLES`.
         clients: From where the accounts may log in, a host as MySQL names it: `127.0.0.1`, or `%` for anywhere.
+
+    Raises:
+        UnusableServerError: Change data capture could not rely on this server; nothing was changed.
     """
     accounts = {role: account(names, role, clients) for role in ROLES}
+    values = {"database": names.database}
     with connection.cursor() as cursor:
-        for statement in statements("schema.sql", {"database": names.database}):
+        _require_usable(cursor, names.database)
+        cursor.execute("SET SESSION sql_mode = %s", (SQL_MODE,))
+        triggers = {}
+        for statement in statements("schema.sql", values):
             if trigger := TRIGGER.search(statement):
-                database, name, table = trigger.groups()
-                _keep_trigger(cursor, database, name, table, trigger.group())
+                triggers[trigger.group(2)] = trigger.group()
+            elif procedure := PROCEDURE.search(statement):
+                _keep_procedure(cursor, procedure)
             else:
                 cursor.execute(statement)
+        _add_missing_column(cursor, names.database)
+        _keep_triggers(cursor, names.database, triggers)
         for role in ROLES:
             cursor.execute(f"CREATE USER IF NOT EXISTS {accounts[role]}")
             # The connector's binlog client logs in without TLS, which the default plugin refuses.
@@ -41,21 +62,64 @@ def create(connection: Any, names: Names, passwords: Mapping[str, str], *, clien
     connection.commit()
 
 
-def _keep_trigger(cursor: Any, database: str, name: str, table: str, statement: str) -> None:
-    """Creates a trigger where it is missing or another one has its name."""
+def _require_usable(cursor: Any, database: str) -> None:
+    """Raises UnusableServerError where the server's settings are not those that change data capture needs."""
+    wrong = []
+    for variable, wanted in BINLOG.items():
+        cursor.execute("SHOW GLOBAL VARIABLES WHERE variable_name = %s", (variable,))
+        wrong += [f"{name} is {value} and must be {wanted}" for name, value in cursor.fetchall() if value != wanted]
+    cursor.execute("SHOW MASTER STATUS")
+    for _, _, only, but, *_ in cursor.fetchall():
+        if (only and database not in only.split(",")) or database in but.split(","):
+            wrong.append(f"binlog_do_db or binlog_ignore_db leaves out {database}")
+    cursor.execute("SET SESSION timestamp = 1")
+    cursor.execute("SELECT SYSDATE() < '2000-01-01'")
+    if cursor.fetchone()[0]:
+        wrong.append("sysdate_is_now is ON and must be OFF")
+    cursor.execute("SET SESSION timestamp = DEFAULT")
+    if wrong:
+        raise UnusableServerError(", ".join(wrong))
+
+
+def _add_missing_column(cursor: Any, database: str) -> None:
+    cursor.execute(f"SHOW COLUMNS FROM {database}.declined_transactions LIKE 'change_id'")
+    if not cursor.fetchall():
+        cursor.execute(f"ALTER TABLE {database}.declined_transactions ADD COLUMN change_id BIGINT")
+
+
+def _keep_procedure(cursor: Any, procedure: re.Match[str]) -> None:
+    """Creates a procedure where it is missing or another one has its name. In between, the triggers that call it refuse everything."""
+    database, name, body = procedure.groups()
     cursor.execute(
-        "SELECT CONCAT('CREATE TRIGGER ', trigger_schema, '.', trigger_name, ' ', action_timing, ' ', event_manipulation,"
-        " ' ON ', event_object_schema, '.', event_object_table, ' FOR EACH ROW ', action_statement)"
-        " FROM information_schema.triggers WHERE trigger_schema = %s AND trigger_name = %s",
+        "SELECT routine_definition, sql_mode FROM information_schema.routines WHERE routine_schema = %s AND routine_name = %s",
         (database, name),
     )
-    there = cursor.fetchone()
-    if there is not None and there[0].split() == statement.split():
+    if [(there.split(), mode) for there, mode in cursor.fetchall()] != [(body.split(), SQL_MODE)]:
+        cursor.execute(f"DROP PROCEDURE IF EXISTS {database}.{name}")
+        cursor.execute(procedure.group())
+
+
+def _keep_triggers(cursor: Any, database: str, triggers: Mapping[str, str]) -> None:
+    """Creates those that are missing, and replaces those that differ."""
+    cursor.execute(
+        "SELECT trigger_name, CONCAT('CREATE TRIGGER ', trigger_schema, '.', trigger_name, ' ', action_timing, ' ', event_manipulation,"
+        " ' ON ', event_object_schema, '.', event_object_table, ' FOR EACH ROW ', action_statement)"
+        " FROM information_schema.triggers WHERE trigger_schema = %s AND sql_mode = %s",
+        (database, SQL_MODE),
+    )
+    there = {name: statement.split() for name, statement in cursor.fetchall()}
+    wanted = {name: statement for name, statement in triggers.items() if there.get(name) != statement.split()}
+    if not wanted:
         return
-    cursor.execute(f"LOCK TABLES {table} WRITE")
+    cursor.execute("SHOW FULL TABLES FROM " + database + " WHERE table_type = 'BASE TABLE'")
+    cursor.execute("LOCK TABLES " + ", ".join(f"{database}.{table} WRITE" for table, _ in cursor.fetchall()))
     try:
-        cursor.execute(f"DROP TRIGGER IF EXISTS {database}.{name}")
-        cursor.execute(statement)
+        if "note_episode" in wanted:
+            for statement in statements("upgrade.sql", {"database": database}):
+                cursor.execute(statement)
+        for name, statement in wanted.items():
+            cursor.execute(f"DROP TRIGGER IF EXISTS {database}.{name}")
+            cursor.execute(statement)
     finally:
         cursor.execute("UNLOCK TABLES")
 

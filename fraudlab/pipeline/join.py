@@ -1,8 +1,11 @@
 """The SQL join of payments with their user's profile, from two Debezium topics to `transaction_mid`."""
 
+from collections.abc import Collection
+
 from pyflink.table import TableResult
 
 from fraudlab.pipeline.contracts import JOIN_JOB, Names
+from fraudlab.pipeline.envelopes import read_envelopes
 from fraudlab.pipeline.flink import FlinkCluster, kafka_values
 from fraudlab.pipeline.statements import statements
 
@@ -10,7 +13,13 @@ JOB = JOIN_JOB
 
 
 def submit(
-    cluster: FlinkCluster, bootstrap_servers: str, names: Names, *, transaction_ttl_s: int, parallelism: int = 1
+    cluster: FlinkCluster,
+    bootstrap_servers: str,
+    names: Names,
+    *,
+    transaction_ttl_s: int,
+    parallelism: int = 1,
+    skip: Collection[str] = (),
 ) -> TableResult:
     """Submits the job.
 
@@ -20,6 +29,7 @@ def submit(
         names: Names of topics, group and job.
         transaction_ttl_s: How long a payment waits in the join's state for a profile that arrives after it, in seconds.
         parallelism: Parallelism of the job.
+        skip: Places of records, `topic-partition-offset`, that become dead letters whatever they hold.
     """
     environment, tables = cluster.table_environment()
     environment.set_parallelism(parallelism)
@@ -29,10 +39,13 @@ def submit(
     # The topic is keyed by user, not by the row's own key: two payments of a user must not replace each other.
     configuration.set("table.exec.sink.upsert-materialize", "NONE")
     values = kafka_values(bootstrap_servers, names, JOB) | {"transaction_ttl": f"{transaction_ttl_s}s"}
-    inserts = tables.create_statement_set()
+    definitions, insertions = [], []
     for statement in statements("join.sql", values) + statements("dead_letters.sql", values):
-        if "\nINSERT INTO" in f"\n{statement}":
-            inserts.add_insert_sql(statement)
-        else:
-            tables.execute_sql(statement)
+        (insertions if "\nINSERT INTO" in f"\n{statement}" else definitions).append(statement)
+    for definition in definitions:
+        tables.execute_sql(definition)
+    read_envelopes(tables, ("user_profile", "transactions"), values, skip)
+    inserts = tables.create_statement_set()
+    for insertion in insertions:
+        inserts.add_insert_sql(insertion)
     return inserts.execute()

@@ -1,9 +1,30 @@
 """The rule that decides what is suspicious: a pure function of a user's history and one more payment."""
 
-import struct
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
+
+from fraudlab.pipeline.history import (
+    SEVERAL,
+    SIZE,
+    Entry,
+    History,
+    Window,
+    all_from,
+    first_after,
+    holds,
+    ids_from,
+    money_from,
+    pack,
+    pack_entries,
+    pack_entry,
+    place,
+    raise_from,
+    unpack,
+    unpack_entries,
+    with_latest_id,
+    without_before,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +91,6 @@ class Verdict(NamedTuple):
     hours: tuple[SuspiciousHour, ...]
 
 
-# A history is a header (event time of the user's latest payment, highest transaction id seen, highest id forgotten, the country of
-# all retained payments if it is one) and the retained payments, each with whether its hour was raised, sorted by event time and id.
-# Packed: one value a payment crosses to Flink's state.
-_HEADER = struct.Struct("<qqq2s")
-_SEVERAL = b"\0\0"
-_ENTRY = struct.Struct("<qqq2s?")
-_TIME = struct.Struct("<q")
-_COUNTRY_OFFSET = 24
-_Entry = tuple[int, int, int, bytes, bool]
-
-
 def judge(rule: Rule, history: bytes, payment: Payment) -> Verdict:
     """Shows one payment to the rule.
 
@@ -97,93 +107,108 @@ def judge(rule: Rule, history: bytes, payment: Payment) -> Verdict:
         bank would have to commit two payments of one user at the same moment in the other order, one of them long past.
     """
     time_ms, transaction_id, cents, country = payment
-    latest_ms, latest_id, forgotten_id, home = (
-        _HEADER.unpack_from(history) if history else (time_ms - 1, transaction_id - 1, 0, country)
+    latest_ms, latest_id, forgotten_id, home, window, entries = (
+        unpack(history) if history else History(time_ms, transaction_id - 1, 0, country, None, b"")
     )
     too_late = time_ms < latest_ms - rule.allowed_lateness_ms
     if transaction_id <= latest_id:
-        if too_late or transaction_id <= forgotten_id or any(entry[1] == transaction_id for entry in _unpack(history)):
+        if too_late or transaction_id <= forgotten_id or holds(entries, time_ms, transaction_id):
             return Verdict(history, Arrival.DUPLICATE, ())
     elif too_late:
-        header = _HEADER.pack(latest_ms, transaction_id, forgotten_id, home)
-        return Verdict(header + history[_HEADER.size :], Arrival.TOO_LATE, ())
+        return Verdict(with_latest_id(history, transaction_id), Arrival.TOO_LATE, ())
 
-    comes_last = time_ms > latest_ms
-    latest_ms, latest_id = time_ms if comes_last else latest_ms, max(latest_id, transaction_id)
-    first = _first_retained(history, latest_ms - rule.retention_ms)
-    if home != country:
-        home = _home(history, first, country)
-    header = _HEADER.pack(latest_ms, latest_id, forgotten_id, home)
-    entry: _Entry = (time_ms, transaction_id, cents, country, False)
-    if comes_last and not _meets(rule, history, first, home, payment):
-        return Verdict(header + history[first:] + _ENTRY.pack(*entry), Arrival.COUNTED, ())
-    entries = [*_unpack(history, first), entry]
-    entries.sort(key=lambda item: item[:2])
-    hours = _raise(rule, entries, time_ms, time_ms + rule.window_ms)
-    return Verdict(header + b"".join(_ENTRY.pack(*one) for one in entries), Arrival.COUNTED, hours)
+    latest_id = max(latest_id, transaction_id)
+    if time_ms > latest_ms:
+        latest_ms = time_ms
+        if window is not None:
+            _slide(window, entries, latest_ms)
+        kept = without_before(entries, latest_ms - rule.retention_ms)
+        if window is not None:
+            window.first -= (len(entries) - len(kept)) // SIZE
+        entries, at = kept, len(kept)
+    else:
+        at = place(entries, time_ms, transaction_id)
+    if rule.min_countries > 1 and (home == country or (_of_one_country(window) and all_from(entries, country))):
+        # Nearly all are at home: no hour can meet the rule, and nothing needs to be counted.
+        entries = entries[:at] + pack_entry(*payment, False) + entries[at:]
+        return Verdict(pack(latest_ms, latest_id, forgotten_id, country, None, entries), Arrival.COUNTED, ())
 
-
-def _first_retained(history: bytes, horizon_ms: int) -> int:
-    """Where in the history the payments after `horizon_ms` begin."""
-    first = _HEADER.size
-    while first < len(history) and _TIME.unpack_from(history, first)[0] <= horizon_ms:
-        first += _ENTRY.size
-    return first
-
-
-def _home(history: bytes, first: int, country: bytes) -> bytes:
-    """The country, if all retained payments come from it, too; otherwise `_SEVERAL`. Told from the packed entries alone."""
-    retained = max(0, (len(history) - first) // _ENTRY.size)
-    letters = history[first + _COUNTRY_OFFSET :: _ENTRY.size], history[first + _COUNTRY_OFFSET + 1 :: _ENTRY.size]
-    return country if letters[0].count(country[0]) == retained == letters[1].count(country[1]) else _SEVERAL
+    if window is None or window.length_ms != rule.window_ms:
+        window = _count(entries, latest_ms, rule.window_ms)
+    entries = entries[:at] + pack_entry(*payment, False) + entries[at:]
+    if time_ms > latest_ms - rule.window_ms:
+        window.add(cents, country)
+    else:
+        window.first += 1
+    raise_hours = _raise_latest if time_ms == latest_ms else _raise_late
+    hours, entries = raise_hours(rule, window, entries, time_ms)
+    return Verdict(pack(latest_ms, latest_id, forgotten_id, SEVERAL, window, entries), Arrival.COUNTED, hours)
 
 
-def _meets(rule: Rule, history: bytes, first: int, home: bytes, payment: Payment) -> bool:
-    """Whether the hour of a payment that comes last meets the rule. Nearly all are at home: those are told from the header alone."""
-    if home != _SEVERAL and rule.min_countries > 1:
-        return False
-    start_ms = payment.time_ms - rule.window_ms
-    total, countries = payment.amount_eur_cents, {payment.country}
-    for time_ms, _, cents, paid_in, _ in _unpack(history, first):
-        if time_ms > start_ms:
-            total += cents
-            countries.add(paid_in)
-    return total >= rule.threshold_eur_cents and len(countries) >= rule.min_countries
+def _of_one_country(window: Window | None) -> bool:
+    """Whether what was counted so far allows that all retained payments come from one country."""
+    return window is None or len(window.countries) <= 1
 
 
-def _raise(rule: Rule, entries: list[_Entry], from_ms: int, until_ms: int) -> tuple[SuspiciousHour, ...]:
+def _count(entries: bytes, latest_ms: int, length_ms: int) -> Window:
+    """The window that ends with the user's latest payment, counted from its entries."""
+    window = Window(length_ms, first_after(entries, latest_ms - length_ms) // SIZE, 0, {})
+    for _, cents, country in money_from(entries, window.first):
+        window.add(cents, country)
+    return window
+
+
+def _slide(window: Window, entries: bytes, latest_ms: int) -> None:
+    """Lets those go that are no longer in the window. Each goes once: that costs the same for a payment, however many there are."""
+    for time_ms, cents, country in money_from(entries, window.first):
+        if time_ms > latest_ms - window.length_ms:
+            return
+        window.remove(cents, country)
+        window.first += 1
+
+
+def _raise_latest(
+    rule: Rule, window: Window, entries: bytes, time_ms: int
+) -> tuple[tuple[SuspiciousHour, ...], bytes]:
+    """The hours to raise after the latest payment, at `time_ms`: its own and those of others at the same moment are all this window."""
+    if window.total_cents < rule.threshold_eur_cents or len(window.countries) < rule.min_countries:
+        return (), entries
+    numbers, entries = raise_from(entries, first_after(entries, time_ms - 1))
+    ids, countries, start_ms = ids_from(entries, window.first), tuple(sorted(window.countries)), time_ms - rule.window_ms
+    hours = (
+        SuspiciousHour(ids[number - window.first], start_ms, time_ms, window.total_cents, countries, ids)
+        for number in numbers
+    )
+    return tuple(hours), entries
+
+
+def _raise_late(rule: Rule, _: Window, entries: bytes, time_ms: int) -> tuple[tuple[SuspiciousHour, ...], bytes]:
+    """The hours to raise after a late payment, at `time_ms`: it belongs to those that end within a window's length after it."""
+    begin, end = first_after(entries, time_ms - rule.window_ms), first_after(entries, time_ms + rule.window_ms - 1)
+    around = unpack_entries(entries[begin:end])
+    hours = _raise(rule, around, time_ms, time_ms + rule.window_ms)
+    return hours, entries[:begin] + pack_entries(around) + entries[end:] if hours else entries
+
+
+def _raise(rule: Rule, entries: list[Entry], from_ms: int, until_ms: int) -> tuple[SuspiciousHour, ...]:
     """The hours ending in `[from_ms, until_ms)` that meet the rule and were not raised; marks them in `entries` as raised."""
     hours: list[SuspiciousHour] = []
+    ids = tuple(entry[1] for entry in entries)
+    window, end = Window(rule.window_ms, 0, 0, {}), 0
     for index, (end_ms, transaction_id, cents, country, raised) in enumerate(entries):
-        if raised or not from_ms <= end_ms < until_ms:
-            continue
+        if end_ms >= until_ms:
+            break
+        while end < len(entries) and entries[end][0] <= end_ms:
+            window.add(*entries[end][2:4])
+            end += 1
         start_ms = end_ms - rule.window_ms
-        window = [item for item in entries if start_ms < item[0] <= end_ms]
-        countries = tuple(sorted({item[3] for item in window}))
-        total = sum(item[2] for item in window)
-        if len(countries) >= rule.min_countries and total >= rule.threshold_eur_cents:
-            ids = tuple(item[1] for item in window)
-            hours.append(SuspiciousHour(transaction_id, start_ms, end_ms, total, countries, ids))
+        while entries[window.first][0] <= start_ms:
+            window.remove(*entries[window.first][2:4])
+            window.first += 1
+        if raised or end_ms < from_ms:
+            continue
+        if len(window.countries) >= rule.min_countries and window.total_cents >= rule.threshold_eur_cents:
+            content, countries = ids[window.first : end], tuple(sorted(window.countries))
+            hours.append(SuspiciousHour(transaction_id, start_ms, end_ms, window.total_cents, countries, content))
             entries[index] = (end_ms, transaction_id, cents, country, True)
     return tuple(hours)
-
-
-def _unpack(history: bytes, first: int = _HEADER.size) -> list[_Entry]:
-    return list(_ENTRY.iter_unpack(memoryview(history)[first:]))
-
-
-def quiet_since_ms(history: bytes) -> int:
-    """Event time of the user's latest payment."""
-    latest_ms: int = _HEADER.unpack_from(history)[0]
-    return latest_ms
-
-
-def has_payments(history: bytes) -> bool:
-    """Whether the history retains payments."""
-    return len(history) > _HEADER.size
-
-
-def forget_payments(history: bytes) -> bytes:
-    """The history without its payments: 26 bytes a user, which still tell late payments and duplicates from new ones."""
-    latest_ms, latest_id, _, home = _HEADER.unpack_from(history)
-    return _HEADER.pack(latest_ms, latest_id, latest_id, home)

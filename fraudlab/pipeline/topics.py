@@ -2,10 +2,12 @@
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
+from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.errors import TopicAlreadyExistsError
 
@@ -67,6 +69,15 @@ def create(bootstrap_servers: str, names: Names, partitions: int, made: Mapping[
 def _ids(admin: KafkaAdminClient, names: Names) -> dict[str, str]:
     described: list[dict[str, Any]] = admin.describe_topics()
     return {one["name"]: str(one["topic_id"]) for one in described if one["name"] in names.topics}
+
+
+def length(bootstrap_servers: str, names: Iterable[str]) -> int:
+    """How many records were ever written to these topics. Raises KafkaError where Kafka does not answer."""
+    with closing(KafkaConsumer(bootstrap_servers=bootstrap_servers)) as consumer:
+        partitions = [
+            TopicPartition(name, each) for name in names for each in consumer.partitions_for_topic(name) or ()
+        ]
+        return sum(consumer.end_offsets(partitions).values()) if partitions else 0
 
 
 def _topic(name: str, names: Names, partitions: int) -> NewTopic:

@@ -15,6 +15,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _RATES = eur_rates()
 _COUNTRIES = {code: code.encode() for code in countries()}
+_EARLIEST_MS, _LATEST_MS = 1_000, (2**31 - 1) * 1000 + 999
 _AMOUNT = re.compile(r"[0-9]{1,10}\.[0-9]{2}")
 
 
@@ -79,6 +80,9 @@ def read_payment(value: str, max_age_ms: int) -> tuple[Payment, int]:
         cents = eur_cents(record.transaction_amount, record.transaction_currency)
         time_ms = round(record.transaction_time.timestamp() * 1000)
         created_ms = round(record.created_at.timestamp() * 1000)
+        for field, moment_ms in (("transaction_time", time_ms), ("created_at", created_ms)):
+            if not _EARLIEST_MS <= moment_ms <= _LATEST_MS:
+                raise MalformedRecordError(f"{field} is no time that a TIMESTAMP of MySQL holds (1970 to 2038)")
         if not time_ms - FUTURE_TOLERANCE_MS <= created_ms <= time_ms + max_age_ms:
             raise MalformedRecordError(
                 "transaction_time lies after created_at: a payment cannot be stored before it happens"

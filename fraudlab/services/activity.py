@@ -22,3 +22,17 @@ def user_and_time(activity: dict[str, Any]) -> tuple[int, datetime]:
     if type(user_id) is not int:
         raise MalformedRecordError("not an activity: user_id is not an integer")
     return user_id, known_at
+
+
+def known_by(activity: dict[str, Any]) -> int | None:
+    """The payment with which an activity became known: of its episode is the activity.
+
+    An activity of an earlier version does not name it, and gives its own payment; None where it has neither.
+
+    Raises:
+        MalformedRecordError: It is no integer that the database could have given.
+    """
+    payment = activity.get("known_by", activity.get("transaction_id"))
+    if payment is not None and (type(payment) is not int or abs(payment) >= 2**63):
+        raise MalformedRecordError("not an activity: known_by is not the id of a payment")
+    return payment

@@ -1,12 +1,11 @@
 """The account flagger: sets `user_profile.suspicious_activities` for each activity, which makes the database refuse further payments."""
 
 import logging
-from datetime import datetime
 from typing import Any
 
 import mysql.connector
 
-from fraudlab.services.activity import user_and_time
+from fraudlab.services.activity import known_by, user_and_time
 from fraudlab.services.consumer import Received, consume
 from fraudlab.services.patience import patiently
 from fraudlab.settings import Settings
@@ -33,28 +32,30 @@ class AccountFlagger:
         Raises:
             MalformedRecordError: The activity lacks an integer `user_id` or a time `created_at`.
         """
-        user_id, known_at = user_and_time(received.content)
+        user_id, _ = user_and_time(received.content)
+        payment = known_by(received.content)
         try:
-            self._flag(user_id, known_at)
+            self._flag(user_id, payment)
         except mysql.connector.Error:
             self._connection = None
             raise
 
-    def _flag(self, user_id: int, known_at: datetime) -> None:
+    def _flag(self, user_id: int, payment: int | None) -> None:
         if self._connection is None:
             self._connection = connect(self._settings, "flagger", database=self._settings.names.database)
         with self._connection.cursor() as cursor:
-            # The update locks the row first, so that no reinstatement comes between it and the look at the last one.
+            # The update locks the row first, so that no reinstatement comes between it and the look at the account's episode.
             cursor.execute(
                 "UPDATE user_profile SET suspicious_activities = TRUE WHERE user_id = %s AND NOT suspicious_activities",
                 (user_id,),
             )
             newly_flagged = cursor.rowcount == 1
             cursor.execute(
-                "SELECT COUNT(*) FROM flag_changes WHERE user_id = %s AND NOT suspicious_activities AND changed_at >= %s",
-                (user_id, known_at),
+                "SELECT COALESCE((SELECT episode FROM account_states WHERE user_id = %s), 0)"
+                " <> COALESCE((SELECT episode FROM payment_episodes WHERE transaction_id = %s), 0)",
+                (user_id, payment),
             )
-            reinstated_since = cursor.fetchone()[0] > 0
+            reinstated_since = bool(cursor.fetchone()[0])
         if newly_flagged and reinstated_since:
             self._connection.rollback()
             log.info("user %s was reinstated after this activity: left alone", user_id)

@@ -23,6 +23,11 @@ JOBMANAGER_HEAP_MIB = 320
 JOBMANAGER_METASPACE_MIB = 160
 
 
+TASKMANAGER_SESSION = "-Dhigh-availability.zookeeper.client.session-timeout=30 s"
+"""A TaskManager that stood still for seconds goes on where it was: its own heartbeats, not ZooKeeper, decide whether it is lost.
+
+It only reads from ZooKeeper who leads. The JobManager's session is short, because a successor waits for its end."""
+
 LATE_OPTIMISATION = (
     "-XX:Tier4InvocationThreshold=20000",
     "-XX:Tier4MinInvocationThreshold=2400",
@@ -117,6 +122,7 @@ def _taskmanager(settings: Settings, layout: Layout, name: str) -> Service:
                 ),
                 "org.apache.flink.runtime.taskexecutor.TaskManagerRunner",
                 f"--configDir={layout.flink / 'conf'}",
+                TASKMANAGER_SESSION,
             ],
             environment=process_environment(layout),
             directory=layout.flink,
@@ -236,14 +242,20 @@ def process_environment(layout: Layout) -> dict[str, str]:
 
 def get_json(settings: Settings, path: str, timeout_s: float = 3) -> Any:
     """GET a path of Flink's REST API. Raises OSError, HTTPException or ValueError where it gives no JSON."""
+    return request(settings, "GET", path, timeout_s=timeout_s)
+
+
+def request(settings: Settings, method: str, path: str, body: Any = None, timeout_s: float = 10) -> Any:
+    """A request to Flink's REST API, with a body as JSON; gives the JSON of its answer. Raises as `get_json` does."""
     connection = http.client.HTTPConnection(settings.flink_host, settings.flink_rest_port, timeout=timeout_s)
     try:
-        connection.request("GET", path)
+        headers = {"Content-Type": "application/json"}
+        connection.request(method, path, None if body is None else json.dumps(body), {} if body is None else headers)
         response = connection.getresponse()
-        body = response.read()
-        if response.status != http.client.OK:
+        answer = response.read()
+        if response.status not in (http.client.OK, http.client.ACCEPTED):
             raise http.client.HTTPException(f"HTTP status {response.status}")
-        return json.loads(body)
+        return json.loads(answer)
     finally:
         connection.close()
 

@@ -9,7 +9,9 @@ from itertools import takewhile
 from typing import Any
 
 from fraudlab.settings import Settings
-from fraudlab.stack.flink import get_json
+from fraudlab.stack.errors import StackError
+from fraudlab.stack.flink import JOBMANAGER, get_json, request
+from fraudlab.stack.layout import Layout
 
 ENDED = ("FAILED", "CANCELED", "FINISHED")
 ABSENT = "ABSENT"
@@ -27,6 +29,12 @@ RECOVERED_MS = 5000
 RECENT_MS = 30_000
 """`trouble` looks back this far. Older failures say nothing about now."""
 LONGEST_WORDS = 240
+LOG_TAIL_BYTES = 2**18
+CANCEL_DEADLINE_S = 60
+LOOK_FOR_MORE = "shows the job's whole exception, `fraudlab logs taskmanager` what led to it."
+CHECKPOINTS_WAIT = "shows the job's checkpoints. Until one is complete, a crash makes the job repeat all since the last one."
+RESNAPSHOT = "`fraudlab resnapshot`"
+"""The command that gets a job that reads a binlog out of a place where it cannot go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +89,25 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class FailedCheckpoints:
+    """How many checkpoints have failed since the last complete one, and why the newest did."""
+
+    count: int
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What is wrong with a job, as the end of a line that begins with its name, and what to do; "" where it is only to be waited for."""
+
+    words: str
+    advice: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.words}. {self.advice}" if self.advice else self.words
+
+
+@dataclass(frozen=True, slots=True)
 class JobStatus:
     """How a job is. `restarts` counts since the JobManager took the job over. `problem` is None where the job runs."""
 
@@ -89,6 +116,8 @@ class JobStatus:
     restarts: int
     checkpoint: Checkpoint | None
     problem: str | None
+    advice: str | None = None
+    """What to do about the problem, where there is something to do."""
 
 
 def jobs(settings: Settings) -> list[Job]:
@@ -100,6 +129,25 @@ def jobs(settings: Settings) -> list[Job]:
 def newest(settings: Settings, names: Collection[str]) -> dict[str, Job]:
     """Name to job, for those of `names` that Flink knows; the newest where it knows several."""
     return {job.name: job for job in jobs(settings) if job.name in names}
+
+
+def cancel(settings: Settings, name: str) -> list[Job]:
+    """Cancels the jobs of this name that have not ended, and waits until they have. Gives them.
+
+    Raises StackError where one does not end in time.
+    """
+    ending = [job for job in jobs(settings) if job.name == name and not job.ended]
+    for job in ending:
+        request(settings, "PATCH", f"/jobs/{job.id}?mode=cancel")
+    deadline = time.monotonic() + CANCEL_DEADLINE_S
+    while {job.id for job in ending} & {job.id for job in jobs(settings) if not job.ended}:
+        if time.monotonic() > deadline:
+            raise StackError(
+                f"The job {name} was cancelled and has not ended after {CANCEL_DEADLINE_S} s.",
+                f"Look at {settings.flink_page}, then try again.",
+            )
+        time.sleep(0.1)
+    return ending
 
 
 def failures(settings: Settings, job: Job) -> list[Failure]:
@@ -125,29 +173,69 @@ def has_settled(job: Job, failed: Sequence[Failure], now_ms: int) -> bool:
     return job.runs and (not failed or now_ms - failed[0].at_ms > RECOVERED_MS)
 
 
-def trouble(settings: Settings, job: Job) -> str | None:
-    """How and why a job fails, as the end of a line that begins with its name; None where it runs, or just starts."""
-    return trouble_of(job, failures(settings, job), _now_ms())
+def trouble(settings: Settings, job: Job) -> Trouble | None:
+    """How and why a job fails; None where it runs, or just starts."""
+    return trouble_of(job, failures(settings, job), failed_checkpoints(settings, job), _now_ms())
 
 
-def trouble_of(job: Job, failed: Sequence[Failure], now_ms: int) -> str | None:
-    """`trouble`, of a job and its failures, the newest first."""
+def trouble_of(
+    job: Job, failed: Sequence[Failure], checkpoints: FailedCheckpoints | None, now_ms: int
+) -> Trouble | None:
+    """`trouble`, of a job, its failures, the newest first, and its failed checkpoints."""
     if job.ended:
-        return f"has ended: {failed[0].cause.what}" if job.state == "FAILED" and failed else "has ended"
-    if has_settled(job, failed, now_ms):
-        return None
-    loop = loop_cause(failed, now_ms - RECENT_MS)
-    if loop is not None:
-        return f"keeps failing: {loop.what}"
-    if not job.runs and failed and now_ms - failed[0].at_ms <= RECENT_MS:
-        return f"is restarting: {failed[0].cause.what}"
+        if job.state == "FAILED" and failed:
+            return Trouble(f"has ended: {failed[0].cause.what}", failed[0].cause.advice)
+        return Trouble("has ended", "`fraudlab up` submits it again.")
+    if not has_settled(job, failed, now_ms):
+        loop = loop_cause(failed, now_ms - RECENT_MS)
+        if loop is not None:
+            return Trouble(f"keeps failing: {loop.what}", loop.advice)
+        if not job.runs and failed and now_ms - failed[0].at_ms <= RECENT_MS:
+            return Trouble(f"is restarting: {failed[0].cause.what}")
+    if checkpoints is not None and checkpoints.count >= LOOP_ATTEMPTS:
+        cause = checkpoints.cause
+        return Trouble(f"runs, but its last {checkpoints.count} checkpoints failed: {cause.what}", cause.advice)
     return None
 
 
-def problem_of(job: Job, failed: Sequence[Failure], now_ms: int) -> str | None:
+def problem_of(
+    job: Job, failed: Sequence[Failure], checkpoints: FailedCheckpoints | None, now_ms: int
+) -> Trouble | None:
     """The same, of a job that starts, too: None only where all of it runs."""
-    starting = None if job.runs else f"is starting: {job.running_tasks} of {job.tasks} tasks run"
-    return trouble_of(job, failed, now_ms) or starting
+    starting = None if job.runs else Trouble(f"is starting: {job.running_tasks} of {job.tasks} tasks run")
+    return trouble_of(job, failed, checkpoints, now_ms) or starting
+
+
+def failed_checkpoints(settings: Settings, job: Job) -> FailedCheckpoints | None:
+    """The checkpoints that failed since the last complete one; None where the last one did not fail, or Flink has forgotten the job."""
+    try:
+        seen = get_json(settings, f"/jobs/{job.id}/checkpoints")
+    except http.client.HTTPException:
+        return None
+    known = sorted(seen["history"], key=lambda one: int(one["id"]), reverse=True)
+    ended = [one for one in known if one["status"] != "IN_PROGRESS"]
+    count = len(list(takewhile(lambda one: one["status"] == "FAILED", ended)))
+    if not count:
+        return None
+    said = str((seen["latest"]["failed"] or {}).get("failure_message") or "no reason given")
+    return FailedCheckpoints(count, _checkpoint_cause(settings, job, said))
+
+
+def _checkpoint_cause(settings: Settings, job: Job, said: str) -> Cause:
+    """Why a job's newest checkpoint failed. REST only gives the outermost message; the JobManager's log has the rest."""
+    beginning, trace = re.compile(rf"Failed to trigger or complete checkpoint \d+ for job {job.id}"), [said]
+    log = Layout(settings.home).logs / f"{JOBMANAGER}.log"
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - LOG_TAIL_BYTES))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        lines = []
+    starts = [number for number, line in enumerate(lines) if beginning.search(line)]
+    if starts:
+        trace = list(takewhile(lambda line: not _LOG_LINE.match(line), lines[starts[-1] + 1 :])) or trace
+    cause = cause_of("\n".join(trace), settings.flink_page)
+    return Cause(cause.what, cause.advice.replace(LOOK_FOR_MORE, CHECKPOINTS_WAIT))
 
 
 def status(settings: Settings, names: Iterable[str]) -> list[JobStatus]:
@@ -164,7 +252,7 @@ def cause_of(stacktrace: str, page: str) -> Cause:
         found = re.search(pattern, messages)
         if found:
             return Cause(f"{found.expand(what)} ({said})", advice)
-    return Cause(said, f"{page} shows the job's whole exception, `fraudlab logs taskmanager` what led to it.")
+    return Cause(said, f"{page} {LOOK_FOR_MORE}")
 
 
 def root_cause(stacktrace: str) -> str:
@@ -187,6 +275,8 @@ _FRAME = re.compile(r"\s+(at |\.\.\. \d+ |Suppressed: |Caused by: )")
 _PACKAGE = re.compile(r"^(?:[a-z_][\w$]*\.)+(?=[A-Z])")
 _PYTHON_CLASS = re.compile(r"^.*<class '(?:[\w.]+\.)?(\w+)'>")
 
+_LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d ")
+
 KNOWN: tuple[tuple[str, str, str], ...] = (
     (
         r"loadedLibraryNames|libpython",
@@ -201,7 +291,7 @@ KNOWN: tuple[tuple[str, str, str], ...] = (
     (
         r"no longer available on the server|purged required binary logs|Could not find first log file name",
         "MySQL has purged the part of the binlog that the job has not read yet",
-        "Cancel the job in Flink's web page, then `fraudlab up`: the job takes a new snapshot.",
+        f"{RESNAPSHOT} takes a new snapshot of the tables, and goes on from there.",
     ),
     (
         r"metadata for topics \[(.*)\][\s\S]*UnknownTopicOrPartition|Topic (\S+) not present in metadata",
@@ -212,6 +302,16 @@ KNOWN: tuple[tuple[str, str, str], ...] = (
         r"NoResourceAvailableException",
         "Flink has no free task slot for the job",
         "Cancel a job that you do not need in Flink's web page, or raise FRAUDLAB_TASK_SLOTS and restart the stack.",
+    ),
+    (
+        r"No space left on device|Disk quota exceeded",
+        "the disk is full",
+        "Free space, or move FRAUDLAB_HOME to another disk. The job goes on by itself.",
+    ),
+    (
+        r"probably out of sync with real database schema|Data row is smaller than a column index",
+        "the columns of a table have moved, and the job has not seen how",
+        f"{RESNAPSHOT} reads the tables and their columns again.",
     ),
     (
         r"Communications link failure",
@@ -247,7 +347,7 @@ def _job(entry: dict[str, Any]) -> Job:
 
 
 def _absent(name: str) -> JobStatus:
-    return JobStatus(name, ABSENT, 0, None, "does not run: nobody has submitted it")
+    return JobStatus(name, ABSENT, 0, None, "does not run: nobody has submitted it", "`fraudlab up` submits it.")
 
 
 def _status(settings: Settings, job: Job) -> JobStatus:
@@ -263,7 +363,9 @@ def _status(settings: Settings, job: Job) -> JobStatus:
         if completed
         else None
     )
-    return JobStatus(job.name, job.state, counted, checkpoint, problem_of(job, failed, _now_ms()))
+    problem = problem_of(job, failed, None if job.ended else failed_checkpoints(settings, job), _now_ms())
+    words, advice = (problem.words, problem.advice or None) if problem else (None, None)
+    return JobStatus(job.name, job.state, counted, checkpoint, words, advice)
 
 
 def _now_ms() -> int:

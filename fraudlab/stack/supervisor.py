@@ -23,7 +23,7 @@ from fraudlab.stack.home_lock import HomeLock
 from fraudlab.stack.layout import Layout
 from fraudlab.stack.program import Program, Service
 from fraudlab.stack.secret_store import SecretStore
-from fraudlab.stack.supervisord import Supervisord, end_processes, marked_processes
+from fraudlab.stack.supervisord import Supervisord, end_processes, marked_processes, module, open_notebooks
 
 __all__ = ["Program", "ServiceStatus", "Stack", "StackError"]
 
@@ -160,7 +160,19 @@ class Stack:
             self._supervisord.shut_down()
             self._end_orphans(say)
             class_sharing.adopt(self.layout.class_archives)
-            say("stopped: no process is left")
+            say(self._stopped())
+
+    def _stopped(self) -> str:
+        """What is left of this home after a stop, in words."""
+        notebooks = open_notebooks(self.layout.home)
+        if not notebooks:
+            return "stopped: no process is left"
+        resident = sum(_resident_mib(process.pid, with_children=False) for process in notebooks)
+        numbers = ", ".join(str(process.pid) for process in notebooks)
+        return (
+            f"stopped, but JupyterLab or notebooks are still open: {len(notebooks)} processes ({numbers}) of {resident} MiB. "
+            "Ctrl-C twice in the terminal of JupyterLab ends them"
+        )
 
     @property
     def _writes_classes(self) -> bool:
@@ -268,7 +280,7 @@ class Stack:
     def _end_orphans(self, say: Progress) -> None:
         orphans = marked_processes(self.layout.home)
         if orphans:
-            say(f"ending {len(orphans)} processes that were left behind")
+            say(f"ending what was left behind: {_named(orphans)}")
             end_processes(orphans, ORPHAN_PATIENCE_S)
         survivors = marked_processes(self.layout.home)
         if survivors:
@@ -389,11 +401,19 @@ class Stack:
             raise StackError("The stack does not run.", "Start it with `fraudlab up`.")
 
 
-def _resident_mib(pid: int) -> int:
+def _named(processes: Sequence[psutil.Process]) -> str:
+    words = []
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            words.append(f"{module(process)} (process {process.pid})")
+    return ", ".join(words) or "processes that have just ended"
+
+
+def _resident_mib(pid: int, *, with_children: bool = True) -> int:
     total = 0
     with contextlib.suppress(psutil.NoSuchProcess):
         root = psutil.Process(pid)
-        for process in [root, *root.children(recursive=True)]:
+        for process in [root, *(root.children(recursive=True) if with_children else ())]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 total += process.memory_info().rss
     return round(total / 2**20)

@@ -9,7 +9,7 @@ import shlex
 import subprocess
 import sys
 import xmlrpc.client
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,9 @@ from fraudlab.stack.program import Program
 from fraudlab.stack.secret_store import write_private
 
 MARKER = "FRAUDLAB_SUPERVISED"
-"""In the environment of supervisord and of all that it starts: the home it belongs to. Ends orphans, never a shell."""
+"""In the environment of supervisord, of all that it starts, and of banks: the home it belongs to. Ends orphans, never a shell."""
+NOTEBOOK_PROGRAMS = ("jupyterlab", "ipykernel_launcher")
+"""Modules that run as processes of a learner's own; nobody but the learner knows what is still unsaved in them."""
 
 PROGRAMS, PID_FILE, LOGS = "programs", "supervisord.pid", "../logs"
 """As supervisord finds them from its own folder."""
@@ -272,17 +274,33 @@ def _ignoring(fault_code: int) -> Iterator[None]:
 
 
 def marked_processes(home: Path) -> list[psutil.Process]:
-    """The living processes that a home's supervisord started, itself included; not the caller and its parents."""
+    """The living processes that a home's supervisord started, itself included, and banks; not the caller and its parents."""
+    return _others(lambda process: process.environ().get(MARKER) == str(home))
+
+
+def open_notebooks(home: Path) -> list[psutil.Process]:
+    """JupyterLab and its kernels that work with a home's stack; not the caller and its parents."""
+    return _others(
+        lambda process: module(process) in NOTEBOOK_PROGRAMS and process.environ().get("FRAUDLAB_HOME") == str(home)
+    )
+
+
+def _others(fits: Callable[[psutil.Process], bool]) -> list[psutil.Process]:
     own = {process.pid for process in [psutil.Process(), *psutil.Process().parents()]}
     found = []
     for process in psutil.process_iter():
         try:
-            marked = process.pid not in own and process.environ().get(MARKER) == str(home)
-            if marked and process.status() != psutil.STATUS_ZOMBIE:
+            if process.pid not in own and fits(process) and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
     return found
+
+
+def module(process: psutil.Process) -> str:
+    """What a process runs: the module after Python's `-m`, otherwise the program's file name. Raises psutil's errors."""
+    words = process.cmdline() or [process.name()]
+    return words[words.index("-m") + 1] if "-m" in words[:-1] else Path(words[0]).name
 
 
 def end_processes(processes: list[psutil.Process], patience_s: float) -> None:

@@ -1,7 +1,6 @@
 """Processes killed (SIGKILL) while a bank is paying: nothing is lost or done twice, and it goes on by itself."""
 
 import json
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -114,13 +113,9 @@ def paying_bank(settings: Settings, report: Path) -> Iterator[None]:
     try:
         yield
         assert process.poll() is None, "the generator ended too early"
-        process.terminate()
-        assert process.wait(timeout=patient(60)) == 0
-    except subprocess.TimeoutExpired as error:
-        raise AssertionError("The generator did not end within a minute.") from error
+        assert system.end_generator(process, patient(60)) == 0, "the generator did not end within a minute"
     finally:
-        process.kill()
-        process.wait()
+        system.end_generator(process, 0)
 
 
 def process_id(lab: Lab, program: str) -> int | None:

@@ -61,6 +61,11 @@ class Topics:
         self._consumer.close()
         self._producer.close()
 
+    def length(self, topic: str) -> int:
+        """How many records were written to a topic."""
+        mine = [partition for partition in self._partitions if partition.topic == topic]
+        return sum(self._consumer.end_offsets(mine).values())
+
     def read(self, topic: str) -> list[Record]:
         """Every record of a topic up to its present end, in the order in which they were read."""
         mine = [partition for partition in self._partitions if partition.topic == topic]

@@ -8,13 +8,16 @@ from pathlib import Path
 import pytest
 from data_generator.countries import COUNTRIES, EUR_PER_UNIT
 
+from fraudlab.course.live import SERVER_IDS as LIVE_QUERIES
 from fraudlab.pipeline.contracts import (
     EUR_RATE_SCALE,
     MAX_DEAD_LETTER_PAYLOAD,
+    SERVER_IDS,
     Names,
     countries,
     dead_letter,
     eur_rates,
+    server_ids,
 )
 from fraudlab.pipeline.detector import PROFILE_FIELDS, FraudDetector
 from fraudlab.pipeline.rule import Rule, SuspiciousHour
@@ -55,6 +58,7 @@ SUSPICIOUS_ACTIVITIES = {
     "countries",
     "transaction_ids",
     "transaction_id",
+    "known_by",
     "created_at",
     "detected_at",
 }
@@ -93,7 +97,7 @@ def test_transaction_mid_has_the_agreed_keys() -> None:
 
 
 def test_suspicious_activities_has_the_agreed_keys() -> None:
-    payment = {"user_id": 42, "created_at": "2026-01-01T12:00:00.456Z", "user_suspicious_activity": False}
+    payment = {"transaction_id": 2, "user_id": 42, "created_at": "2026-01-01T12:00:00.456Z"}
     hour = SuspiciousHour(2, 0, 3_600_000, 100_007, (b"DE", b"FR"), (1, 2))
     detector = FraudDetector(Rule(), Names())
     profile = {"detected_at", *PROFILE_FIELDS}
@@ -179,8 +183,17 @@ def test_a_dead_letter_holds_no_more_than_the_beginning_of_a_record() -> None:
 
 
 def test_both_writers_of_dead_letters_cut_a_record_at_the_same_length() -> None:
-    assert f"SUBSTRING(message, 1, {MAX_DEAD_LETTER_PAYLOAD})" in _text("dead_letters.sql")
+    assert f"SUBSTRING(DECODE(message, 'UTF-8'), 1, {MAX_DEAD_LETTER_PAYLOAD})" in _text("dead_letters.sql")
 
 
 def _text(name: str) -> str:
     return resources.files("fraudlab.pipeline").joinpath("sql", name).read_text(encoding="utf-8")
+
+
+def test_no_two_of_ten_thousand_learners_have_a_replica_id_in_common() -> None:
+    """Case course-02: learner36 and t38 had the same ones."""
+    names = ["", *(f"{word}{number}" for word in ("learner", "t", "student", "l", "user") for number in range(2000))]
+    ids = [number for name in names for number in server_ids(Names(name))]
+    assert len(set(ids)) == len(ids) == 4 * len(names)
+    assert SERVER_IDS.start <= min(ids) <= max(ids) < SERVER_IDS.stop <= 2**31, "the connector takes no more"
+    assert LIVE_QUERIES.stop <= SERVER_IDS.start

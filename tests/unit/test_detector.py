@@ -8,8 +8,9 @@ import orjson
 import pytest
 
 from fraudlab.pipeline.contracts import Names
-from fraudlab.pipeline.detector import CLOCK_SKEW_MS, NO_PROFILE, FraudDetector
-from fraudlab.pipeline.rule import Rule, has_payments
+from fraudlab.pipeline.detector import CLOCK_SKEW_MS, NO_PROFILE, SKIPPED_BY_HAND, FraudDetector
+from fraudlab.pipeline.history import has_payments
+from fraudlab.pipeline.rule import Rule
 from fraudlab.pipeline.transaction import iso
 
 NAMES = Names()
@@ -177,3 +178,63 @@ def test_a_quiet_user_who_never_had_a_profile_leaves_nothing_behind() -> None:
     user.another_user_pays()
     assert [one["dead_letter_id"] for _, one in user.wake_up()] == ["activity-1", "activity-2"]
     assert user.state[1] == ()
+
+
+# Poison
+
+
+def test_a_record_that_raises_is_a_dead_letter_and_leaves_the_state_as_it_was(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    user = OneUser()
+    user.pay(1, "DE")
+    before = user.state
+
+    def fails(*_: object) -> None:
+        raise OverflowError("date value out of range \ud800")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("fraudlab.pipeline.detector.judge", fails)
+        ((topic, letter),) = user.pay(2, "FR")
+    assert topic == NAMES.dead_letters
+    assert letter["reason"] == "unexpected OverflowError: date value out of range ?"
+    assert (letter["dead_letter_id"], letter["offset"]) == ("transaction_mid-3-2", 2)
+    assert "OverflowError" in caplog.text, "it can be looked up"
+    assert user.state is before
+    assert [one["transaction_id"] for _, one in user.pay(3, "FR")] == [3], "the next one goes on"
+
+
+def test_what_flink_itself_raises_is_no_dead_letter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A state that cannot be read would make a dead letter of every record."""
+    user = OneUser()
+    monkeypatch.setattr(user, "value", lambda: (_ for _ in ()).throw(RuntimeError("java.lang.InterruptedException")))
+    with pytest.raises(RuntimeError):
+        user.pay(1, "DE")
+
+
+def test_a_record_that_is_skipped_by_hand_is_a_dead_letter() -> None:
+    user = OneUser()
+    (row,) = user._detector.process_element(f"3:7:{SKIPPED_BY_HAND}", user)
+    topic, key, message = row
+    assert (topic, key) == (NAMES.dead_letters, "transaction_mid-3-7")
+    assert orjson.loads(message)["reason"] == SKIPPED_BY_HAND
+    assert user.state is None
+
+
+def test_poison_03_two_payments_at_the_beginning_of_time_are_dead_letters() -> None:
+    """Two records of one user at 0001-01-01T00:00:00Z and half an hour later: their hour begins before the year 1."""
+    user = OneUser()
+    for offset, moment in enumerate(("0001-01-01T00:00:00Z", "0001-01-01T00:30:00Z")):
+        record = {
+            "transaction_id": offset + 1,
+            "user_id": 7,
+            "transaction_amount": "2000.00",
+            "transaction_currency": "EUR",
+            "transaction_country": ("DE", "JP")[offset],
+            "transaction_time": moment,
+            "created_at": moment,
+        }
+        value = f"3:{offset}:{orjson.dumps(record).decode()}"
+        ((topic, letter),) = user._read(user._detector.process_element(value, user))
+        assert (topic, letter["transaction_id"]) == (NAMES.dead_letters, offset + 1)
+        assert "is no time that a TIMESTAMP of MySQL holds" in letter["reason"]

@@ -4,6 +4,7 @@ import pytest
 
 from fraudlab.stack.flink_jobs import (
     Cause,
+    FailedCheckpoints,
     Failure,
     Job,
     cause_of,
@@ -133,7 +134,7 @@ def test_a_long_message_is_cut() -> None:
     [
         (DENIED, "MySQL rejects the login of 'cdc' (SQLException: Access denied", "Cancel it"),
         (NO_TOPIC, "a topic does not exist, one of x4.user_profile, x4.transactions (Unknown", "creates the topics"),
-        (NO_BINLOG, "MySQL has purged the part of the binlog that the job has not read yet", "a new snapshot"),
+        (NO_BINLOG, "MySQL has purged the part of the binlog that the job has not read yet", "`fraudlab resnapshot`"),
         (NO_PYTHON, "the TaskManager cannot load Python", "`fraudlab doctor`"),
         (BROKEN_PYTHON, "the TaskManager cannot load Python", "`fraudlab doctor`"),
         (NO_SLOT, "Flink has no free task slot for the job", "FRAUDLAB_TASK_SLOTS"),
@@ -206,8 +207,26 @@ def test_a_job_has_settled_when_it_has_run_for_a_while_since_its_last_failure() 
     ],
 )
 def test_what_is_wrong_with_a_job_is_said_in_a_line(seen: Job, failures: list[Failure], problem: str | None) -> None:
-    assert problem_of(seen, failures, NOW_MS) == problem
+    found = problem_of(seen, failures, None, NOW_MS)
+    assert (found and found.words) == problem
 
 
 def test_a_job_that_starts_is_not_in_trouble() -> None:
-    assert trouble_of(job(running=1), [], NOW_MS) is None
+    assert trouble_of(job(running=1), [], None, NOW_MS) is None
+
+
+@pytest.mark.parametrize(("count", "told"), [(2, False), (3, True)])
+def test_a_job_that_runs_and_whose_checkpoints_fail_is_in_trouble(count: int, told: bool) -> None:
+    found = trouble_of(job(), [], FailedCheckpoints(count, Cause("the disk is full", "Free space.")), NOW_MS)
+    assert (found is not None) is told
+    if found is not None:
+        assert str(found) == "runs, but its last 3 checkpoints failed: the disk is full. Free space."
+
+
+def test_a_full_disk_and_moved_columns_are_causes_that_are_known() -> None:
+    full = "org.apache.flink.runtime.checkpoint.CheckpointException: Asynchronous task checkpoint failed.\n\tat a.B.c(B.java:1)\n"
+    full += "Caused by: java.io.IOException: No space left on device\n\tat java.base/x.Y.z(Native Method)\n"
+    assert cause_of(full, PAGE).what == "the disk is full (IOException: No space left on device)"
+    moved = "org.apache.kafka.connect.errors.ConnectException: Data row is smaller than a column index, internal schema "
+    moved += "representation is probably out of sync with real database schema\n"
+    assert "`fraudlab resnapshot`" in cause_of(moved, PAGE).advice

@@ -1,18 +1,13 @@
 """The rule, with time moved by hand. W = 60 min, lateness 30 min, two countries, 1,000.00 EUR."""
 
+import struct
+import time
+from collections.abc import Callable
+
 import pytest
 
-from fraudlab.pipeline.rule import (
-    Arrival,
-    Payment,
-    Rule,
-    SuspiciousHour,
-    Verdict,
-    forget_payments,
-    has_payments,
-    judge,
-    quiet_since_ms,
-)
+from fraudlab.pipeline.history import forget_payments, has_payments, quiet_since_ms
+from fraudlab.pipeline.rule import Arrival, Payment, Rule, SuspiciousHour, Verdict, judge
 
 RULE = Rule()
 MS, SECOND, MINUTE, HOUR = 1, 1_000, 60_000, 3_600_000
@@ -316,3 +311,81 @@ def test_a_user_is_quiet_once_no_payment_that_is_still_to_come_can_reach_back() 
 def test_forgetting_twice_is_forgetting_once(user: User) -> None:
     forgotten = forget_payments(user.pays(1, 0, 600, "FR").history)
     assert forget_payments(forgotten) == forgotten
+
+
+# One user's many payments. The limits are far above what it takes (0.03 and 0.05 ms) and far below what it took.
+
+
+def many(number: int, countries: str, cents: int) -> User:
+    """A user with so many payments within 50 minutes."""
+    user = User()
+    for each in range(1, number + 1):
+        user.pays_cents(each, each * 50 * MINUTE // number, cents, countries.split()[each % len(countries.split())])
+    return user
+
+
+def least_ms(attempt: Callable[[], object], times: int = 5) -> float:
+    """The shortest of some attempts, in ms: the machine may be busy."""
+    seconds = []
+    for _ in range(times):
+        began = time.perf_counter()
+        attempt()
+        seconds.append(time.perf_counter() - began)
+    return min(seconds) * 1000
+
+
+def test_rule_01_a_late_payment_among_10_000_of_one_country_takes_no_time() -> None:
+    user = many(10_000, "DE", 100)
+    late = Payment(NOON + 22 * MINUTE, 10_001, 100, b"DE")
+    assert judge(RULE, user.history, late).arrival is Arrival.COUNTED
+    assert least_ms(lambda: judge(RULE, user.history, late)) < 3
+
+
+def test_rule_01_a_late_payment_among_10_000_of_two_countries_is_linear() -> None:
+    user = many(10_000, "DE FR", 1)
+    late = Payment(NOON + 22 * MINUTE, 10_001, 1, b"DE")
+    assert least_ms(lambda: judge(RULE, user.history, late)) < 50
+
+
+def test_rule_01_a_payment_sent_again_among_10_000_takes_no_time() -> None:
+    """A changed profile sends all of them again."""
+    user = many(10_000, "DE FR", 1)
+    again = Payment(NOON + 5_000 * 50 * MINUTE // 10_000, 5_000, 1, b"DE")
+    assert judge(RULE, user.history, again).arrival is Arrival.DUPLICATE
+    assert least_ms(lambda: judge(RULE, user.history, again)) < 1
+
+
+@pytest.mark.parametrize("countries", ["DE FR", "DE FR IT PL"])
+def test_rule_02_payments_of_a_user_with_10_000_in_several_countries_take_no_time(countries: str) -> None:
+    user = many(10_000, countries, 1)
+    next_one = Payment(NOON + 50 * MINUTE + SECOND, 10_001, 1, b"FR")
+    same_moment = Payment(NOON + 50 * MINUTE, 10_001, 1, b"FR")
+    assert least_ms(lambda: judge(RULE, user.history, next_one)) < 1
+    assert least_ms(lambda: judge(RULE, user.history, same_moment)) < 1
+
+
+def test_rule_02_a_suspicious_hour_of_10_000_payments_costs_little_more_than_its_list_of_ids() -> None:
+    user = many(10_000, "DE FR", 1)
+    large = Payment(NOON + 50 * MINUTE + SECOND, 10_001, 100_000, b"FR")
+    (hour,) = judge(RULE, user.history, large).hours
+    assert hour.transaction_ids == tuple(range(1, 10_002))
+    assert least_ms(lambda: judge(RULE, user.history, large)) < 5
+
+
+def test_a_history_that_an_earlier_version_wrote_goes_on(user: User) -> None:
+    """Packed by the version before: the header with two zero bytes for several countries, then the payments."""
+    user.history = struct.pack("<qqq2s", NOON + MINUTE, 2, 0, b"\0\0") + b"".join(
+        struct.pack("<qqq2s?", NOON + after_ms, number, 40_000, country, False)
+        for number, (after_ms, country) in enumerate([(0, b"FR"), (MINUTE, b"DE")], start=1)
+    )
+    assert user.pays(2, MINUTE, 400, "DE").arrival is Arrival.DUPLICATE
+    assert user.pays(3, 2 * MINUTE, 300, "FR").hours[0].transaction_ids == (1, 2, 3)
+
+
+def test_a_history_goes_on_under_a_rule_with_another_window(user: User) -> None:
+    user.pays(1, 0, 600, "FR")
+    user.pays(2, 40 * MINUTE, 1, "DE")
+    user.rule = Rule(window_ms=80 * MINUTE)
+    assert user.pays(3, 70 * MINUTE, 600, "DE").hours[0].transaction_ids == (1, 2, 3)
+    user.rule = Rule(window_ms=20 * MINUTE)
+    assert raised(user.pays(4, 71 * MINUTE, 600, "DE")) == []

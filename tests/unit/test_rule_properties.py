@@ -6,7 +6,8 @@ from itertools import product
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fraudlab.pipeline.rule import Arrival, Payment, Rule, forget_payments, judge
+from fraudlab.pipeline.history import SEVERAL, SIZE, forget_payments, pack, unpack, unpack_entries
+from fraudlab.pipeline.rule import Arrival, Payment, Rule, judge
 
 MINUTE = 60_000
 REPRODUCIBLE = settings(derandomize=True, deadline=None, max_examples=300)
@@ -25,10 +26,10 @@ rules = st.builds(
 )
 
 
-def payments_in_bank_order() -> st.SearchStrategy[list[Payment]]:
+def payments_in_bank_order(most: int = 14) -> st.SearchStrategy[list[Payment]]:
     """Payments with ascending ids and any event times, equal ones among them."""
     rows = st.sampled_from(list(product(TIMES_MS, AMOUNTS, COUNTRIES)))
-    return st.lists(rows, min_size=1, max_size=14).map(
+    return st.lists(rows, min_size=1, max_size=most).map(
         lambda drawn: [
             Payment(time_ms, number, cents, country) for number, (time_ms, cents, country) in enumerate(drawn, start=1)
         ]
@@ -122,6 +123,32 @@ def test_an_order_within_the_allowed_lateness_raises_the_same_set(
     assert sorted(raised) == suspicious(rule, payments)
 
 
+@settings(REPRODUCIBLE, max_examples=100)
+@given(rules, payments_in_bank_order(most=60), st.data())
+def test_the_window_that_the_history_counts_is_what_a_recomputation_counts(
+    rule: Rule, payments: list[Payment], data: st.DataObject
+) -> None:
+    """Also where an earlier version, or a rule with another window, left it."""
+    history, raised = b"", list[int]()
+    for seen, payment in enumerate(payments, start=1):
+        if history and data.draw(st.booleans()):
+            older = unpack(history)._replace(window=None)
+            history = pack(*older)
+        verdict = judge(rule, history, payment)
+        raised += [hour.transaction_id for hour in verdict.hours]
+        history = verdict.history
+        known, held = counted(rule, payments[:seen]), unpack(history)
+        if held.window is not None:
+            content = [one for one in known if held.latest_ms - rule.window_ms < one.time_ms]
+            countries = {code: sum(one.country == code for one in content) for code in {one.country for one in content}}
+            assert held.window.countries == countries
+            assert held.window.total_cents == sum(one.amount_eur_cents for one in content)
+            assert len(held.entries) // SIZE - held.window.first == len(content)
+        elif held.home != SEVERAL:
+            assert {entry[3] for entry in unpack_entries(held.entries)} == {held.home}
+    assert sorted(raised) == suspicious(rule, counted(rule, payments))
+
+
 @REPRODUCIBLE
 @given(rules, payments_in_bank_order(), payments_in_bank_order(), st.data())
 def test_forgetting_a_quiet_user_changes_nothing(
@@ -147,13 +174,10 @@ def test_forgetting_a_quiet_user_changes_nothing(
 @REPRODUCIBLE
 @given(rules, payments_in_bank_order())
 def test_the_history_holds_the_payments_of_the_retention_and_no_others(rule: Rule, payments: list[Payment]) -> None:
-    of_one, of_two = b"", b""
-    for payment in (Payment(0, 1, 1, b"FR"), Payment(0, 2, 1, b"FR")):
-        of_one, of_two = of_two, judge(rule, of_two, payment).history
-    entry_bytes = len(of_two) - len(of_one)
     history = b""
     for payment in payments:
         history = judge(rule, history, payment).history
     newest_ms = max(one.time_ms for one in payments)
     kept = [one for one in counted(rule, payments) if one.time_ms > newest_ms - rule.retention_ms]
-    assert len(history) == len(of_one) + (len(kept) - 1) * entry_bytes
+    held = unpack_entries(unpack(history).entries)
+    assert [entry[:4] for entry in held] == sorted(kept, key=lambda one: one[:2])

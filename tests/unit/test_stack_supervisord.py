@@ -1,18 +1,23 @@
 """What supervisord is told, without starting it."""
 
 import configparser
+import contextlib
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from supervisor.options import ServerOptions
 
+from fraudlab.settings import Settings
 from fraudlab.stack.layout import Layout
 from fraudlab.stack.program import Program
+from fraudlab.stack.supervisor import Stack
 from fraudlab.stack.supervisord import MARKER, daemon_config, launcher, program_config
+from tests.support.waiting import patient
 
 ODD = "ä b%20 #c ;'d\"e\\f$g`h`"
 """A name of a folder in which every letter means something to some program."""
@@ -110,3 +115,36 @@ def test_control_socket_is_for_its_owner_only(tmp_path: Path) -> None:
     text = daemon_config(layout, layout.sockets / "supervisor.sock")
     assert section(text, "unix_http_server")["chmod"] == "0700"
     assert section(text, "supervisord")["umask"] == "077"
+
+
+@contextlib.contextmanager
+def a_process(module: str, folder: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that runs as a module of this name, and waits."""
+    folder.joinpath(f"{module}.py").write_text("input()", encoding="utf-8")
+    command = [sys.executable, "-m", module]
+    with subprocess.Popen(command, cwd=folder, env=os.environ | environment, stdin=subprocess.PIPE) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_down_ends_a_bank_and_names_it(tmp_path: Path) -> None:
+    """Case course-01: `fraudlab down` and `reset` said that no process is left, while a notebook's bank went on."""
+    said: list[str] = []
+    with a_process("data_generator", tmp_path, **{MARKER: str(tmp_path)}) as bank:
+        Stack(Settings(home=tmp_path), said.append).stop()
+        bank.wait(timeout=patient(5))
+        assert f"ending what was left behind: data_generator (process {bank.pid})" in said
+    assert said[-1] == "stopped: no process is left"
+
+
+@pytest.mark.parametrize("module", ["jupyterlab", "ipykernel_launcher"])
+def test_down_names_the_notebooks_that_are_open(tmp_path: Path, module: str) -> None:
+    """Case course-01, and course-19: what may hold work of the learner's is named, not ended."""
+    said: list[str] = []
+    with a_process(module, tmp_path, FRAUDLAB_HOME=str(tmp_path)) as notebook:
+        Stack(Settings(home=tmp_path), said.append).stop()
+        assert notebook.poll() is None
+    assert "still open" in said[-1]
+    assert f"({notebook.pid})" in said[-1]

@@ -136,6 +136,24 @@ def test_the_error_names_the_transaction_once_it_is_known() -> None:
     assert caught.value.transaction_id is None
 
 
+@pytest.mark.parametrize("field", ["transaction_time", "created_at"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        *("0001-01-01T00:00:00Z", "0001-01-01T00:30:00Z", "0001-01-01T00:00:00+23:59", "1969-12-31T23:59:59.999Z"),
+        *("1970-01-01T00:00:00.999Z", "2038-01-19T03:14:08Z", "9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59-23:59"),
+    ],
+)
+def test_poison_03_a_time_that_mysql_cannot_hold_is_malformed(field: str, moment: str) -> None:
+    assert reason(text(**{field: moment})) == f"{field} is no time that a TIMESTAMP of MySQL holds (1970 to 2038)"
+
+
+def test_the_first_and_the_last_time_that_mysql_holds_are_read() -> None:
+    first, last = "1970-01-01T00:00:01.000Z", "2038-01-19T03:14:07.999Z"
+    assert read(text(transaction_time=first, created_at=first))[0].time_ms == 1000
+    assert reason(text(transaction_time=last, created_at=last)) == "created_at lies in the future"
+
+
 # Countries, currencies and amounts
 
 

@@ -1,8 +1,10 @@
 """The command `data-generator`."""
 
+import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from datetime import datetime
 from fractions import Fraction
@@ -27,6 +29,8 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console(stderr=True)
 
 SEEDING_EVENT_RATE = 10.0
+LAST_WORDS_S = 10
+"""How long a bank whose owner is gone may take for the batch in hand."""
 
 
 def main() -> None:
@@ -77,6 +81,12 @@ def data_generator(
     deadline: Annotated[float, typer.Option(help="Seconds to wait for a MySQL that is away.")] = 120.0,
     report: Annotated[Path | None, typer.Option(help="Write the counts as JSON to this file at the end.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+    end_with_stdin: Annotated[
+        bool,
+        typer.Option(
+            help="End when standard input does: whoever holds its other end, however they ended, takes the bank along."
+        ),
+    ] = False,
 ) -> None:
     """A synthetic bank: writes users and payments, some of them fraudulent and labelled, to MySQL.
 
@@ -84,6 +94,8 @@ def data_generator(
     """
     stop = threading.Event()
     _stop_on_signals(stop)
+    if end_with_stdin:
+        threading.Thread(target=_stop_with_stdin, args=[stop], daemon=True).start()
     try:
         connection = Connection.from_environment(
             host=host, port=port, user=user, database=database, password_file=password_file, deadline_s=deadline
@@ -173,6 +185,15 @@ def _stop_on_signals(stop: threading.Event) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
+
+
+def _stop_with_stdin(stop: threading.Event) -> None:
+    """Not by PR_SET_PDEATHSIG, which comes when the parent's *thread* ends. A pipe's end comes after SIGKILL of the parent, too."""
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    stop.set()
+    time.sleep(LAST_WORDS_S)
+    os._exit(1)
 
 
 def _user_and_scenario(text: str) -> tuple[int, str]:

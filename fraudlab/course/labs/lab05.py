@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from email.message import EmailMessage
 from itertools import chain
 from typing import Any
@@ -447,15 +447,16 @@ def observe_flagger(world: World, flagger_class: Callable[[Settings], Any]) -> F
     before = _stopped(world)
     flagger = call(flagger_class, world.settings)
     try:
-        _handle(flagger, victim, _now(world))
-        _handle(flagger, victim, _now(world))
+        fraud = _activity_now(world, victim)
+        _handle(flagger, fraud)
+        _handle(flagger, fraud)
         others = len(_stopped(world) - before - {victim})
-        known = _now(world)
+        earlier = _activity_now(world, cleared)
         world.execute("UPDATE user_profile SET suspicious_activities = TRUE WHERE user_id = %s", cleared)
         world.execute("UPDATE user_profile SET suspicious_activities = FALSE WHERE user_id = %s", cleared)
-        _handle(flagger, cleared, known)
+        _handle(flagger, earlier)
         after_replay = cleared in _stopped(world)
-        _handle(flagger, cleared, _now(world) + timedelta(seconds=1))
+        _handle(flagger, _activity_now(world, cleared))
         stopped = _stopped(world)
         return Flags(victim in stopped, others, after_replay, cleared in stopped)
     finally:
@@ -469,14 +470,16 @@ def observe_flagger(world: World, flagger_class: Callable[[Settings], Any]) -> F
             )
 
 
-def _handle(flagger: Any, user_id: int, known_at: datetime) -> None:
-    content = {"user_id": user_id, "created_at": f"{known_at.isoformat(timespec='milliseconds')}Z"}
-    call(flagger.handle, Received(content, 0, 0))
+def _handle(flagger: Any, activity: dict[str, Any]) -> None:
+    call(flagger.handle, Received(activity, 0, 0))
 
 
-def _now(world: World) -> datetime:
-    moment: datetime = world.value("SELECT NOW(3) AS moment")
-    return moment
+def _activity_now(world: World, user_id: int) -> dict[str, Any]:
+    """What a flagger reads of an activity that became known with a payment of now."""
+    payment = world.pay(user_id, "1.00", "EUR", "DE").transaction_id
+    moment: datetime = world.value("SELECT created_at FROM transactions WHERE transaction_id = %s", payment)
+    created_at = f"{moment.isoformat(timespec='milliseconds')}Z"
+    return {"user_id": user_id, "transaction_id": payment, "known_by": payment, "created_at": created_at}
 
 
 def _stopped(world: World) -> set[int]:

@@ -21,7 +21,13 @@ GRANT SELECT (user_id, suspicious_activities), UPDATE (suspicious_activities) ON
 //
 GRANT SELECT ON ${database}.flag_changes TO ${flagger}
 //
+GRANT SELECT ON ${database}.account_states TO ${flagger}
+//
+GRANT SELECT ON ${database}.payment_episodes TO ${flagger}
+//
 GRANT SELECT ON ${database}.flag_changes TO ${notifier}
+//
+GRANT SELECT ON ${database}.payment_episodes TO ${notifier}
 //
 GRANT SELECT (user_id, home_country) ON ${database}.user_profile TO ${notifier}
 //

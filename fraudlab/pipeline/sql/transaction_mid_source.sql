@@ -1,7 +1,7 @@
 -- transaction_mid as it lies in Kafka: key, value, and where it lies. Tombstones, which deletes leave behind, say nothing here.
 CREATE TABLE transaction_mid (
-  message_key STRING,
-  message STRING,
+  message_key BYTES,
+  message BYTES,
   message_partition INT METADATA FROM 'partition' VIRTUAL,
   message_offset BIGINT METADATA FROM 'offset' VIRTUAL
 ) WITH (
@@ -17,15 +17,26 @@ CREATE TABLE transaction_mid (
   'value.fields-include' = 'EXCEPT_KEY'
 )
 //
--- One string a record: what costs between the JVM and Python is each value that crosses.
+-- One string a record: what costs between the JVM and Python is each value that crosses. Bytes that are no UTF-8 become U+FFFD here:
+-- functions of SQL, and the way to Python, fail on them. Half a surrogate pair, which JSON may name, becomes "?".
 -- The join's records tell their user in both key and value. A stranger's with another key, or none, belongs to whom its value names.
 CREATE TEMPORARY VIEW keyed_transactions AS
 SELECT
   CASE
     WHEN POSITION(CONCAT('"user_id":', message_key, ',') IN message) > 0 THEN message_key
-    ELSE COALESCE(JSON_VALUE(message, '$$.user_id'), message_key, '')
+    ELSE COALESCE(DECODE(ENCODE(JSON_VALUE(message, '$$.user_id'), 'UTF-8'), 'UTF-8'), message_key, '')
   END,
-  CONCAT(CAST(message_partition AS STRING), ':', CAST(message_offset AS STRING), ':', message)
-FROM transaction_mid
-WHERE message IS NOT NULL
+  CONCAT(
+    CAST(message_partition AS STRING), ':', CAST(message_offset AS STRING), ':',
+    CASE
+      WHEN CONCAT(CAST(message_partition AS STRING), '-', CAST(message_offset AS STRING)) IN (${skipped}) THEN '${skipped_by_hand}'
+      ELSE message
+    END
+  )
+FROM (
+  SELECT
+    DECODE(message_key, 'UTF-8') AS message_key, DECODE(message, 'UTF-8') AS message, message_partition, message_offset
+  FROM transaction_mid
+  WHERE message IS NOT NULL
+)
 //

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from fraudlab.services.activity import user_and_time
+from fraudlab.services.activity import known_by, user_and_time
 from fraudlab.services.consumer import MalformedRecordError
 
 MAX_INT, MAX_BIGINT = 2**31 - 1, 2**63 - 1
@@ -20,6 +20,8 @@ class Activity:
     activity_id: str
     user_id: int
     transaction_id: int
+    known_by: int | None
+    """The payment with which it became known."""
     known_at: datetime
     """By the bank's clock; UTC without a time zone, as MySQL takes it."""
     window_end: datetime
@@ -44,6 +46,7 @@ def parse(record: dict[str, Any]) -> Activity:
             activity_id=_text(record["activity_id"]),
             user_id=user_id,
             transaction_id=_integer(record["transaction_id"]),
+            known_by=known_by(record),
             known_at=known_at,
             window_end=datetime.fromisoformat(record["window_end"]).astimezone(UTC),
             first_name=_text(record["user_first_name"] or ""),

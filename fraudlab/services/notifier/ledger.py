@@ -20,7 +20,7 @@ MAX_REASON = 500
 
 T = TypeVar("T")
 
-EPISODE = "SELECT COALESCE(MAX(change_id), 0) FROM flag_changes WHERE user_id = %s AND NOT suspicious_activities AND changed_at < %s"
+EPISODE = "SELECT COALESCE((SELECT episode FROM payment_episodes WHERE transaction_id = %s), 0)"
 TOLD = "SELECT channel FROM notifications WHERE user_id = %s AND episode = %s"
 LAST_HOUR = (
     "SELECT channel, COUNT(*) FROM notifications "
@@ -93,7 +93,7 @@ class Ledger:
     def claim(self, records: list[Received]) -> int:
         """Makes sure that each of these activities' episodes has its rows; gives how many were made. All of them or none.
 
-        An activity belongs to the episode that began with the last reinstatement before it became known. A person who was
+        An activity belongs to the episode in which the database took the payment that made it known. A person who was
         told as often as the limit allows within the last hour gets a row that is withheld.
 
         Raises:
@@ -103,7 +103,7 @@ class Ledger:
         return self._transaction(lambda cursor: sum(self._claim(cursor, one, parse(one.content)) for one in records))
 
     def _claim(self, cursor: Any, received: Received, activity: Activity) -> int:
-        cursor.execute(EPISODE, (activity.user_id, activity.known_at))
+        cursor.execute(EPISODE, (activity.known_by,))
         episode = cursor.fetchone()[0]
         cursor.execute(TOLD, (activity.user_id, episode))
         told = {channel for (channel,) in cursor.fetchall()}

@@ -1,0 +1,139 @@
+"""What a fresh snapshot cannot say: rows that the topics still hold, and the tables no longer do."""
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import orjson
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+
+from fraudlab.pipeline.contracts import Names
+
+KEYS = {"user_profile": "user_id", "transactions": "transaction_id"}
+"""The tables that are captured, and their primary keys."""
+IDS_A_QUERY = 1_000
+LONGEST_SILENCE_S = 30
+
+Place = tuple[int, int]
+"""Partition and offset of a row's newest envelope."""
+
+
+def write_missing(bootstrap_servers: str, names: Names, connection: Any) -> dict[str, int]:
+    """Writes an envelope with `op` d for each row that is in a topic and not in its table. Doing it twice does nothing more.
+
+    To be called after a fresh snapshot, when the binlog is read: what is deleted from then on is in the binlog. A user's deletion is
+    written while the database keeps the id free, so that it cannot follow the envelope of a row that was inserted meanwhile.
+
+    Args:
+        bootstrap_servers: Kafka's address.
+        names: Names of the topics and of the database.
+        connection: A `mysql.connector` connection that may lock rows of `user_profile`.
+
+    Returns:
+        Table to how many deletions were written.
+
+    Raises:
+        KafkaError, mysql.connector.Error: Kafka or MySQL went away; then some may have been written.
+    """
+    written = {}
+    with (
+        closing(KafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False)) as consumer,
+        closing(KafkaProducer(bootstrap_servers=bootstrap_servers, acks="all")) as producer,
+    ):
+        for table, key in KEYS.items():
+            topic = getattr(names, table)
+            held = _held(consumer, topic, key)
+            gone = sorted(_absent(connection, f"{names.database}.{table}", key, held))
+            written[table] = 0
+            for row_id in gone:
+                partition, offset = held[row_id]
+                before = _read_one(consumer, TopicPartition(topic, partition), offset)
+                if before is None or not _still_absent(connection, f"{names.database}.{table}", key, row_id):
+                    continue
+                envelope = _deletion(before, names.database, table)
+                producer.send(topic, key=str(before["user_id"]).encode(), value=envelope, partition=partition).get(30)
+                connection.rollback()
+                written[table] += 1
+            connection.rollback()
+    return written
+
+
+def _held(consumer: Any, topic: str, key: str) -> dict[int, Place]:
+    """The rows that are in a topic, by its newest envelopes: id to where that is."""
+    held: dict[int, Place] = {}
+    for partition, offset, value in _records(consumer, topic):
+        envelope = _envelope(value)
+        row = envelope.get("before") if envelope.get("op") == "d" else envelope.get("after")
+        row_id = row.get(key) if isinstance(row, dict) else None
+        if type(row_id) is not int or type(row.get("user_id") if isinstance(row, dict) else None) is not int:
+            continue
+        if envelope["op"] == "d":
+            held.pop(row_id, None)
+        else:
+            held[row_id] = partition, offset
+    return held
+
+
+def _records(consumer: Any, topic: str) -> Iterator[tuple[int, int, bytes | None]]:
+    """Partition, offset and value of every record up to the topic's present end."""
+    partitions = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
+    consumer.assign(partitions)
+    consumer.seek_to_beginning()
+    ends = consumer.end_offsets(partitions)
+    heard = time.monotonic()
+    while any(consumer.position(one) < ends[one] for one in partitions):
+        batch = consumer.poll(timeout_ms=500)
+        if batch:
+            heard = time.monotonic()
+        elif time.monotonic() - heard > LONGEST_SILENCE_S:
+            raise TimeoutError(f"the topic {topic} gave no record for {LONGEST_SILENCE_S} s")
+        for partition, some in batch.items():
+            for one in some:
+                yield partition.partition, one.offset, one.value
+
+
+def _read_one(consumer: Any, partition: TopicPartition, offset: int) -> dict[str, Any] | None:
+    """The row in the envelope at this place; None where the broker has thrown it away."""
+    consumer.assign([partition])
+    consumer.seek(partition, offset)
+    deadline = time.monotonic() + LONGEST_SILENCE_S
+    while time.monotonic() < deadline:
+        for some in consumer.poll(timeout_ms=500, max_records=1).values():
+            return _envelope(some[0].value).get("after") if some[0].offset == offset else None
+    raise TimeoutError(f"the record {partition.topic}-{partition.partition}-{offset} did not come")
+
+
+def _absent(connection: Any, table: str, key: str, held: dict[int, Place]) -> Iterator[int]:
+    ids = list(held)
+    for start in range(0, len(ids), IDS_A_QUERY):
+        some = ids[start : start + IDS_A_QUERY]
+        with closing(connection.cursor()) as cursor:
+            cursor.execute(f"SELECT {key} FROM {table} WHERE {key} IN ({', '.join(map(str, some))})")
+            there = {row[0] for row in cursor.fetchall()}
+        connection.rollback()
+        yield from (one for one in some if one not in there)
+
+
+def _still_absent(connection: Any, table: str, key: str, row_id: int) -> bool:
+    """Whether there is no such row; until the transaction ends none can be inserted."""
+    with closing(connection.cursor()) as cursor:
+        cursor.execute(f"SELECT {key} FROM {table} WHERE {key} = %s FOR UPDATE", (row_id,))
+        there = cursor.fetchone()
+    if there:
+        connection.rollback()
+    return not there
+
+
+def _deletion(before: dict[str, Any], database: str, table: str) -> bytes:
+    now_ms = time.time_ns() // 1_000_000
+    source = {"connector": "mysql", "name": "fraudlab", "ts_ms": 0, "snapshot": "false", "db": database, "table": table}
+    return orjson.dumps({"before": before, "after": None, "source": source, "op": "d", "ts_ms": now_ms})
+
+
+def _envelope(value: bytes | None) -> dict[str, Any]:
+    try:
+        envelope = orjson.loads(value or b"null")
+    except orjson.JSONDecodeError:
+        return {}
+    return envelope if isinstance(envelope, dict) and isinstance(envelope.get("op"), str) else {}

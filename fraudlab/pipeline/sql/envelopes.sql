@@ -1,0 +1,15 @@
+-- A topic as it is: bytes, and where each record is. Tombstones have no message.
+CREATE TEMPORARY TABLE ${table}_envelopes (
+  message BYTES,
+  message_topic STRING METADATA FROM 'topic' VIRTUAL,
+  message_partition INT METADATA FROM 'partition' VIRTUAL,
+  message_offset BIGINT METADATA FROM 'offset' VIRTUAL
+) WITH (
+  'connector' = 'kafka',
+  'topic' = '${topic}',
+  'properties.bootstrap.servers' = '${bootstrap_servers}',
+  'properties.group.id' = '${group}',
+  'scan.startup.mode' = 'earliest-offset',
+  'format' = 'raw'
+)
+//
