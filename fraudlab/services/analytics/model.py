@@ -72,6 +72,15 @@ class StoppedAccount:
 
 
 @dataclass(frozen=True)
+class DueStop:
+    """A stop that cannot be set yet, time in ms since the epoch."""
+
+    user_id: int
+    reason: str
+    since_ms: int
+
+
+@dataclass(frozen=True)
 class Undeliverable:
     """A notification that could not be delivered after all, time in ms since the epoch."""
 
@@ -117,6 +126,9 @@ class Model:
         self.notifications: Mapping[tuple[str, str], int] = {}
         """How many by channel and status."""
         self.undeliverable: tuple[Undeliverable, ...] = ()
+        self.due_stop_count = 0
+        self.due_stops: tuple[DueStop, ...] = ()
+        """Stops that wait, the longest-waiting first."""
         self.job_problems: tuple[JobProblem, ...] = ()
         self.staged: StagedFraud | None = None
         self._seen = IdSet()
@@ -213,6 +225,11 @@ class Model:
         """Takes in how many notifications there are by channel and status, and the newest that failed for good."""
         self.notifications = dict(counts)
         self.undeliverable = tuple(undeliverable)
+        self.revision += 1
+
+    def take_due_stops(self, count: int, stops: Iterable[DueStop]) -> None:
+        """Takes in how many stops wait, and the first of them."""
+        self.due_stop_count, self.due_stops = count, tuple(stops)
         self.revision += 1
 
     def take_stopped_accounts(self, accounts: Iterable[StoppedAccount]) -> None:
