@@ -62,6 +62,10 @@ class Records:
     dead_letters: dict[str, list[DeadLetter]] = field(default_factory=lambda: defaultdict(list))
     flag_changes: dict[int, dict[BinlogPosition, bool]] = field(default_factory=lambda: defaultdict(dict))
     """User to the changes of the flag, as the binlog has them."""
+    _snapshots: dict[str, tuple[int, bool]] = field(default_factory=dict)
+    """Partition of `transactions` to how many snapshots came after its first records, and whether the binlog has been read since."""
+    _captured_after: dict[int, int] = field(default_factory=dict)
+    """Payment to how many further snapshots there had been when it first came."""
 
     def add(self, names: Names, topic: str, place: str, value: bytes | None) -> None:
         """Takes in one record. What is no envelope or payment in the CDC and join topics proves nothing: left out.
@@ -84,7 +88,7 @@ class Records:
             return
         record = _json_object(value)
         if topic == names.transactions:
-            self._add_payment(record)
+            self._add_payment(record, place.rpartition("-")[0])
         elif topic == names.user_profile:
             self._add_profile(record)
         elif topic == names.transaction_mid and type(record.get("transaction_id")) is int:
@@ -94,13 +98,20 @@ class Records:
             letter = DeadLetter(_text_or(letter_id, place), _text_or(reason, ""))
             self.dead_letters[letter.dead_letter_id].append(letter)
 
-    def _add_payment(self, envelope: dict[str, Any]) -> None:
+    def _add_payment(self, envelope: dict[str, Any], partition: str) -> None:
         after = envelope.get("after")
+        snapshots, reads_binlog = self._snapshots.get(partition, (0, False))
+        if binlog_position(envelope):
+            reads_binlog = True
+        elif envelope.get("op") == "r" and reads_binlog:
+            snapshots, reads_binlog = snapshots + 1, False
+        self._snapshots[partition] = snapshots, reads_binlog
         if envelope.get("op") not in ("c", "r") or not isinstance(after, dict):
             return
         transaction_id, position = after.get("transaction_id"), binlog_position(envelope)
         if _is_transaction_id(transaction_id) and (position or transaction_id not in self.captured):
             self.captured[transaction_id] = position
+            self._captured_after.setdefault(transaction_id, snapshots)
 
     def _add_profile(self, envelope: dict[str, Any]) -> None:
         before, after, position = envelope.get("before"), envelope.get("after"), binlog_position(envelope)
@@ -116,7 +127,10 @@ class Records:
         """
         highest, place = 0, 0
         behind: dict[int, tuple[int, int]] = {}
-        for transaction_id, _ in sorted(self.captured.items(), key=lambda one: (one[1] or (), one[0])):
+        # Positions tell the order between two snapshots. After a further one the binlog may have begun again.
+        for transaction_id, _ in sorted(
+            self.captured.items(), key=lambda one: (self._captured_after.get(one[0], 0), one[1] or (), one[0])
+        ):
             if transaction_id > highest:
                 highest, place = transaction_id, 0
             else:
