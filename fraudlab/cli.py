@@ -172,6 +172,18 @@ def resnapshot() -> None:
     next_step("`fraudlab verify` shows whether anything is missing.")
 
 
+@app.command()
+def skip(
+    record: Annotated[
+        str, typer.Argument(help="topic-partition-offset, as `fraudlab status` and dead letters name it")
+    ],
+) -> None:
+    """Have a job go on without one record, from its last checkpoint. The record becomes a dead letter."""
+    with explained(), busy(console, "restarting the job"):
+        system.skip_record(Settings(), record, say)
+    next_step("`fraudlab status` shows whether the job runs; `fraudlab verify` counts a payment that was skipped.")
+
+
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
 def generate(context: typer.Context) -> None:
     """Run the data generator against this stack; takes all its options (`fraudlab generate --help`)."""
@@ -348,6 +360,8 @@ def verify(
         next_step(
             "`fraudlab status` shows what runs."
             if verification.exact
+            else "`fraudlab demo` lets the bank pay; then verify again."
+            if verification.nothing
             else "`fraudlab status` shows whether all of it runs; `fraudlab verify` looks again."
         )
     raise typer.Exit(0 if verification.exact else 1)

@@ -16,8 +16,20 @@ from typing import Any
 
 import psutil
 
-from fraudlab.settings import LOOPBACK, Settings
-from fraudlab.stack import class_sharing, flink, install, kafka, mysql, neighbours, ports, space, watch, zookeeper
+from fraudlab.settings import LOOPBACK, REPOSITORY, Settings
+from fraudlab.stack import (
+    class_sharing,
+    flink,
+    home_folder,
+    install,
+    kafka,
+    mysql,
+    neighbours,
+    ports,
+    space,
+    watch,
+    zookeeper,
+)
 from fraudlab.stack.errors import StackError
 from fraudlab.stack.home_lock import HomeLock
 from fraudlab.stack.layout import Layout
@@ -101,6 +113,8 @@ class Stack:
     def install(self, progress: Progress | None = None) -> None:
         """Lay out what is missing. The second time there is nothing to do."""
         say = progress or self._progress
+        if not install.is_begun(self.layout):
+            home_folder.require_usable(self.layout.home, REPOSITORY)
         with self.alone(say):
             install.install(self.layout, say, mysqld=self.settings.mysqld, with_mysql=not self.settings.in_container)
         self.__dict__.pop("services", None)  # their class paths name the jars
