@@ -31,7 +31,7 @@ def passed(seconds: float) -> None:
     eventually(lambda: time.monotonic() > end, f"{seconds} s have passed", 2 * seconds)
 
 
-@pytest.mark.parametrize("program", ["jobmanager", "kafka", "mysql"])
+@pytest.mark.parametrize("program", ["jobmanager", "mysql"])
 def test_fault_01_a_service_that_runs_but_answers_nobody_is_restarted(lab: Lab, program: str) -> None:
     """It may open no further files: its process goes on, and nobody can connect to it."""
     lab.fraud_is_caught()
