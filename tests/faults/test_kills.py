@@ -114,7 +114,9 @@ def paying_bank(settings: Settings, report: Path) -> Iterator[None]:
     number = next(_banks)
     first_user = str(1 + number * USERS)
     options = ("--first-user", first_user, "--fraud-every", str(FRAUD_EVERY_S), "--too-late", "0.002")
-    process = system.start_generator(settings, rate=RATE, users=USERS, seed=number, report=report, options=options)
+    process = system.start_generator(
+        settings, rate=RATE, users=USERS, seed=number, report=report, options=options, of_the_stack=False
+    )
     try:
         yield
         assert process.poll() is None, "the generator ended too early"

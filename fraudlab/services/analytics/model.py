@@ -32,7 +32,7 @@ STAGES = (
     "refused",
     "dead_letters",
 )
-SOURCES = ("Kafka", "MySQL")
+SOURCES = ("Kafka", "MySQL", "Flink")
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,15 @@ class Undeliverable:
     created_ms: int
 
 
+@dataclass(frozen=True)
+class JobProblem:
+    """A job that does not do its work: its name, what is wrong, and what to do."""
+
+    name: str
+    problem: str
+    advice: str
+
+
 class Model:
     """All figures. Used from one thread; `revision` grows with every change.
 
@@ -120,6 +129,7 @@ class Model:
         self.due_stop_count = 0
         self.due_stops: tuple[DueStop, ...] = ()
         """Stops that wait, the longest-waiting first."""
+        self.job_problems: tuple[JobProblem, ...] = ()
         self.staged: StagedFraud | None = None
         self._seen = IdSet()
         self._members = IdSet()
@@ -225,6 +235,11 @@ class Model:
     def take_stopped_accounts(self, accounts: Iterable[StoppedAccount]) -> None:
         """Takes in the names that belong to the newest stopped accounts."""
         self.stopped_accounts = tuple(accounts)
+        self.revision += 1
+
+    def take_jobs(self, problems: Iterable[JobProblem]) -> None:
+        """Takes in the jobs that do not do their work."""
+        self.job_problems = tuple(problems)
         self.revision += 1
 
     def observe(self, stage: str, reading: Reading, now_ms: int) -> None:
