@@ -262,7 +262,9 @@ def test_kafka_02_a_second_flagger_and_a_frozen_one_are_a_rebalance_and_no_error
     assert first is not None
     report = tmp_path / "report.json"
     options = ("--first-user", "500001")
-    bank = system.start_generator(lab.settings, rate=500, users=2_000, seed=7, report=report, options=options)
+    bank = system.start_generator(
+        lab.settings, rate=500, users=2_000, seed=7, report=report, options=options, of_the_stack=False
+    )
     try:
         for _ in range(5):
             second = Service(lab.settings, "flagger")
@@ -278,8 +280,7 @@ def test_kafka_02_a_second_flagger_and_a_frozen_one_are_a_rebalance_and_no_error
         second.stop()
         lab.fraud_is_caught()
     finally:
-        bank.terminate()
-        bank.wait(patient(60))
+        system.end_generator(bank, patient(60))
     log = log_since(lab.settings, "flagger", log_at)
     assert "Traceback" not in log, log[log.find("Traceback") - 500 :][:2_000]
     assert first == next(one.pid for one in system.status(lab.settings).programs if one.name == "flagger")
