@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
+import mysql.connector
 import orjson
 import pytest
 from kafka import KafkaProducer
@@ -206,22 +208,25 @@ def test_mysql_02_an_account_in_constant_use_is_stopped_all_the_same(own: Own) -
     hot = lab.add_user()
     with closing(lab.connect("root")) as one, closing(lab.connect("root")) as other:
         sessions = [one, other]
-        for session in sessions:
+
+        def payment(session: Any) -> None:
             with closing(session.cursor()) as cursor:
-                cursor.execute("SET SESSION innodb_lock_wait_timeout = 1")
-        with closing(one.cursor()) as cursor:
-            cursor.execute(pay(hot))
+                try:
+                    cursor.execute(pay(hot))
+                except mysql.connector.Error:  # refused, as the account is stopped now
+                    session.rollback()
+
+        payment(one)
         own.publish(hot)
         deadline = time.monotonic() + patient(60)
         while not lab.is_stopped(hot):
             assert time.monotonic() < deadline, "never stopped"
             sessions.reverse()
-            with closing(sessions[0].cursor()) as cursor:
-                try:
-                    cursor.execute(pay(hot))
-                except Exception:
-                    sessions[0].rollback()
+            next_one = Thread(target=payment, args=(sessions[0],))
+            next_one.start()
+            next_one.join(0.05)  # it waits for the one before only where the stop waits, too, and came first
             sessions[1].commit()
+            next_one.join()
 
 
 def test_mysql_02_locked_notifications_delay_nobody_elses_message(own: Own) -> None:
@@ -257,7 +262,9 @@ def test_kafka_02_a_second_flagger_and_a_frozen_one_are_a_rebalance_and_no_error
     assert first is not None
     report = tmp_path / "report.json"
     options = ("--first-user", "500001")
-    bank = system.start_generator(lab.settings, rate=500, users=2_000, seed=7, report=report, options=options)
+    bank = system.start_generator(
+        lab.settings, rate=500, users=2_000, seed=7, report=report, options=options, of_the_stack=False
+    )
     try:
         for _ in range(5):
             second = Service(lab.settings, "flagger")
@@ -273,8 +280,7 @@ def test_kafka_02_a_second_flagger_and_a_frozen_one_are_a_rebalance_and_no_error
         second.stop()
         lab.fraud_is_caught()
     finally:
-        bank.terminate()
-        bank.wait(patient(60))
+        system.end_generator(bank, patient(60))
     log = log_since(lab.settings, "flagger", log_at)
     assert "Traceback" not in log, log[log.find("Traceback") - 500 :][:2_000]
     assert first == next(one.pid for one in system.status(lab.settings).programs if one.name == "flagger")

@@ -48,7 +48,7 @@ ALLOWED = [
     ("flagger", "SELECT user_id, suspicious_activities FROM user_profile"),
     ("flagger", "SELECT * FROM flag_changes"),
     ("flagger", "SELECT user_id FROM user_profile WHERE user_id = 1 FOR UPDATE SKIP LOCKED"),
-    ("flagger", "INSERT INTO due_stops (user_id, known_at, reason) VALUES (1, NOW(3), 'locked')"),
+    ("flagger", "INSERT INTO due_stops (user_id, known_by, reason) VALUES (1, 2, 'locked')"),
     ("flagger", "UPDATE due_stops SET attempts = attempts + 1"),
     ("flagger", "DELETE FROM due_stops WHERE user_id = 1"),
     ("flagger", "SELECT * FROM account_states"),
