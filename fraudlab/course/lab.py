@@ -382,7 +382,7 @@ def lanes(user_id: int, key: str = "user_id") -> pictures.Picture:
     here = world()
     mine = [one for one in here.records("transactions") if one.key == str(int(user_id)) and one.value]
     payments = {one.json["after"]["transaction_id"]: one for one in mine if one.json["after"]}
-    partitions: list[list[int]] = [[] for _ in range(here.settings.partitions)]
+    partitions: list[list[int]] = [[] for _ in range(here.partitions("transactions"))]
     for number, (_, one) in enumerate(sorted(payments.items()), 1):
         where = one.partition if key == "user_id" else partition_of(str(one.json["after"][key]), len(partitions))
         partitions[where].append(number)
@@ -512,7 +512,7 @@ def wait_for_job(name: str, deadline_s: float = 60) -> Job:
 
 def share(**members: Any) -> pd.DataFrame:
     """Lets consumers of one group agree on who reads what; a row for each: `lab.share(first=…, second=…)`."""
-    return consumers.shared(members, world().settings.partitions)
+    return consumers.shared(members)
 
 
 def offsets(group: str, topic: str = "suspicious_activities") -> pd.DataFrame:
@@ -653,6 +653,8 @@ def verify() -> Card:
         f"{counts.redelivered:,} records came twice.",
         f"{counts.declined_payments:,} payments refused, {counts.notifications:,} messages sent, {counts.dead_letters:,} dead letters.",
     ]
+    if verdict.nothing:
+        return Card("Nothing to verify: no payment was made, and no activity is there.", (), sign="·", colour="#57606a")
     if verdict.exact:
         return Card("EXACT: nothing missing, nothing extra, nothing twice.", tuple(lines), sign="✔", colour="#1a7f37")
     findings = {kind.replace("_", " "): found for kind, found in verdict.by_kind.items() if found}

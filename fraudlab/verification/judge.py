@@ -46,6 +46,10 @@ class Findings:
     extra_dead_letters: tuple[Finding, ...] = ()
     lost_payments: tuple[Finding, ...] = ()
     """Payments in MySQL that did not reach the topics `transactions` or `transaction_mid`."""
+    unknown_payments: tuple[Finding, ...] = ()
+    """Payments in the topic `transactions` that MySQL does not have, and whose deletion it has not noted."""
+    impossible_rows: tuple[Finding, ...] = ()
+    """Rows in MySQL that cannot be judged."""
     wrong_flags: tuple[Finding, ...] = ()
     accepted_while_stopped: tuple[Finding, ...] = ()
     declined_without_stop: tuple[Finding, ...] = ()
@@ -100,15 +104,21 @@ def compare(truth: Truth, records: Records, window_ms: int, min_countries: int, 
             for topic, there in (("transactions", records.captured.keys()), ("transaction_mid", records.joined))
             for transaction_id in sorted(truth.payments.keys() - there)
         ),
+        unknown_payments=tuple(
+            Finding(str(transaction_id), None, "never committed, or deleted without a note (XA ROLLBACK, TRUNCATE)")
+            for transaction_id in sorted(records.captured.keys() - truth.payments.keys() - truth.deleted)
+        ),
+        impossible_rows=tuple(
+            Finding(row, user_id, f"{problem}; DELETE removes it") for row, user_id, problem in truth.impossible_rows
+        ),
         wrong_flags=tuple(
             Finding(str(user_id), user_id, "stopped without reason" if is_set else "not stopped")
             for user_id, is_set in truth.wrong_flags.items()
         ),
         accepted_while_stopped=tuple(
             Finding(str(one.transaction_id), one.user_id, f"accepted {one.created_at}, stopped since {one.stopped_at}")
-            for one in truth.accepted_while_stopped
-            # Clocks are read before locks are had: where the binlog tells the order, it decides.
-            if records.was_stopped_at(one.user_id, one.transaction_id) is not False
+            for one in truth.stopped_in_episode
+            if records.was_stopped_at(one.user_id, one.transaction_id, otherwise=one.after_by_clock)
         ),
         declined_without_stop=tuple(
             Finding(f"declined-{declined_id}", user_id, "refused, though the account was not stopped")
@@ -164,6 +174,8 @@ def expectation_problems(activity: Activity, expected: Expected) -> Iterator[str
     """In what an activity differs from the one that must be there with its id."""
     if activity.user_id != expected.user_id:
         yield f"user_id is {activity.user_id}, not {expected.user_id}"
+    if activity.known_by not in (None, expected.known_by):
+        yield f"known_by is {activity.known_by}, not {expected.known_by}"
     if activity.created_ms != expected.known_ms:
         off_ms = activity.created_ms - expected.known_ms
         yield f"created_at is {off_ms:+d} ms from that of the payment that made it known"

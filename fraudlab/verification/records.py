@@ -33,6 +33,8 @@ class Activity:
     transaction_count: int
     countries: tuple[str, ...]
     transaction_ids: tuple[int, ...]
+    known_by: int | None
+    """The payment with which it became known; None in an activity of an earlier version."""
     created_ms: int
     detected_ms: int
     content: str
@@ -122,12 +124,12 @@ class Records:
                 behind[transaction_id] = highest, place
         return behind
 
-    def was_stopped_at(self, user_id: int, transaction_id: int) -> bool | None:
-        """Whether the account was stopped when the payment was committed, by the binlog; None where that is silent."""
+    def was_stopped_at(self, user_id: int, transaction_id: int, *, otherwise: bool) -> bool:
+        """Whether the account was stopped when the payment was committed, by the binlog; `otherwise` where that is silent."""
         position = self.captured.get(transaction_id)
         changes = self.flag_changes.get(user_id)
         if position is None or not changes:
-            return None
+            return otherwise
         before = [at for at in changes if at < position]
         return changes[max(before)] if before else not changes[min(changes)]
 
@@ -151,6 +153,7 @@ def parse_activity(value: bytes) -> Activity:
         transaction_count=_exactly(int, record["transaction_count"]),
         countries=tuple(_text(country) for country in record["countries"]),
         transaction_ids=tuple(_transaction_id(each) for each in record["transaction_ids"]),
+        known_by=_transaction_id(record["known_by"]) if "known_by" in record else None,
         created_ms=epoch_ms(record["created_at"]),
         detected_ms=epoch_ms(record["detected_at"]),
         content=json.dumps({key: record[key] for key in sorted(record) if key != "detected_at"}, default=str),

@@ -17,6 +17,8 @@ TITLES = {
     "missing_dead_letters": "Payments that do not count and are not in dead_letters",
     "extra_dead_letters": "Payments in dead_letters that count, and activities there that must be raised",
     "lost_payments": "Payments that are lost on the way",
+    "unknown_payments": "Payments in the topics that MySQL does not have",
+    "impossible_rows": "Rows in MySQL that cannot be judged",
     "wrong_flags": "Accounts whose flag is wrong",
     "accepted_while_stopped": "Payments accepted though the account was stopped",
     "declined_without_stop": "Payments refused though the account was not stopped",
@@ -49,6 +51,8 @@ def render(verification: Verification, console: Console) -> None:
 
 def last_line(verification: Verification) -> str:
     """The verdict in one line, with rich's markup."""
+    if verification.nothing:
+        return "[bold]NOTHING TO VERIFY: no payment was made, and no activity is there.[/bold]"
     if verification.exact:
         return "[bold green]EXACT: nothing missing, nothing extra, nothing twice.[/bold green]"
     kinds = {kind.replace("_", " "): len(findings) for kind, findings in verification.by_kind.items()}

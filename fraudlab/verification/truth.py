@@ -28,24 +28,27 @@ class Payment(NamedTuple):
 class Expected:
     """An activity that must exist: that of the window which ends with payment `transaction_id`.
 
-    `known_ms` is `created_at` of the payment with which it became known, `transaction_ids` the window's
-    payments until then.
+    `known_by` is the payment with which it became known and `known_ms` that payment's `created_at`, `transaction_ids` the
+    window's payments until then.
     """
 
     transaction_id: int
     user_id: int
+    known_by: int
     known_ms: int
     transaction_ids: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """A payment accepted while the clock says that the account was stopped. Times as MySQL shows them (UTC)."""
+    """A payment of an episode in which its account was stopped, before or after the stop. Times as MySQL shows them (UTC)."""
 
     transaction_id: int
     user_id: int
     created_at: str
     stopped_at: str
+    after_by_clock: bool
+    """Whether it was accepted after the stop, by the clock. The binlog knows better."""
 
 
 class Notified(NamedTuple):
@@ -74,7 +77,7 @@ class Truth:
     """The payments asked for."""
     wrong_flags: dict[int, bool]
     """Users whose flag is wrong: to what it is."""
-    accepted_while_stopped: tuple[Accepted, ...]
+    stopped_in_episode: tuple[Accepted, ...]
     declined_without_stop: dict[int, int]
     """Refused payments of accounts that were not stopped: `declined_id` to user."""
     labels: dict[int, tuple[int, str]]
@@ -84,6 +87,10 @@ class Truth:
     episodes: frozenset[tuple[int, int]] = frozenset()
     """Who must be told of which episode: user and the id of the reinstatement it began with, 0 for the first."""
     notifications: tuple[Notified, ...] = ()
+    deleted: frozenset[int] = frozenset()
+    """Ids of deleted payments."""
+    impossible_rows: tuple[tuple[str, int, str], ...] = ()
+    """Rows that cannot be judged: which, whose, and why."""
 
 
 def recompute(
@@ -107,6 +114,8 @@ def recompute(
     """
     with connection.cursor() as cursor:
         cursor.execute("SET SESSION group_concat_max_len = 16777216")
+        # A value that cannot be converted is a finding about its row, and never ends the verdict.
+        cursor.execute("SET SESSION sql_mode = 'NO_ENGINE_SUBSTITUTION'")
         for statement in _statements("tables.sql", {}):
             cursor.execute(statement)
         rates = [
@@ -139,21 +148,19 @@ def _truth(cursor: Any, claimed: list[int]) -> Truth:
         payments=dict(_rows(cursor, "SELECT transaction_id, user_id FROM transactions")),
         faulty={row[0]: Payment(*row[1:]) for row in _rows(cursor, f"{payment} fault IS NOT NULL")},
         expected={
-            transaction_id: Expected(transaction_id, user_id, known_ms, tuple(map(int, ids.split(","))))
-            for transaction_id, user_id, known_ms, ids in _rows(
-                cursor, "SELECT transaction_id, user_id, known_ms, transaction_ids FROM expected"
+            transaction_id: Expected(transaction_id, user_id, known_by, known_ms, tuple(map(int, ids.split(","))))
+            for transaction_id, user_id, known_by, known_ms, ids in _rows(
+                cursor, "SELECT transaction_id, user_id, known_by, known_ms, transaction_ids FROM expected"
             )
         },
         given_up=frozenset(row[0] for row in _rows(cursor, "SELECT transaction_id FROM given_up")),
         claimed=wanted,
         wrong_flags={user_id: bool(is_set) for user_id, is_set in _query(cursor, "flags.sql")},
-        accepted_while_stopped=tuple(
-            Accepted(transaction_id, user_id, str(created_at), str(since))
-            for transaction_id, user_id, created_at, since in _query(cursor, "accepted_while_stopped.sql")
+        stopped_in_episode=tuple(
+            Accepted(transaction_id, user_id, str(created_at), str(since), bool(is_after))
+            for transaction_id, user_id, created_at, since, is_after in _query(cursor, "accepted_while_stopped.sql")
         ),
-        declined_without_stop={
-            declined_id: user_id for declined_id, user_id, _ in _query(cursor, "declined_without_stop.sql")
-        },
+        declined_without_stop=dict(_query(cursor, "declined_without_stop.sql")),
         labels={row[0]: (row[1], row[2]) for row in _query(cursor, "labels.sql")},
         declined=_rows(cursor, "SELECT COUNT(*) FROM declined_transactions")[0][0],
         episodes=frozenset((user_id, episode) for user_id, episode in _query(cursor, "episodes.sql")),
@@ -161,6 +168,8 @@ def _truth(cursor: Any, claimed: list[int]) -> Truth:
             Notified(*row)
             for row in _rows(cursor, "SELECT user_id, episode, channel, status, reason FROM notifications")
         ),
+        deleted=frozenset(row[0] for row in _rows(cursor, "SELECT transaction_id FROM deleted_transactions")),
+        impossible_rows=tuple(_query(cursor, "impossible_rows.sql")),
     )
 
 

@@ -46,7 +46,10 @@ class Counts:
 
 @dataclass(frozen=True)
 class Verification:
-    """The verdict. `unsettled` says what was still on its way when the deadline came; None: nothing was."""
+    """The verdict. `unsettled` says what was still on its way when the deadline came; None: nothing was.
+
+    `nothing`: no payment was ever made, and the topics are empty. Nothing is wrong then, but nothing is shown to be exact.
+    """
 
     counts: Counts
     findings: Findings
@@ -54,11 +57,12 @@ class Verification:
     score: Score
     time_to_detect: TimeToDetect | None
     took_s: float
+    nothing: bool = False
 
     @property
     def exact(self) -> bool:
         """Nothing missing, nothing extra, nothing twice, nothing wrong, and nothing still on its way."""
-        return self.unsettled is None and not any(self.by_kind.values())
+        return not self.nothing and self.unsettled is None and not any(self.by_kind.values())
 
     @property
     def by_kind(self) -> dict[str, tuple[Finding, ...]]:
@@ -71,9 +75,10 @@ class Verification:
         return self.counts.redelivered
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: `exact`, `unsettled`, a list for each kind of finding, `redelivered`, `counts`, scores."""
+        """For JSON: `exact`, `nothing_to_verify`, `unsettled`, a list for each kind of finding, `redelivered`, `counts`, scores."""
         return {
             "exact": self.exact,
+            "nothing_to_verify": self.nothing,
             "unsettled": self.unsettled,
             **{kind: [asdict(finding) for finding in findings] for kind, findings in self.by_kind.items()},
             "redelivered": self.redelivered,
@@ -113,7 +118,7 @@ def _verify(settings: Settings, settle_s: float) -> Verification:
         while True:
             unsettled = observer.wait_until_settled(deadline)
             verification = observer.judge(unsettled, started)
-            if verification.exact or time.monotonic() >= deadline:
+            if verification.exact or verification.nothing or time.monotonic() >= deadline:
                 return verification
             time.sleep(max(0.0, min(QUIET_S, deadline - time.monotonic())))
 
@@ -165,10 +170,13 @@ class _Observer:
                 raised={one.transaction_id for one in activities},
                 claimed=claimed,
             )
+        findings = compare(truth, records, settings.window_s * 1000, settings.min_countries, settings.threshold_eur)
         firsts = [min(same, key=lambda one: one.detected_ms) for same in records.activities.values()]
         return Verification(
+            nothing=not (unsettled or truth.payments or truth.deleted or records.captured or records.activities)
+            and findings == Findings(),
             counts=_counts(truth, records),
-            findings=compare(truth, records, settings.window_s * 1000, settings.min_countries, settings.threshold_eur),
+            findings=findings,
             unsettled=unsettled,
             score=score(truth.labels, [(one.user_id, one.transaction_ids) for one in firsts]),
             time_to_detect=time_to_detect(
@@ -180,7 +188,9 @@ class _Observer:
         )
 
     def _connect(self) -> Any:
-        return connect(self._settings, "operator", database=self._names.database)
+        # Otherwise INSERT ... SELECT would lock what it reads: a stop or a payment would wait for it, and it for any open transaction.
+        quietly = "SET SESSION transaction_isolation = 'READ-COMMITTED'"
+        return connect(self._settings, "operator", database=self._names.database, init_command=quietly)
 
     def _read(self) -> Mapping[TopicPartition, int]:
         ends = self._reader.end_offsets()
@@ -195,6 +205,8 @@ class _Observer:
             newest: int | None = cursor.fetchone()[0]
             cursor.execute("SELECT COUNT(*) FROM notifications WHERE status = 'pending'")
             pending: int = cursor.fetchone()[0]
+            cursor.execute("SELECT user_id, reason FROM due_stops ORDER BY since")
+            due: list[tuple[int, str]] = cursor.fetchall()
         if newest is not None and newest not in self._records.captured:
             return f"payment {newest} is not in the topic {self._names.transactions}"
         if newest is not None and newest not in self._records.joined:
@@ -209,6 +221,8 @@ class _Observer:
             )
             if lag > 0:
                 return f"{lag} activities are not handled by the {title}"
+        if due:
+            return f"{len(due)} stops wait to be set, the first of user {due[0][0]}: {due[0][1]}"
         return f"{pending} notifications are not sent yet" if pending else None
 
 

@@ -548,7 +548,7 @@ def test_after_all_of_it_the_verification_finds_what_is_wrong_and_reads_on(hosti
 
 def test_after_all_of_it_fraud_is_caught_in_every_partition_and_nothing_has_restarted(hostile: LearnerLab) -> None:
     caught: set[int] = set()
-    while len(caught) < hostile.settings.partitions:
+    while len(caught) < hostile.topics.partitions(hostile.names.transactions):
         user = hostile.add_user()
         _, second = hostile.commit_fraud(user)
         hostile.await_activities(user, [second])

@@ -22,11 +22,11 @@ PAYMENTS = {
 TRUTH = Truth(
     payments={1: 7, 2: 7},
     faulty={},
-    expected={2: Expected(2, 7, NOON_MS + 5, (1, 2))},
+    expected={2: Expected(2, 7, 2, NOON_MS + 5, (1, 2))},
     given_up=frozenset(),
     claimed=PAYMENTS,
     wrong_flags={},
-    accepted_while_stopped=(),
+    stopped_in_episode=(),
     declined_without_stop={},
     labels={},
     declined=0,
@@ -277,23 +277,28 @@ def test_a_payment_that_did_not_reach_a_topic_is_lost() -> None:
     assert [(one.id, one.problem) for one in compared(records).lost_payments] == [("1", "not in transaction_mid")]
 
 
+@pytest.mark.parametrize("by_clock", [False, True])
 @pytest.mark.parametrize(
     ("flag_changes", "is_a_finding"),
     [
-        ([], True),  # nothing but the clock to go by
+        ([], None),  # nothing but the clock to go by
         ([flag_envelope(150, was=0, is_now=1)], True),
         ([flag_envelope(250, was=0, is_now=1)], False),
         ([flag_envelope(150, was=0, is_now=1), flag_envelope(180, was=1, is_now=0)], False),
     ],
 )
 def test_the_binlog_decides_whether_a_payment_was_accepted_while_stopped(
-    flag_changes: list[dict[str, Any]], is_a_finding: bool
+    flag_changes: list[dict[str, Any]], is_a_finding: bool | None, by_clock: bool
 ) -> None:
+    """mysql-09: a clock that was set back or forward changes no order."""
     records = records_of(ACTIVITY)
     for change in flag_changes:
         add(records, NAMES.user_profile, change)
-    truth = dataclasses.replace(TRUTH, accepted_while_stopped=(Accepted(2, 7, "12:00:00.001", "12:00:00.000"),))
-    assert kinds(compared(records, truth)) == ({"accepted_while_stopped": ["2"]} if is_a_finding else {})
+    accepted = Accepted(2, 7, "12:00:00.001", "12:00:00.000", after_by_clock=by_clock)
+    truth = dataclasses.replace(TRUTH, stopped_in_episode=(accepted,))
+    assert kinds(compared(records, truth)) == (
+        {"accepted_while_stopped": ["2"]} if (by_clock if is_a_finding is None else is_a_finding) else {}
+    )
 
 
 def test_a_binlog_file_of_more_digits_comes_later() -> None:
@@ -312,3 +317,15 @@ def test_an_amount_that_is_a_json_number_is_read_without_loss() -> None:
 def test_a_time_without_a_zone_is_refused() -> None:
     with pytest.raises(ValueError, match="without a zone"):
         epoch_ms("2026-01-05T12:00:00")
+
+
+def test_mysql_03_a_payment_that_mysql_does_not_have_and_did_not_delete_is_found() -> None:
+    records = records_of(ACTIVITY)
+    add(records, NAMES.transactions, payment_envelope(9, 300))
+    assert kinds(compared(records, TRUTH)) == {"unknown_payments": ["9"]}
+    assert kinds(compared(records, dataclasses.replace(TRUTH, deleted=frozenset({9})))) == {}
+
+
+def test_an_activity_that_names_another_payment_as_the_one_that_made_it_known_is_wrong() -> None:
+    assert kinds(compared(records_of(ACTIVITY | {"known_by": 1}), TRUTH)) == {"wrong": ["activity-2"]}
+    assert kinds(compared(records_of(ACTIVITY | {"known_by": 2}), TRUTH)) == {}

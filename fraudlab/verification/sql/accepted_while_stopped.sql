@@ -1,15 +1,16 @@
--- Payments that the database's clock places between the stop of an account and its end.
-WITH account AS (
-  SELECT user_id, suspicious_activities AS stopped, changed_at AS since, change_id FROM flag_changes
-  UNION ALL
-  SELECT user_id, FALSE, deleted_at, 0 FROM deleted_users
-),
-state AS (
-  SELECT user_id, stopped, since, LEAD(since) OVER (PARTITION BY user_id ORDER BY since, change_id) AS until
-  FROM account
+-- Payments of the episode in which their account was stopped, and whether the clock puts them after the stop. Whether they were committed
+-- after it, the binlog says; the clock counts only where the topics do not tell.
+WITH change_of_flag AS (
+  SELECT
+    user_id,
+    suspicious_activities AS stopped,
+    changed_at,
+    COALESCE(MAX(IF(suspicious_activities, NULL, change_id)) OVER (PARTITION BY user_id ORDER BY change_id), 0) AS episode
+  FROM flag_changes
 )
-SELECT t.transaction_id, t.user_id, t.created_at, s.since
-FROM state AS s
-JOIN transactions AS t ON t.user_id = s.user_id AND t.created_at > s.since AND t.created_at < COALESCE(s.until, '9999-12-31')
-WHERE s.stopped
+SELECT t.transaction_id, t.user_id, t.created_at, s.changed_at, t.created_at > s.changed_at
+FROM change_of_flag AS s
+JOIN transactions AS t USING (user_id)
+LEFT JOIN payment_episodes AS e USING (transaction_id)
+WHERE s.stopped AND COALESCE(e.episode, 0) = s.episode
 ORDER BY t.transaction_id

@@ -1,9 +1,5 @@
--- Who must be told of what: each user's episodes with an activity. An episode begins with a reinstatement (0: with the account).
-SELECT DISTINCT
-  e.user_id,
-  (
-    SELECT COALESCE(MAX(f.change_id), 0)
-    FROM flag_changes AS f
-    WHERE f.user_id = e.user_id AND NOT f.suspicious_activities AND UNIX_TIMESTAMP(f.changed_at) * 1000 < e.known_ms
-  ) AS episode
+-- Who must be told of what: each user's episodes with an activity. An activity is of the episode in which the database took the payment
+-- that made it known: the last reinstatement before it, 0 for an account's first.
+SELECT DISTINCT e.user_id, COALESCE(p.episode, 0)
 FROM expected AS e
+LEFT JOIN payment_episodes AS p ON p.transaction_id = e.known_by

@@ -12,6 +12,7 @@ payment AS (
   SELECT d.transaction_id, d.user_id, d.amount, d.currency, d.country, d.transaction_time, d.created_at
   FROM deleted_transactions AS d
   JOIN captured_deleted USING (transaction_id)
+  WHERE NOT EXISTS (SELECT 1 FROM transactions AS again WHERE again.transaction_id = d.transaction_id)
 ),
 arrived AS (
   SELECT p.*, ROW_NUMBER() OVER (ORDER BY COALESCE(o.after_id, p.transaction_id), COALESCE(o.place, 0)) AS arrival
@@ -32,6 +33,8 @@ converted AS (
       WHEN r.currency IS NULL THEN 'currency'
       WHEN c.code IS NULL THEN 'country'
       WHEN p.transaction_time IS NULL THEN 'transaction_time'
+      -- '0000-00-00', which rows of an earlier version may hold
+      WHEN UNIX_TIMESTAMP(p.transaction_time) = 0 OR UNIX_TIMESTAMP(p.created_at) = 0 THEN 'transaction_time'
       WHEN p.transaction_time > p.created_at + INTERVAL ${future_tolerance_ms} * 1000 MICROSECOND THEN 'transaction_time'
       WHEN p.created_at > p.transaction_time + INTERVAL ${max_age_ms} * 1000 MICROSECOND THEN 'transaction_time'
     END AS malformed
@@ -115,6 +118,7 @@ numbered AS (
 SELECT
   suspicious_id,
   MIN(user_id),
+  MAX(CASE WHEN known THEN transaction_id END),
   MAX(CASE WHEN known THEN created_ms END),
   GROUP_CONCAT(transaction_id ORDER BY transaction_id)
 FROM numbered

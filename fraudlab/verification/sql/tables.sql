@@ -56,6 +56,7 @@ CREATE TEMPORARY TABLE suspicious (
 CREATE TEMPORARY TABLE expected (
   transaction_id BIGINT NOT NULL PRIMARY KEY,
   user_id INT NOT NULL,
+  known_by BIGINT NOT NULL,
   known_ms BIGINT NOT NULL,
   transaction_ids LONGTEXT NOT NULL
 )
