@@ -40,6 +40,8 @@ public class EnvelopeReader extends AbstractStreamOperator implements OneInputSt
     /** Longer texts are no DECIMAL(38), and numbers with such an exponent take minutes to round. */
     private static final int MOST_DIGITS = 100;
 
+    private static final int MOST_DIGITS_IN_JSON = 2000;
+    private static final String NO_TEXT = "not JSON in UTF-8";
     private static final byte BYTE_ORDER_MARK = (byte) 0xEF;
 
     private final DebeziumJsonDeserializationSchema format;
@@ -74,9 +76,10 @@ public class EnvelopeReader extends AbstractStreamOperator implements OneInputSt
         String reason = null;
         if (!skipped.isEmpty() && skipped.contains(place(record))) {
             reason = "skipped by hand";
-        } else if (!isText(message)) {
-            reason = "not JSON in UTF-8";
         } else {
+            reason = whyNoText(message);
+        }
+        if (reason == null) {
             try {
                 ArrayList rows = new ArrayList();
                 format.deserialize(message, new ListCollector(rows));
@@ -103,23 +106,28 @@ public class EnvelopeReader extends AbstractStreamOperator implements OneInputSt
         }
     }
 
-    /** Whether these bytes can be JSON in UTF-8. Jackson alone would also read UTF-16, and bytes that no other reader accepts. */
-    private static boolean isText(byte[] message) {
+    /**
+     * Why these bytes cannot be JSON in UTF-8, or null. Jackson alone would also read UTF-16, and bytes that no other reader accepts;
+     * and a number of a million digits would keep it busy for seconds.
+     */
+    private static String whyNoText(byte[] message) {
         boolean isAscii = true;
+        int digits = 0;
         for (int i = 0; i < message.length; i++) {
-            if (message[i] == 0) {
-                return false;
+            digits = message[i] >= '0' && message[i] <= '9' ? digits + 1 : 0;
+            if (message[i] == 0 || digits > MOST_DIGITS_IN_JSON) {
+                return message[i] == 0 ? NO_TEXT : "a number of more than " + MOST_DIGITS_IN_JSON + " digits";
             }
             isAscii &= message[i] > 0;
         }
         if (isAscii) {
-            return true;
+            return null;
         }
         try {
             StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(message));
-            return message[0] != BYTE_ORDER_MARK;
+            return message[0] == BYTE_ORDER_MARK ? NO_TEXT : null;
         } catch (CharacterCodingException wrong) {
-            return false;
+            return NO_TEXT;
         }
     }
 
@@ -188,7 +196,7 @@ public class EnvelopeReader extends AbstractStreamOperator implements OneInputSt
         try {
             envelope = mapper.readTree(message);
         } catch (Exception wrong) {
-            return "not JSON in UTF-8";
+            return NO_TEXT;
         }
         if (!envelope.isObject()) {
             return "not a JSON object";

@@ -25,6 +25,7 @@ CREATE TEMPORARY VIEW keyed_transactions AS
 SELECT
   CASE
     WHEN POSITION(CONCAT('"user_id":', message_key, ',') IN message) > 0 THEN message_key
+    WHEN CHAR_LENGTH(message) > 65536 THEN COALESCE(message_key, '')  -- a number of so many digits is read for seconds
     ELSE COALESCE(DECODE(ENCODE(JSON_VALUE(message, '$$.user_id'), 'UTF-8'), 'UTF-8'), message_key, '')
   END,
   CONCAT(
