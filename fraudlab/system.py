@@ -357,12 +357,10 @@ def _group_problem(settings: Settings, group: str) -> str | None:
 
 def _reading(settings: Settings, admin: KafkaAdminClient, group: str) -> tuple[dict[TopicPartition, int], int]:
     """The offsets of activities that a consumer group has committed, and how many activities there are after them."""
-    ends = admin.list_partition_offsets(
-        {
-            TopicPartition(settings.names.suspicious_activities, number): OffsetSpec.LATEST
-            for number in range(settings.partitions)
-        }
-    )
+    topic = settings.names.suspicious_activities
+    (described,) = admin.describe_topics([topic])
+    there = [TopicPartition(topic, one["partition_index"]) for one in described["partitions"]]
+    ends = admin.list_partition_offsets(dict.fromkeys(there, OffsetSpec.LATEST))
     offsets = admin.list_group_offsets(group).get(group, {})
     committed = {at: max(0, offsets[at].offset) if at in offsets else 0 for at in ends}
     return committed, sum(end.offset - committed[at] for at, end in ends.items())

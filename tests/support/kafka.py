@@ -59,8 +59,7 @@ class Topics:
 
     def length(self, topic: str) -> int:
         """How many records were written to a topic."""
-        mine = [partition for partition in self._partitions if partition.topic == topic]
-        return sum(self._consumer.end_offsets(mine).values())
+        return sum(self._consumer.end_offsets(partitions(self._consumer, [topic])).values())
 
     def read(self, topic: str) -> list[Record]:
         """Every record of a topic up to its present end, in the order in which they were read."""
