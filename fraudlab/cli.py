@@ -22,7 +22,9 @@ from rich.table import Table
 from fraudlab import system
 from fraudlab.settings import Settings
 from fraudlab.stack import doctor as stack_doctor
+from fraudlab.stack import watch
 from fraudlab.stack.flink_jobs import JobStatus
+from fraudlab.stack.layout import Layout
 from fraudlab.stack.supervisor import Stack, StackError
 from fraudlab.terminal import busy
 
@@ -217,6 +219,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="print it as one
         table.add_row(one.name, one.state.lower(), *running, _health(one.problem, "ready"))
     table.caption = f"{sum(one.resident_mib for one in seen.programs)} MiB in all"
     console.print(table)
+    _print_disk(settings, seen)
     if seen.jobs:
         console.print(_jobs_table(seen.jobs))
     for job in seen.jobs:
@@ -226,6 +229,14 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="print it as one
             console.print(f"  {escape(job.advice)}")
     next_step(_after_status(settings, seen))
     raise typer.Exit(1 if seen.ill else 0)
+
+
+def _print_disk(settings: Settings, seen: system.Status) -> None:
+    """The room on the home's disk, and what the watcher has done within the last hour."""
+    color = "red" if seen.disk.warning else "default"
+    console.print(f"[{color}]disk of {escape(str(settings.home))}: {escape(seen.disk.words)}[/{color}]")
+    for name, what, at in watch.recent(Layout(settings.home)):
+        console.print(f"watcher, {max(0, round(time.time() - at))} s ago: {name} was {escape(what)}")
 
 
 def _jobs_table(jobs: list[JobStatus]) -> Table:

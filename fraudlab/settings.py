@@ -87,6 +87,11 @@ class Settings(BaseSettings):
         True,
         description="Kafka and Flink write down their classes when they end for the first time, and then start sooner",
     )
+    disk_reserve_mib: int = Field(
+        256,
+        ge=0,
+        description="with less free on the disk of the home, Kafka is stopped; with twice as much, programs are started",
+    )
     checkpoint_interval_s: int = Field(10, ge=1, description="seconds from one checkpoint to the next")
 
     window_s: int = Field(3600, ge=1, description="length of the window that ends with each payment")

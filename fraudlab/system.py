@@ -21,7 +21,8 @@ from fraudlab.pipeline import captured, database, deletions, topics
 from fraudlab.pipeline.contracts import CDC_JOB, DETECTOR_JOB, JOBS, JOIN_JOB, SKIPPED, Names, server_ids
 from fraudlab.settings import ANYWHERE, LOOPBACK, Settings
 from fraudlab.skipped_records import SkippedRecords
-from fraudlab.stack import doctor, flink, flink_jobs
+from fraudlab.stack import doctor, flink, flink_jobs, kafka_metadata, space
+from fraudlab.stack.layout import Layout
 from fraudlab.stack.supervisor import NEIGHBOURS_DEADLINE_S, Program, ServiceStatus, Stack, StackError
 from fraudlab.stack.supervisord import MARKER
 
@@ -110,7 +111,38 @@ def end_generator(process: subprocess.Popen[bytes], patience_s: float) -> int:
 def prepare(settings: Settings) -> None:
     """Creates the database, its accounts and the topics, where they are missing."""
     create_database(settings)
-    topics.create(settings.bootstrap_servers, settings.names, settings.partitions)
+    with connect(settings, "root", autocommit=True) as connection:
+        made = database.topics_made(connection, settings.names) or _set_aside(settings, connection)
+        try:
+            present = topics.create(settings.bootstrap_servers, settings.names, settings.partitions, made)
+        except topics.TopicsLostError as lost:
+            raise StackError(
+                f"Kafka has lost topics of {settings.names.database}, and with them their records: {lost}.",
+                "Put Kafka's data folder back from a backup, then run the command again. Without one, `fraudlab reset` wipes the "
+                "database, the topics and the jobs' state together (in a notebook, `lab.reset()` wipes what is yours).",
+            ) from lost
+        if present != made:
+            database.remember_topics(connection, settings.names, present)
+
+
+def _set_aside(settings: Settings, connection: Any) -> dict[str, str]:
+    """Topics of ours that Kafka has set aside, for a home of an older version, in which no topic was written down: their ids are not known.
+
+    Without payments nothing can be missed: such folders are left when a topic is deleted and Kafka killed.
+    """
+    partitions = kafka_metadata.stray(Layout(settings.home).kafka_data)
+    stray = {one.rpartition("-")[0] for one in partitions} & set(settings.names.topics)
+    if not stray:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT EXISTS (SELECT * FROM {settings.names.database}.transactions)")  # noqa: S608
+        return dict.fromkeys(sorted(stray), "") if cursor.fetchone()[0] else {}
+
+
+def forget_topics(settings: Settings) -> None:
+    """Forgets which topics there were, before they are deleted on purpose; harmless where there is no database."""
+    with connect(settings, "root", autocommit=True) as connection:
+        database.remember_topics(connection, settings.names, {})
 
 
 def partitions_note(settings: Settings) -> str | None:
@@ -180,6 +212,7 @@ class Status:
 
     programs: list[ServiceStatus]
     jobs: list[flink_jobs.JobStatus]
+    disk: space.Space
 
     @property
     def ill(self) -> list[str]:
@@ -200,7 +233,7 @@ def status(settings: Settings) -> Status:
         problem = f"is not known: Flink does not answer ({error})"
         known = [flink_jobs.JobStatus(name, "UNKNOWN", 0, None, problem) for name in wanted]
         begun = bool(started)
-    return Status(programs, known if begun else [])
+    return Status(programs, known if begun else [], space.measure(Layout(settings.home).home))
 
 
 def job_status(settings: Settings, wanted: Sequence[str]) -> list[flink_jobs.JobStatus]:

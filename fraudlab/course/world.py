@@ -398,6 +398,7 @@ class World:
         self.cancel()
         with closing(self._admin()) as admin:
             self._delete_groups(admin)
+            system.forget_topics(self.settings)
             self._delete_topics(admin)
         SkippedRecords(self.settings).forget(self.names.job(""))
         try:

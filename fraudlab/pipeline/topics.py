@@ -1,8 +1,10 @@
 """The Kafka topics of the pipeline."""
 
+import contextlib
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -15,20 +17,60 @@ from fraudlab.pipeline.contracts import Names, dead_letter
 MAX_DEAD_LETTER_BYTES = 4 * 2**20
 """Room for a record of the largest size that the other topics take (1 MiB), escaped, and why it is here."""
 READ_DEADLINE_S = 30
+CREATED_WITHIN_S = 30
+"""So long after its creation a topic may be unknown to the broker's metadata."""
 
 
-def create(bootstrap_servers: str, names: Names, partitions: int) -> None:
-    """Creates the topics that are missing, each with the same number of partitions, so that a user has the same one in all."""
+@dataclass(frozen=True)
+class TopicsLostError(Exception):
+    """Topics that were made before are not there any more, or are others of the same name."""
+
+    missing: list[str]
+    replaced: list[str]
+
+    def __str__(self) -> str:
+        words = [f"{', '.join(self.missing)} missing"] if self.missing else []
+        return "; ".join(words + ([f"{', '.join(self.replaced)} made again, empty"] if self.replaced else []))
+
+
+def create(bootstrap_servers: str, names: Names, partitions: int, made: Mapping[str, str]) -> dict[str, str]:
+    """Creates the topics that are missing, each with the same number of partitions, so that a user has the same one in all.
+
+    Args:
+        bootstrap_servers: Where Kafka is.
+        names: Of the topics.
+        partitions: Of each.
+        made: Topic to id (empty: not known) of those that were made before. None of these is made again: its
+            records would silently be gone.
+
+    Returns:
+        Topic to id, of all of them.
+
+    Raises:
+        TopicsLostError: A topic that was made before is missing, or has another id. Nothing was created.
+    """
     admin = KafkaAdminClient(bootstrap_servers=bootstrap_servers)
     try:
-        existing = set(admin.list_topics())
+        existing = _ids(admin, names)
         missing = [topic for topic in names.topics if topic not in existing]
+        lost = [topic for topic in missing if topic in made]
+        replaced = [topic for topic, number in existing.items() if made.get(topic) not in (None, "", number)]
+        if lost or replaced:
+            raise TopicsLostError(lost, replaced)
         if missing:
-            admin.create_topics([_topic(topic, names, partitions) for topic in missing])
-    except TopicAlreadyExistsError:
-        pass
+            with contextlib.suppress(TopicAlreadyExistsError):
+                admin.create_topics([_topic(topic, names, partitions) for topic in missing])
+        deadline = time.monotonic() + CREATED_WITHIN_S
+        while len(existing := _ids(admin, names)) < len(names.topics) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return existing
     finally:
         admin.close()
+
+
+def _ids(admin: KafkaAdminClient, names: Names) -> dict[str, str]:
+    described: list[dict[str, Any]] = admin.describe_topics()
+    return {one["name"]: str(one["topic_id"]) for one in described if one["name"] in names.topics}
 
 
 def length(bootstrap_servers: str, names: Iterable[str]) -> int:
