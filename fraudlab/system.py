@@ -392,8 +392,8 @@ def _reading(settings: Settings, admin: KafkaAdminClient, group: str) -> tuple[d
     """The offsets of activities that a consumer group has committed, and how many activities there are after them."""
     topic = settings.names.suspicious_activities
     (described,) = admin.describe_topics([topic])
-    numbers = [one["partition_index"] for one in described["partitions"]]
-    ends = admin.list_partition_offsets({TopicPartition(topic, number): OffsetSpec.LATEST for number in numbers})
+    there = [TopicPartition(topic, one["partition_index"]) for one in described["partitions"]]
+    ends = admin.list_partition_offsets(dict.fromkeys(there, OffsetSpec.LATEST))
     offsets = admin.list_group_offsets(group).get(group, {})
     committed = {at: max(0, offsets[at].offset) if at in offsets else 0 for at in ends}
     return committed, sum(end.offset - committed[at] for at, end in ends.items())

@@ -182,6 +182,7 @@ def test_payments_that_are_gone_are_counted() -> None:
         {"user_id": "42"},
         {"user_id": True},
         {"user_id": 2**31},
+        {"user_id": -(2**31) - 1},
         {"activity_id": "x" * 65},
         {"activity_id": ""},
         {"total_amount_eur": "NaN"},
@@ -204,6 +205,12 @@ def test_payments_that_are_gone_are_counted() -> None:
 def test_what_is_no_activity_is_malformed(fields: dict[str, Any]) -> None:
     with pytest.raises(MalformedRecordError, match="not an activity"):
         parse(ACTIVITY | fields)
+
+
+@pytest.mark.parametrize("user_id", [2**31 - 1, 0, -1, -(2**31)])
+def test_every_id_that_mysql_takes_is_a_users(user_id: int) -> None:
+    """The user with the lowest id of an INT was stopped and never told: their activity was a dead letter."""
+    assert parse(ACTIVITY | {"user_id": user_id}).user_id == user_id
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def parse(record: dict[str, Any]) -> Activity:
         )
         if not (1970 < known_at.year < 2038 and 1970 < activity.window_end.year < 9999):
             raise ValueError("a time that no payment can have")
-        if not (-MAX_INT <= user_id <= MAX_INT and 0 < len(activity.activity_id) <= MAX_ACTIVITY_ID):
+        if not (-MAX_INT - 1 <= user_id <= MAX_INT and 0 < len(activity.activity_id) <= MAX_ACTIVITY_ID):
             raise ValueError("user_id or activity_id is too large")
         if not 0 <= activity.total_eur < MAX_TOTAL_EUR:  # false also for NaN
             raise ValueError(f"total_amount_eur is {activity.total_eur}")
