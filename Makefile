@@ -8,7 +8,7 @@ endif
 BIN = $$FRAUDLAB_HOME/venv/bin
 BOOTSTRAP = $(if $(PYTHON),,$(error No Python was found. Next: install python3 (3.9 or newer), or name one: make PYTHON=<path> <target>))"$(PYTHON)" bootstrap.py
 .DEFAULT_GOAL := help
-.PHONY: help demo lab up test test-all bench check docs setup bundle stop clean lock
+.PHONY: help demo lab up test test-all bench fuzz check docs setup bundle stop clean lock
 
 help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -35,6 +35,10 @@ test-all: ## make test, then the slow tests and the clean rooms: what CI runs
 bench: ## print the performance table
 	@$(BOOTSTRAP)
 	@"$(BIN)/python" bench/run.py
+
+fuzz: ## write a million hostile records to both jobs
+	@$(BOOTSTRAP) --dev
+	@"$(BIN)/python" -m tests.fuzz.fuzz
 
 check: docs ## ruff, mypy and the documents
 	@"$(BIN)/ruff" check .

@@ -17,12 +17,13 @@ from typing import Any
 import httpx
 import orjson
 import psutil
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import KafkaAdminClient
 from playwright.sync_api import Page, sync_playwright
 from rich.console import Console
 
 from fraudlab import system
+from fraudlab.pipeline.topics import partitions
 from fraudlab.pipeline.transaction import iso
 from fraudlab.settings import Settings
 from fraudlab.stack.provision.system import chromium
@@ -243,14 +244,13 @@ def wait_until_told(settings: Settings, users: set[int]) -> None:
 def wait_until_read(settings: Settings, service: str) -> None:
     """Waits until a service has committed the end of the topic."""
     group, topic = settings.names.group(service), settings.names.suspicious_activities
-    partitions = [TopicPartition(topic, number) for number in range(settings.partitions)]
     deadline = time.monotonic() + DEADLINE_S
     with closing(KafkaConsumer(bootstrap_servers=settings.bootstrap_servers, group_id=None)) as consumer:
-        ends = consumer.end_offsets(partitions)
+        ends = consumer.end_offsets(partitions(consumer, [topic]))
     with closing(KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)) as admin:
         while time.monotonic() < deadline:
             committed = admin.list_group_offsets(group).get(group, {})
-            if all(one in committed and committed[one].offset >= ends[one] for one in partitions if ends[one]):
+            if all(one in committed and committed[one].offset >= ends[one] for one in ends if ends[one]):
                 return
             time.sleep(0.5)
     sys.exit(f"The {service} has not read everything within {DEADLINE_S} s.")

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import KafkaAdminClient, NewTopic
 from rich.console import Console
 from rich.progress import track
@@ -28,6 +28,7 @@ from fraudlab.pipeline import detector
 from fraudlab.pipeline.contracts import Names
 from fraudlab.pipeline.flink import FlinkCluster, kafka_values
 from fraudlab.pipeline.statements import eur_rate_cases, fill
+from fraudlab.pipeline.topics import follow, partitions
 from fraudlab.pipeline.transaction import iso
 from fraudlab.settings import Settings
 from fraudlab.stack import beside
@@ -145,8 +146,7 @@ def fill_topic(settings: Settings, count: int, users: int) -> str:
     """Writes the transactions to a topic, unless an earlier run did. Returns its name."""
     topic = f"{NAMES.transaction_mid}.{count}.{users}"
     consumer = KafkaConsumer(bootstrap_servers=settings.bootstrap_servers)
-    partitions = [TopicPartition(topic, number) for number in range(settings.partitions)]
-    there = topic in consumer.topics() and sum(consumer.end_offsets(partitions).values()) == count
+    there = sum(consumer.end_offsets(partitions(consumer, [topic])).values()) == count
     consumer.close()
     if not there:
         recreate(settings, [topic])
@@ -244,10 +244,8 @@ def job_seconds(settings: Settings, job: str) -> float:
 def read_result(settings: Settings) -> dict[int, tuple[str, int]]:
     """What a contestant wrote: transaction id to the hour's total in EUR and number of countries; nothing of pairs."""
     consumer = KafkaConsumer(bootstrap_servers=settings.bootstrap_servers, enable_auto_commit=False)
-    partitions = [TopicPartition(NAMES.suspicious_activities, number) for number in range(settings.partitions)]
-    consumer.assign(partitions)
-    consumer.seek_to_beginning()
-    left = sum(consumer.end_offsets(partitions).values())
+    follow(consumer, [NAMES.suspicious_activities])
+    left = sum(consumer.end_offsets(list(consumer.assignment())).values())
     found: dict[int, tuple[str, int]] = {}
     while left:
         for records in consumer.poll(timeout_ms=1000, max_records=5000).values():

@@ -22,7 +22,9 @@ from rich.table import Table
 from fraudlab import system
 from fraudlab.settings import Settings
 from fraudlab.stack import doctor as stack_doctor
+from fraudlab.stack import watch
 from fraudlab.stack.flink_jobs import JobStatus
+from fraudlab.stack.layout import Layout
 from fraudlab.stack.supervisor import Stack, StackError
 from fraudlab.terminal import busy
 
@@ -170,6 +172,18 @@ def resnapshot() -> None:
     next_step("`fraudlab verify` shows whether anything is missing.")
 
 
+@app.command()
+def skip(
+    record: Annotated[
+        str, typer.Argument(help="topic-partition-offset, as `fraudlab status` and dead letters name it")
+    ],
+) -> None:
+    """Have a job go on without one record, from its last checkpoint. The record becomes a dead letter."""
+    with explained(), busy(console, "restarting the job"):
+        system.skip_record(Settings(), record, say)
+    next_step("`fraudlab status` shows whether the job runs; `fraudlab verify` counts a payment that was skipped.")
+
+
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
 def generate(context: typer.Context) -> None:
     """Run the data generator against this stack; takes all its options (`fraudlab generate --help`)."""
@@ -205,6 +219,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="print it as one
         table.add_row(one.name, one.state.lower(), *running, _health(one.problem, "ready"))
     table.caption = f"{sum(one.resident_mib for one in seen.programs)} MiB in all"
     console.print(table)
+    _print_disk(settings, seen)
     if seen.jobs:
         console.print(_jobs_table(seen.jobs))
     for job in seen.jobs:
@@ -214,6 +229,14 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="print it as one
             console.print(f"  {escape(job.advice)}")
     next_step(_after_status(settings, seen))
     raise typer.Exit(1 if seen.ill else 0)
+
+
+def _print_disk(settings: Settings, seen: system.Status) -> None:
+    """The room on the home's disk, and what the watcher has done within the last hour."""
+    color = "red" if seen.disk.warning else "default"
+    console.print(f"[{color}]disk of {escape(str(settings.home))}: {escape(seen.disk.words)}[/{color}]")
+    for name, what, at in watch.recent(Layout(settings.home)):
+        console.print(f"watcher, {max(0, round(time.time() - at))} s ago: {name} was {escape(what)}")
 
 
 def _jobs_table(jobs: list[JobStatus]) -> Table:

@@ -18,7 +18,7 @@ from typing import Any
 
 import mysql.connector
 import orjson
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer
 from kafka.errors import KafkaError
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -28,6 +28,7 @@ from rich.text import Text
 
 from fraudlab import system
 from fraudlab.demo_fraud import DemoFraud
+from fraudlab.pipeline.topics import follow, partitions
 from fraudlab.settings import Settings
 from fraudlab.stack.setup_times import SetupTimes
 from fraudlab.stack.supervisor import Stack, StackError
@@ -265,12 +266,8 @@ class Watcher:
         self._activities: set[str] = set()
         self._began, self._began_at_ms = time.monotonic(), time.time_ns() // 1_000_000
         self._consumer = KafkaConsumer(bootstrap_servers=settings.bootstrap_servers, enable_auto_commit=False)
-        self._partitions = {
-            topic: [TopicPartition(topic, n) for n in range(settings.partitions)] for topic in self._names.topics
-        }
-        mine = self._partitions[self._names.suspicious_activities]
-        self._consumer.assign(mine)
-        for partition, end in self._consumer.end_offsets(mine).items():
+        follow(self._consumer, [self._names.suspicious_activities])
+        for partition, end in self._consumer.end_offsets(list(self._consumer.assignment())).items():
             self._consumer.seek(partition, end)
         self._database = system.connect(settings, "operator", database=self._names.database, autocommit=True)
         self.own_fraud = DemoFraud(settings, self._database)
@@ -299,6 +296,7 @@ class Watcher:
     def _look(self) -> None:
         deadline = time.monotonic() + (REFRESH_S if self.own_fraud.is_complete else REFRESH_ON_STAGE_S)
         self.own_fraud.look(self.view.payments)
+        follow(self._consumer, [self._names.suspicious_activities])
         while (rest := deadline - time.monotonic()) > 0:
             for records in self._consumer.poll(timeout_ms=int(rest * 1000)).values():
                 for record in records:
@@ -338,7 +336,7 @@ class Watcher:
         self.view.latest.append(activity)
 
     def _end_offset(self, topic: str) -> int:
-        return sum(self._consumer.end_offsets(self._partitions[topic]).values())
+        return sum(self._consumer.end_offsets(partitions(self._consumer, [topic])).values())
 
     def _rows(self, name: str) -> int:
         """How many rows have come since the watcher began. Of the others none is looked at: this must not slow the database down."""

@@ -1,24 +1,28 @@
 """The whole system: the local stack, and on it the database, the topics, the jobs and the services, started in order of dependency."""
 
 import contextlib
+import dataclasses
 import http.client
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mysql.connector
-from kafka.admin import KafkaAdminClient
+from kafka import TopicPartition
+from kafka.admin import KafkaAdminClient, OffsetSpec
 from kafka.errors import KafkaError
 
-from fraudlab.pipeline import database, deletions, topics
-from fraudlab.pipeline.contracts import CDC_JOB, DETECTOR_JOB, JOBS, JOIN_JOB, Names, server_ids
+from fraudlab.pipeline import captured, database, deletions, topics
+from fraudlab.pipeline.contracts import CDC_JOB, DETECTOR_JOB, JOBS, JOIN_JOB, SKIPPED, Names, server_ids
 from fraudlab.settings import ANYWHERE, LOOPBACK, Settings
-from fraudlab.stack import doctor, flink, flink_jobs
+from fraudlab.skipped_records import SkippedRecords
+from fraudlab.stack import doctor, flink, flink_jobs, kafka_metadata, space
+from fraudlab.stack.layout import Layout
 from fraudlab.stack.supervisor import NEIGHBOURS_DEADLINE_S, Program, ServiceStatus, Stack, StackError
 from fraudlab.stack.supervisord import MARKER
 
@@ -32,6 +36,8 @@ UNBUFFERED = {"PYTHONUNBUFFERED": "1"}
 """What a service says is in its log at once."""
 BANK = "data-generator"
 """The bank's container. It is no program of the supervisor's; its health can be asked for all the same."""
+STUCK_AFTER_S = 3
+"""So long a consumer that has something to read may commit nothing."""
 PAYMENT_PATIENCE_S = 5
 """So long no payment may come while the bank is open."""
 
@@ -70,19 +76,21 @@ def start_generator(
     seed: int | None,
     report: Path,
     options: tuple[str, ...] = (),
+    of_the_stack: bool = True,
 ) -> subprocess.Popen[bytes]:
     """Starts the synthetic bank as a process of its own, which writes its counts to `report` when it ends.
 
     It ends with this process, however that ends: the bank's standard input is a pipe of which this one holds the other end. `fraudlab
-    down` ends it, too. `end_generator` ends it from here.
+    down` ends it, too, unless it is not `of_the_stack`. `end_generator` ends it from here.
     """
     seed = seed if seed is not None else int(time.time())
     arguments = ["--rate", str(rate), "--users", str(users), "--seed", str(seed), "--report", str(report), "--quiet"]
     fraud_every_s = max(1.0, 25 / rate)  # more would be more than half of all payments, which the generator refuses
     command = [*arguments, "--late", "0.02", "--fraud-every", str(fraud_every_s), "--end-with-stdin", *options]
+    marker = {MARKER: str(Stack(settings).layout.home)} if of_the_stack else {}
     return subprocess.Popen(
         [sys.executable, "-m", "data_generator", *command],
-        env=os.environ | generator_environment(settings) | {MARKER: str(Stack(settings).layout.home)},
+        env=os.environ | generator_environment(settings) | marker,
         stdin=subprocess.PIPE,
         start_new_session=True,  # Ctrl-C in the terminal, or an interrupted kernel, is not meant for it
     )
@@ -103,7 +111,52 @@ def end_generator(process: subprocess.Popen[bytes], patience_s: float) -> int:
 def prepare(settings: Settings) -> None:
     """Creates the database, its accounts and the topics, where they are missing."""
     create_database(settings)
-    topics.create(settings.bootstrap_servers, settings.names, settings.partitions)
+    with connect(settings, "root", autocommit=True) as connection:
+        made = database.topics_made(connection, settings.names) or _set_aside(settings, connection)
+        try:
+            present = topics.create(settings.bootstrap_servers, settings.names, settings.partitions, made)
+        except topics.TopicsLostError as lost:
+            raise StackError(
+                f"Kafka has lost topics of {settings.names.database}, and with them their records: {lost}.",
+                "Put Kafka's data folder back from a backup, then run the command again. Without one, `fraudlab reset` wipes the "
+                "database, the topics and the jobs' state together (in a notebook, `lab.reset()` wipes what is yours).",
+            ) from lost
+        if present != made:
+            database.remember_topics(connection, settings.names, present)
+
+
+def _set_aside(settings: Settings, connection: Any) -> dict[str, str]:
+    """Topics of ours that Kafka has set aside, for a home of an older version, in which no topic was written down: their ids are not known.
+
+    Without payments nothing can be missed: such folders are left when a topic is deleted and Kafka killed.
+    """
+    partitions = kafka_metadata.stray(Layout(settings.home).kafka_data)
+    stray = {one.rpartition("-")[0] for one in partitions} & set(settings.names.topics)
+    if not stray:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT EXISTS (SELECT * FROM {settings.names.database}.transactions)")  # noqa: S608
+        return dict.fromkeys(sorted(stray), "") if cursor.fetchone()[0] else {}
+
+
+def forget_topics(settings: Settings) -> None:
+    """Forgets which topics there were, before they are deleted on purpose; harmless where there is no database."""
+    with connect(settings, "root", autocommit=True) as connection:
+        database.remember_topics(connection, settings.names, {})
+
+
+def partitions_note(settings: Settings) -> str | None:
+    """A sentence where topics do not have the partitions that the settings name: a topic keeps what it has, and readers follow it."""
+    with contextlib.closing(KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)) as admin:
+        counts = {one["name"]: len(one["partitions"]) for one in admin.describe_topics(list(settings.names.topics))}
+    others = {name: count for name, count in counts.items() if count != settings.partitions}
+    if not others:
+        return None
+    found = ", ".join(f"{name} {count}" for name, count in sorted(others.items()))
+    return (
+        f"FRAUDLAB_PARTITIONS is {settings.partitions}, which counts only for topics that are made anew; those here keep their "
+        f"partitions: {found}"
+    )
 
 
 def create_database(settings: Settings) -> None:
@@ -159,6 +212,7 @@ class Status:
 
     programs: list[ServiceStatus]
     jobs: list[flink_jobs.JobStatus]
+    disk: space.Space
 
     @property
     def ill(self) -> list[str]:
@@ -173,13 +227,39 @@ def status(settings: Settings) -> Status:
     wanted = [names.job(job) for job in JOBS]
     started = {one.name for one in programs} & {names.group(one) for one in ("flagger", "notifier", "analytics")}
     try:
-        known = flink_jobs.status(settings, wanted)
+        known = job_status(settings, wanted)
         begun = bool(started) or any(job.state != flink_jobs.ABSENT for job in known)
     except (OSError, http.client.HTTPException, ValueError) as error:
         problem = f"is not known: Flink does not answer ({error})"
         known = [flink_jobs.JobStatus(name, "UNKNOWN", 0, None, problem) for name in wanted]
         begun = bool(started)
-    return Status(programs, known if begun else [])
+    return Status(programs, known if begun else [], space.measure(Layout(settings.home).home))
+
+
+def job_status(settings: Settings, wanted: Sequence[str]) -> list[flink_jobs.JobStatus]:
+    """How the jobs of these full names are, by Flink's account and by what they have written. Raises as `flink_jobs.status` does."""
+    known = flink_jobs.status(settings, wanted)
+    return [_with_capture(settings, one) if one.name == settings.names.job(CDC_JOB) else one for one in known]
+
+
+def _with_capture(settings: Settings, job: flink_jobs.JobStatus) -> flink_jobs.JobStatus:
+    wrong = capture_problem(settings) if job.problem is None else None
+    if wrong is None:
+        return job
+    return dataclasses.replace(job, problem=f"runs, but {wrong}", advice=flink_jobs.SNAPSHOT_ADVICE)
+
+
+def capture_problem(settings: Settings) -> str | None:
+    """What is wrong with what cdc-ingestion writes; None where nothing is, or nobody can be asked now."""
+    name = settings.names.job(CDC_JOB)
+    try:
+        job = flink_jobs.newest(settings, [name]).get(name)
+        if job is None:
+            return None
+        with connect(settings, "cdc", connection_timeout=3) as connection:
+            return captured.problem(settings.bootstrap_servers, settings.names, connection, job.started_ms)
+    except (mysql.connector.Error, KafkaError):
+        return None
 
 
 def services(settings: Settings) -> list[Program]:
@@ -286,15 +366,39 @@ def _page_problem(host: str, port: int) -> str | None:
 
 
 def _group_problem(settings: Settings, group: str) -> str | None:
-    """None where a consumer group has members with partitions."""
+    """None where a consumer group has members with partitions that get on: they have no record to read, or have just read one."""
     try:
         with contextlib.closing(
             KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers, request_timeout_ms=3000)
         ) as admin:
             state = admin.describe_groups([group])[group]["group_state"]
+            if state != "Stable":
+                return f"its consumer group {group} has no member that reads yet ({state})"
+            deadline = time.monotonic() + STUCK_AFTER_S
+            before, unread = _reading(settings, admin, group)
+            while unread and time.monotonic() < deadline:
+                time.sleep(0.2)
+                committed, unread = _reading(settings, admin, group)
+                if committed != before:
+                    return None
     except (KafkaError, KeyError) as error:
         return f"Kafka cannot be asked for its consumer group {group} ({error!r})"
-    return None if state == "Stable" else f"its consumer group {group} has no member that reads yet ({state})"
+    if unread:
+        return f"it is stuck: its consumer group {group} has {unread} activities to read, and commits none"
+    return None
+
+
+def _reading(settings: Settings, admin: KafkaAdminClient, group: str) -> tuple[dict[TopicPartition, int], int]:
+    """The offsets of activities that a consumer group has committed, and how many activities there are after them."""
+    ends = admin.list_partition_offsets(
+        {
+            TopicPartition(settings.names.suspicious_activities, number): OffsetSpec.LATEST
+            for number in range(settings.partitions)
+        }
+    )
+    offsets = admin.list_group_offsets(group).get(group, {})
+    committed = {at: max(0, offsets[at].offset) if at in offsets else 0 for at in ends}
+    return committed, sum(end.offset - committed[at] for at, end in ends.items())
 
 
 def flink_cluster(settings: Settings, options: Mapping[str, str] | None = None) -> "FlinkCluster":
@@ -333,6 +437,7 @@ def submit_jobs(settings: Settings, progress: Progress, only: Collection[str] | 
         submissions = _submissions(settings)
         for job in missing:
             submissions[job]()
+            SkippedRecords(settings).submitted(names.job(job))
             progress(f"job {names.job(job)} submitted")
     wait_for_jobs(settings, [names.job(job) for job in wanted], since_ms=began_ms)
     if CDC_JOB in wanted:
@@ -352,6 +457,59 @@ def resnapshot(settings: Settings, progress: Progress) -> None:
     submit_jobs(settings, progress, only=(CDC_JOB,))
 
 
+def skip_record(settings: Settings, place: str, progress: Progress) -> None:
+    """Has the job that reads a record go on without it, from its last checkpoint; the record becomes a dead letter.
+
+    A job that is submitted again later skips it, too. Can be repeated, and goes on where it was interrupted.
+
+    Args:
+        settings: The environment.
+        place: `topic-partition-offset`, as errors and dead letters name it.
+        progress: Where progress goes.
+
+    Raises:
+        StackError: There is no such record, or none of the pipeline's jobs reads its topic.
+    """
+    names = settings.names
+    topic, partition, offset = _parsed(place)
+    job = {names.user_profile: JOIN_JOB, names.transactions: JOIN_JOB, names.transaction_mid: DETECTOR_JOB}.get(topic)
+    if job is None:
+        raise StackError(
+            f"No job skips records of {topic!r}.",
+            f"A place is topic-partition-offset, as in {names.transaction_mid}-0-17. Topics: {names.user_profile},"
+            f" {names.transactions}, {names.transaction_mid}.",
+        )
+    record = topics.read_record(settings.bootstrap_servers, topic, partition, offset)
+    if record is None:
+        raise StackError(
+            f"There is no record {place}.",
+            "Kafka may have deleted it by now. `fraudlab status` names the one that fails.",
+        )
+    skipped, name = SkippedRecords(settings), names.job(job)
+    running = flink_jobs.newest(settings, [name]).get(name)
+    if skipped.holds(name, place) and running is not None and not running.ended and not skipped.checkpoint(name):
+        progress(f"{name} skips {place} already")
+        return
+    checkpoint = skipped.checkpoint(name)
+    if running is not None and not running.ended:
+        checkpoint = flink_jobs.latest_checkpoint(settings, running)
+    skipped.add(name, place, checkpoint)
+    topics.write_dead_letter(settings.bootstrap_servers, names, topic, partition, offset, SKIPPED, record)
+    for one in flink_jobs.cancel(settings, name):
+        progress(f"job {one.name} cancelled")
+    submit_jobs(settings, progress, only=(job,))
+
+
+def _parsed(place: str) -> tuple[str, int, int]:
+    topic, _, rest = place.rpartition("-")
+    topic, _, partition = topic.rpartition("-")
+    if not (topic and partition.isascii() and partition.isdigit() and rest.isascii() and rest.isdigit()):
+        raise StackError(
+            f"{place!r} is no place of a record.", "A place is topic-partition-offset: transaction_mid-0-17."
+        )
+    return topic, int(partition), int(rest)
+
+
 def _tell_of_deletions(settings: Settings, progress: Progress) -> None:
     """After a snapshot, which only says what is there: tells the topics of rows that were deleted while no job read the binlog."""
     with connect(settings, "root") as connection:
@@ -366,17 +524,33 @@ def _submissions(settings: Settings) -> dict[str, Callable[[], object]]:
     from fraudlab.pipeline import cdc, detector, join
 
     names, servers = settings.names, settings.bootstrap_servers
-    cluster = flink_cluster(settings)
+    skipped = SkippedRecords(settings)
+
+    def cluster(job: str) -> "FlinkCluster":
+        checkpoint = skipped.checkpoint(names.job(job))
+        return flink_cluster(settings, {"execution.state-recovery.path": checkpoint} if checkpoint else None)
+
+    def skip(job: str) -> list[str]:
+        return skipped.places(names.job(job))
+
     return {
-        CDC_JOB: lambda: cdc.submit(cluster, cdc_endpoint(settings), servers, names),
+        CDC_JOB: lambda: cdc.submit(cluster(CDC_JOB), cdc_endpoint(settings), servers, names),
         JOIN_JOB: lambda: join.submit(
-            cluster,
+            cluster(JOIN_JOB),
             servers,
             names,
             transaction_ttl_s=settings.profile_patience_s,
             parallelism=settings.parallelism,
+            skip=skip(JOIN_JOB),
         ),
-        DETECTOR_JOB: lambda: detector.submit(cluster, servers, names, settings.rule, parallelism=settings.parallelism),
+        DETECTOR_JOB: lambda: detector.submit(
+            cluster(DETECTOR_JOB),
+            servers,
+            names,
+            settings.rule,
+            parallelism=settings.parallelism,
+            skip=skip(DETECTOR_JOB),
+        ),
     }
 
 
@@ -449,6 +623,8 @@ def wait_for_binlog_reader(
                 (settings.names.account("cdc"),),
             )
             if cursor.fetchone()[0]:
+                if wrong := capture_problem(settings):
+                    raise StackError(f"The job {name} {wrong}.", flink_jobs.SNAPSHOT_ADVICE)
                 return
             wait_for_jobs(settings, [name], deadline_s, since_ms=since_ms)
             now_long = topics.length(settings.bootstrap_servers, captured)
@@ -476,6 +652,8 @@ def up(settings: Settings, progress: Progress) -> None:
         stack.start()
         prepare(settings)
         progress(f"database {settings.names.database} and topics are there")
+        if note := partitions_note(settings):
+            progress(note)
         for program in programs:
             stack.add_program(program)
         submit_jobs(settings, progress)

@@ -24,7 +24,7 @@ from fraudlab.stack import flink_jobs
 from fraudlab.stack.errors import StackError
 from fraudlab.stack.flink import get_json
 
-SHARED = ("mysql", "zookeeper", "kafka", "jobmanager", "taskmanager", "inbox")
+SHARED = ("mysql", "zookeeper", "kafka", "jobmanager", "taskmanager", "watcher", "inbox")
 RESTARTING = ("jobmanager", "taskmanager")
 """Who is killed with one of these sees every job start again."""
 

@@ -42,6 +42,8 @@ def prepare(say: Callable[[str], None]) -> Settings:
     stack.start()
     system.prepare(settings)
     say(f"database {settings.names.database} and topics {settings.names.group('*')} are there")
+    if note := system.partitions_note(settings):
+        say(note)
     for sentence in workplace.lay_out(settings.work):
         say(sentence)
     say(f"your notebooks are in {settings.work}")

@@ -27,15 +27,16 @@ IDLE_ROUNDS = 4
 AGREEMENT_S = 30
 
 
-def shared(consumers: Mapping[str, KafkaConsumer], partitions: int) -> pd.DataFrame:
+def shared(consumers: Mapping[str, KafkaConsumer]) -> pd.DataFrame:
     """Lets the consumers of a group agree on who reads what, and gives the outcome: a row for each, with its partitions.
 
     A group agrees while its members poll, all of them at the same time; the records that come meanwhile are left for later.
     """
     held: list[list[int]] = []
+    partitions = 0
     for one in consumers.values():
         for topic in one.subscription():
-            one.partitions_for_topic(topic)
+            partitions = max(partitions, len(one.partitions_for_topic(topic)))
 
     with ThreadPoolExecutor(len(consumers) or 1) as pool:
 

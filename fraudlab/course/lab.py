@@ -382,7 +382,7 @@ def lanes(user_id: int, key: str = "user_id") -> pictures.Picture:
     here = world()
     mine = [one for one in here.records("transactions") if one.key == str(int(user_id)) and one.value]
     payments = {one.json["after"]["transaction_id"]: one for one in mine if one.json["after"]}
-    partitions: list[list[int]] = [[] for _ in range(here.settings.partitions)]
+    partitions: list[list[int]] = [[] for _ in range(here.partitions("transactions"))]
     for number, (_, one) in enumerate(sorted(payments.items()), 1):
         where = one.partition if key == "user_id" else partition_of(str(one.json["after"][key]), len(partitions))
         partitions[where].append(number)
@@ -512,7 +512,7 @@ def wait_for_job(name: str, deadline_s: float = 60) -> Job:
 
 def share(**members: Any) -> pd.DataFrame:
     """Lets consumers of one group agree on who reads what; a row for each: `lab.share(first=…, second=…)`."""
-    return consumers.shared(members, world().settings.partitions)
+    return consumers.shared(members)
 
 
 def offsets(group: str, topic: str = "suspicious_activities") -> pd.DataFrame:

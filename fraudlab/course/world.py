@@ -20,6 +20,7 @@ from kafka.partitioner.default import murmur2
 from fraudlab import system
 from fraudlab.pipeline.transaction import eur_cents
 from fraudlab.settings import Settings
+from fraudlab.skipped_records import SkippedRecords
 from fraudlab.stack import flink_jobs
 from fraudlab.stack.flink import get_json
 from fraudlab.stack.supervisor import Stack, StackError
@@ -241,6 +242,11 @@ class World:
             mine = [str(topic) for topic in admin.list_topics() if str(topic).startswith(f"{self.settings.learner}.")]
         return [topic for topic in mine if topic not in self.names.topics]
 
+    def partitions(self, topic: str) -> int:
+        """How many partitions a topic has."""
+        with closing(self._consumer()) as consumer:
+            return len(self._partitions(consumer, self.topic(topic)))
+
     def count(self, topic: str) -> int:
         """How many records were ever written to a topic."""
         with closing(self._consumer()) as consumer:
@@ -392,7 +398,9 @@ class World:
         self.cancel()
         with closing(self._admin()) as admin:
             self._delete_groups(admin)
+            system.forget_topics(self.settings)
             self._delete_topics(admin)
+        SkippedRecords(self.settings).forget(self.names.job(""))
         try:
             system.drop_database(self.settings)
         finally:

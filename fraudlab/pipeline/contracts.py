@@ -26,6 +26,11 @@ PARALLEL_READERS = 4
 MAX_DEAD_LETTER_PAYLOAD = 65_536
 """So many characters of a record go into its dead letter, which must itself fit into a record. dead_letters.sql has it, too."""
 
+SKIPPED = "skipped by hand"
+"""The reason of a dead letter whose record a person has a job skip."""
+MOVED = "the columns of the table have moved"
+"""How the reason of a dead letter begins that cdc-ingestion writes for what cannot be a row of its table."""
+
 
 @dataclass(frozen=True, slots=True)
 class Names:

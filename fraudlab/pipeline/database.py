@@ -132,6 +132,42 @@ def drop(connection: Any, names: Names, *, clients: str) -> None:
             cursor.execute(f"DROP USER IF EXISTS {account(names, role, clients)}")
 
 
+def topics_made(connection: Any, names: Names) -> dict[str, str]:
+    """Topic to id of the topics that have been made for this database. Kept here, because Kafka could lose them."""
+    with connection.cursor() as cursor:
+        if not _has_topics_made(cursor, names):
+            return {}
+        cursor.execute(f"SELECT topic, topic_id FROM {names.database}.topics_made")  # noqa: S608
+        return dict(cursor.fetchall())
+
+
+def remember_topics(connection: Any, names: Names, ids: Mapping[str, str]) -> None:
+    """Writes down which topics have been made, in the place of what was written before; `{}` forgets them all.
+
+    The connection commits by itself. Nothing of this is for the binlog.
+    """
+    table = f"{names.database}.topics_made"
+    with connection.cursor() as cursor:
+        cursor.execute("SET SESSION sql_log_bin = 0")
+        if ids:
+            cursor.execute(
+                f"CREATE TABLE IF NOT EXISTS {table} (topic VARCHAR(249) PRIMARY KEY, topic_id CHAR(36) NOT NULL)"
+            )
+        if _has_topics_made(cursor, names):
+            cursor.execute(f"DELETE FROM {table}")  # noqa: S608
+            for topic, topic_id in ids.items():
+                cursor.execute(f"INSERT INTO {table} VALUES (%s, %s)", (topic, topic_id))  # noqa: S608
+        cursor.execute("SET SESSION sql_log_bin = 1")
+
+
+def _has_topics_made(cursor: Any, names: Names) -> bool:
+    cursor.execute(
+        "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = %s AND table_name = 'topics_made'",
+        (names.database,),
+    )
+    return bool(cursor.fetchone()[0])
+
+
 def account(names: Names, role: str, clients: str) -> str:
     """A role's account as MySQL writes it, `'name'@'host'`."""
     return f"'{names.account(role)}'@'{clients}'"

@@ -109,7 +109,7 @@ def _absent(connection: Any, table: str, key: str, held: dict[int, Place]) -> It
     for start in range(0, len(ids), IDS_A_QUERY):
         some = ids[start : start + IDS_A_QUERY]
         with closing(connection.cursor()) as cursor:
-            cursor.execute(f"SELECT {key} FROM {table} WHERE {key} IN ({', '.join(map(str, some))})")
+            cursor.execute(f"SELECT {key} FROM {table} WHERE {key} IN ({', '.join(map(str, some))})")  # noqa: S608 - our own names and integers
             there = {row[0] for row in cursor.fetchall()}
         connection.rollback()
         yield from (one for one in some if one not in there)
@@ -118,7 +118,7 @@ def _absent(connection: Any, table: str, key: str, held: dict[int, Place]) -> It
 def _still_absent(connection: Any, table: str, key: str, row_id: int) -> bool:
     """Whether there is no such row; until the transaction ends none can be inserted."""
     with closing(connection.cursor()) as cursor:
-        cursor.execute(f"SELECT {key} FROM {table} WHERE {key} = %s FOR UPDATE", (row_id,))
+        cursor.execute(f"SELECT {key} FROM {table} WHERE {key} = %s FOR UPDATE", (row_id,))  # noqa: S608 - our own names
         there = cursor.fetchone()
     if there:
         connection.rollback()

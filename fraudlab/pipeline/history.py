@@ -76,7 +76,9 @@ def unpack(history: bytes) -> History:
     return History(latest_ms, latest_id, forgotten_id, SEVERAL, window, history[end:])
 
 
-def pack(latest_ms: int, latest_id: int, forgotten_id: int, home: bytes, window: Window | None, entries: bytes) -> bytes:
+def pack(
+    latest_ms: int, latest_id: int, forgotten_id: int, home: bytes, window: Window | None, entries: bytes
+) -> bytes:
     """The bytes of a history."""
     if window is None:
         return _HEADER.pack(latest_ms, latest_id, forgotten_id, home) + entries
@@ -180,7 +182,8 @@ def all_from(entries: bytes, country: bytes) -> bool:
     """Whether all of them come from this country."""
     number = len(entries) // SIZE
     return (
-        entries[_LETTERS::SIZE].count(country[0]) == number and entries[_LETTERS + 1 :: SIZE].count(country[1]) == number
+        entries[_LETTERS::SIZE].count(country[0]) == number
+        and entries[_LETTERS + 1 :: SIZE].count(country[1]) == number
     )
 
 

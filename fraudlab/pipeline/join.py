@@ -39,13 +39,13 @@ def submit(
     # The topic is keyed by user, not by the row's own key: two payments of a user must not replace each other.
     configuration.set("table.exec.sink.upsert-materialize", "NONE")
     values = kafka_values(bootstrap_servers, names, JOB) | {"transaction_ttl": f"{transaction_ttl_s}s"}
-    definitions, insertions = [], []
-    for statement in statements("join.sql", values) + statements("dead_letters.sql", values):
-        (insertions if "\nINSERT INTO" in f"\n{statement}" else definitions).append(statement)
-    for definition in definitions:
-        tables.execute_sql(definition)
+    everything = statements("join.sql", values) + statements("dead_letters.sql", values)
+    insertions = [statement for statement in everything if "\nINSERT INTO" in f"\n{statement}"]
+    for statement in everything:
+        if statement not in insertions:
+            tables.execute_sql(statement)
     read_envelopes(tables, ("user_profile", "transactions"), values, skip)
     inserts = tables.create_statement_set()
-    for insertion in insertions:
-        inserts.add_insert_sql(insertion)
+    for statement in insertions:
+        inserts.add_insert_sql(statement)
     return inserts.execute()

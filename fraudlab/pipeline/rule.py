@@ -167,14 +167,16 @@ def _slide(window: Window, entries: bytes, latest_ms: int) -> None:
         window.first += 1
 
 
-def _raise_latest(
-    rule: Rule, window: Window, entries: bytes, time_ms: int
-) -> tuple[tuple[SuspiciousHour, ...], bytes]:
+def _raise_latest(rule: Rule, window: Window, entries: bytes, time_ms: int) -> tuple[tuple[SuspiciousHour, ...], bytes]:
     """The hours to raise after the latest payment, at `time_ms`: its own and those of others at the same moment are all this window."""
     if window.total_cents < rule.threshold_eur_cents or len(window.countries) < rule.min_countries:
         return (), entries
     numbers, entries = raise_from(entries, first_after(entries, time_ms - 1))
-    ids, countries, start_ms = ids_from(entries, window.first), tuple(sorted(window.countries)), time_ms - rule.window_ms
+    ids, countries, start_ms = (
+        ids_from(entries, window.first),
+        tuple(sorted(window.countries)),
+        time_ms - rule.window_ms,
+    )
     hours = (
         SuspiciousHour(ids[number - window.first], start_ms, time_ms, window.total_cents, countries, ids)
         for number in numbers

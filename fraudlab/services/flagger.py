@@ -1,19 +1,45 @@
 """The account flagger: sets `user_profile.suspicious_activities` for each activity, which makes the database refuse further payments."""
 
 import logging
+import threading
+import time
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import mysql.connector
 
 from fraudlab.services.activity import known_by, user_and_time
 from fraudlab.services.consumer import Received, consume
-from fraudlab.services.patience import patiently
+from fraudlab.services.patience import SHORT_WAITS, ending_in_one_line, is_locked, patiently
 from fraudlab.settings import Settings
 from fraudlab.system import connect
 
 log = logging.getLogger("fraudlab.flagger")
 
 SERVICE = "flagger"
+GRACE_S, GRACE_LOOK_S = 0.1, 0.01
+"""How long, and how often, a lock is looked at before its stop is put aside: a payment in mid-commit is gone in some ms."""
+RETRY_S = 0.2
+"""How often stops that were put aside are tried again."""
+LOOK_S = 1.0
+"""How often it is looked whether there are any, left by a flagger that is no more."""
+QUEUE_EVERY_S = 5.0
+"""How often one of them queues for its lock, for about a second: that of an account in constant use is never free otherwise."""
+HARD_PAUSE_S = 5.0
+"""How long an account is left alone that something else than its row keeps locked: to find that out costs a second."""
+MOST_DUE = 1000
+LOCKED = "another session holds a lock on the account, for example an open transaction with a payment"
+
+NOT_STOPPED = "SELECT user_id FROM user_profile WHERE NOT suspicious_activities AND user_id IN ({places})"
+LOCK, IS_FREE = "CALL lock_if_free(%s)", "SELECT @fraudlab_is_free"
+"""Locks everything that setting a stop has to lock, or nothing where one of it is locked."""
+PUT_ASIDE = (
+    "INSERT INTO due_stops (user_id, known_by, reason) VALUES (%s, %s, %s) "
+    "ON DUPLICATE KEY UPDATE known_by = GREATEST(known_by, VALUES(known_by))"
+)
+DUE = "SELECT user_id, known_by FROM due_stops ORDER BY attempts, since LIMIT %s"
+TRIED = "UPDATE due_stops SET attempts = attempts + 1, reason = %s WHERE user_id = %s"
+NO_LONGER_DUE = "DELETE FROM due_stops WHERE user_id = %s AND known_by <= %s"
 
 
 class AccountFlagger:
@@ -65,19 +91,224 @@ class AccountFlagger:
                 log.info("user %s stopped", user_id)
 
 
+class Stops(AccountFlagger):
+    """Sets stops of many accounts, and waits for no lock: what cannot be set at the moment is said, not waited for.
+
+    For one thread. Of a user's activities the newest one is enough: where it is of an earlier episode, so are the others.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._not_before: dict[int, float] = {}
+
+    def stop(self, known: Mapping[int, int], *, grace_s: float = 0.0, patient_with: Collection[int] = ()) -> set[int]:
+        """Stops each of these users, unless the payment given is of an earlier episode; returns those whose account is locked.
+
+        `grace_s` is how long locks are looked at again, by all of them together, for `patient_with`.
+        """
+        try:
+            left = self._not_stopped(known)
+        except mysql.connector.Error as error:
+            if is_locked(error):  # the table itself
+                return set(known)
+            raise
+        deadline = time.monotonic() + grace_s
+        while True:
+            left = {user_id for user_id in left if not self._stop_if_free(user_id, known[user_id])}
+            if left.isdisjoint(patient_with) or time.monotonic() >= deadline:
+                return left
+            time.sleep(GRACE_LOOK_S)
+
+    def queue(self, user_id: int, payment: int) -> bool:
+        """As `stop` for one user, but in the queue for the lock, for about a second; gives whether that was enough."""
+        try:
+            self._connect()
+            self._flag(user_id, payment)
+        except mysql.connector.Error as error:
+            self.close()
+            if is_locked(error):
+                return False
+            raise
+        return True
+
+    def run(self, statement: str, *rows: tuple[object, ...]) -> list[Any]:
+        """Runs a statement for each row of values and commits; gives what it found."""
+        try:
+            with self._connect().cursor() as cursor:
+                found: list[Any] = []
+                for row in rows:
+                    cursor.execute(statement, row)
+                    found += cursor.fetchall() if cursor.with_rows else []
+            self._connection.commit()
+        except mysql.connector.Error:
+            self.close()
+            raise
+        return found
+
+    def close(self) -> None:
+        """Ends the connection; the next call opens another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                connection.close()
+            except (mysql.connector.Error, OSError):
+                return  # it is broken: there is nothing left to close
+
+    def _connect(self) -> Any:
+        if self._connection is None:
+            database = self._settings.names.database
+            self._connection = connect(self._settings, "flagger", database=database, init_command=SHORT_WAITS)
+        return self._connection
+
+    def _not_stopped(self, known: Mapping[int, int]) -> set[int]:
+        """Those that there are, and that are not stopped: of an account that is, a later reinstatement comes after these activities."""
+        if not known:
+            return set()
+        statement = NOT_STOPPED.format(places=", ".join(["%s"] * len(known)))
+        return {row[0] for row in self.run(statement, tuple(known))}
+
+    def _stop_if_free(self, user_id: int, payment: int) -> bool:
+        if time.monotonic() < self._not_before.get(user_id, 0.0):
+            return False
+        self._not_before.pop(user_id, None)
+        try:
+            with self._connect().cursor() as cursor:
+                cursor.execute(LOCK, (user_id,))
+                cursor.execute(IS_FREE)
+                is_free = bool(cursor.fetchone()[0])
+            if is_free:
+                self._flag(user_id, payment)  # in the same transaction
+            else:
+                self._connection.rollback()
+        except mysql.connector.Error as error:
+            self.close()
+            if is_locked(error):  # by something else than the row
+                self._not_before[user_id] = time.monotonic() + HARD_PAUSE_S
+                return False
+            raise
+        return is_free
+
+
+class Flagger:
+    """Takes in activities, stops their accounts, and puts aside those whose account is locked."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._stops, self._waiting = Stops(settings), WaitingStops(settings)
+        self._known: dict[int, int] = {}
+
+    def handle(self, received: Received) -> None:
+        """Takes in one activity. Raises MalformedRecordError for one that lacks an integer `user_id` or a time `created_at`."""
+        user_id, _ = user_and_time(received.content)
+        payment = known_by(received.content) or 0
+        self._known[user_id] = max(payment, self._known.get(user_id, payment))
+
+    def complete(self) -> tuple[Received, ...]:
+        """Stops who was taken in. Returns when that is in the database, or noted there as due; one that is away is waited for."""
+        if self._known:
+            self._set()
+            self._known.clear()
+        return ()
+
+    def start(self) -> None:
+        """Begins to look after the stops that were put aside."""
+        self._waiting.start()
+
+    def stop(self) -> None:
+        """Ends it."""
+        self._waiting.stop()
+
+    @patiently(log)
+    def _set(self) -> None:
+        new = self._known.keys() - self._waiting.users
+        locked = self._stops.stop(self._known, grace_s=GRACE_S, patient_with=new)
+        if locked:
+            self._stops.run(PUT_ASIDE, *((user_id, self._known[user_id], LOCKED) for user_id in sorted(locked)))
+            self._waiting.look()
+            for user_id in sorted(locked & new):
+                log.warning("the stop of user %s waits: %s", user_id, LOCKED)
+
+
+class WaitingStops:
+    """A thread that tries the stops in `due_stops` again until they are set, whichever flagger put them aside.
+
+    The table is what lasts: another flagger that does the same, or a crash, does no harm.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.users: frozenset[int] = frozenset()
+        """Whose stops wait."""
+        self._stops = Stops(settings)
+        self._news, self._stopping = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="waiting-stops", daemon=True)
+        self._queued_at = 0.0
+
+    def start(self) -> None:
+        """Begins."""
+        self._thread.start()
+
+    def look(self) -> None:
+        """Says that there are new ones."""
+        self._news.set()
+
+    def stop(self) -> None:
+        """Ends it, after what it has in hand."""
+        self._stopping.set()
+        self._news.set()
+        self._thread.join(5)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._news.clear()
+            try:
+                waiting = self._try_all()
+            except Exception as error:
+                # It waits for as long as it takes: the thread that consumes ends the service where nothing helps.
+                log.warning("stops that wait cannot be tried: %s", error)
+                waiting = False
+                self._stops.close()
+            self._news.wait(RETRY_S if waiting else LOOK_S)
+        self._stops.close()
+
+    def _try_all(self) -> bool:
+        due: dict[int, int] = dict(self._stops.run(DUE, (MOST_DUE,)))
+        locked = self._stops.stop(due) if due else set()
+        done = [user_id for user_id in due if user_id not in locked]
+        if locked and time.monotonic() - self._queued_at >= QUEUE_EVERY_S:
+            self._queued_at = time.monotonic()
+            first = next(user_id for user_id in due if user_id in locked)
+            if self._stops.queue(first, due[first]):
+                done.append(first)
+            else:
+                self._stops.run(TRIED, (LOCKED, first))
+        if done:
+            self._stops.run(NO_LONGER_DUE, *((user_id, due[user_id]) for user_id in done))
+            log.info("%s stops that had to wait are settled", len(done))
+        self.users = frozenset(due.keys() - set(done))
+        return bool(self.users)
+
+
 def main() -> None:
     """Runs the service until it is told to end."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("kafka").setLevel(logging.WARNING)
     settings = Settings()
     names = settings.names
-    consume(
-        settings.bootstrap_servers,
-        names,
-        service=SERVICE,
-        topic=names.suspicious_activities,
-        handle=AccountFlagger(settings).handle,
-    )
+    flagger = Flagger(settings)
+    flagger.start()
+    try:
+        ending_in_one_line(
+            lambda: consume(
+                settings.bootstrap_servers,
+                names,
+                service=SERVICE,
+                topic=names.suspicious_activities,
+                handle=flagger.handle,
+                complete=flagger.complete,
+            ),
+            log,
+        )
+    finally:
+        flagger.stop()
 
 
 if __name__ == "__main__":

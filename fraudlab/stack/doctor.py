@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import psutil
 
 from fraudlab.settings import LOOPBACK, REPOSITORY, Settings
-from fraudlab.stack import embedding, home_folder, install, java, mysql, ports
+from fraudlab.stack import embedding, home_folder, install, java, mysql, ports, space
 from fraudlab.stack.errors import StackError
 from fraudlab.stack.layout import Layout
 from fraudlab.stack.program import Program
@@ -61,6 +61,8 @@ def require_room(settings: Settings, programs: Sequence[Program], progress: Call
     memory = _memory(layout)
     if not memory.ok:
         progress(f"memory: {memory.found}. {memory.advice}")
+    if warning := space.measure(layout.home).warning:
+        progress(f"{warning}. Free some before Kafka has to be stopped.")
     lacking = next((check for check in (_disk(layout), *_ports(settings, programs)) if not check.ok), None)
     if lacking is not None:
         raise StackError(f"Not ready to start: {lacking.name}: {lacking.found}.", lacking.advice)
@@ -155,11 +157,13 @@ def _memory(layout: Layout) -> Check:
 
 
 def _disk(layout: Layout) -> Check:
-    mib = disk.free_mib(layout.home)
+    room = space.measure(layout.home)
     needed = NEEDED_DISK_INSTALLED_MIB if (layout.flink / "installed").exists() else disk.NEEDED_MIB
-    ok = mib >= needed
-    advice = "" if ok else f"At least {needed} MiB are needed: free some, or point FRAUDLAB_HOME to a larger disk."
-    return Check("disk", ok, f"{mib} MiB free for {layout.home}", advice)
+    if room.lacks(needed) is not None:
+        advice = f"At least {needed} MiB and {space.LEAST_INODES} inodes are needed: free some, or point FRAUDLAB_HOME to a larger disk."
+        return Check("disk", False, f"{room.words} for {layout.home}", advice)
+    advice = "" if room.warning is None else "Less than a tenth is free: free some before Kafka has to be stopped."
+    return Check("disk", True, f"{room.words} for {layout.home}", advice)
 
 
 def _ports(settings: Settings, programs: Sequence[Program]) -> list[Check]:

@@ -32,9 +32,11 @@ LONGEST_WORDS = 240
 LOG_TAIL_BYTES = 2**18
 CANCEL_DEADLINE_S = 60
 LOOK_FOR_MORE = "shows the job's whole exception, `fraudlab logs taskmanager` what led to it."
-CHECKPOINTS_WAIT = "shows the job's checkpoints. Until one is complete, a crash makes the job repeat all since the last one."
-RESNAPSHOT = "`fraudlab resnapshot`"
-"""The command that gets a job that reads a binlog out of a place where it cannot go on."""
+CHECKPOINTS_WAIT = (
+    "shows the job's checkpoints. Until one is complete, a crash makes the job repeat all since the last one."
+)
+SNAPSHOT_ADVICE = "`fraudlab resnapshot` reads the tables and their columns again, and goes on from there."
+"""What gets a job that reads a binlog out of a place where it cannot go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,14 @@ def cancel(settings: Settings, name: str) -> list[Job]:
             )
         time.sleep(0.1)
     return ending
+
+
+def latest_checkpoint(settings: Settings, job: Job) -> str | None:
+    """Where a job's last complete checkpoint is, or the one that it has gone on from; None where it has none."""
+    latest = get_json(settings, f"/jobs/{job.id}/checkpoints")["latest"]
+    found = [one for one in (latest["completed"], latest["savepoint"], latest["restored"]) if one]
+    newest_one = max(found, key=lambda one: int(one["id"]), default=None)
+    return str(newest_one["external_path"]) if newest_one else None
 
 
 def failures(settings: Settings, job: Job) -> list[Failure]:
@@ -291,7 +301,7 @@ KNOWN: tuple[tuple[str, str, str], ...] = (
     (
         r"no longer available on the server|purged required binary logs|Could not find first log file name",
         "MySQL has purged the part of the binlog that the job has not read yet",
-        f"{RESNAPSHOT} takes a new snapshot of the tables, and goes on from there.",
+        SNAPSHOT_ADVICE,
     ),
     (
         r"metadata for topics \[(.*)\][\s\S]*UnknownTopicOrPartition|Topic (\S+) not present in metadata",
@@ -311,7 +321,7 @@ KNOWN: tuple[tuple[str, str, str], ...] = (
     (
         r"probably out of sync with real database schema|Data row is smaller than a column index",
         "the columns of a table have moved, and the job has not seen how",
-        f"{RESNAPSHOT} reads the tables and their columns again.",
+        SNAPSHOT_ADVICE,
     ),
     (
         r"Communications link failure",

@@ -36,7 +36,7 @@ def require_usable(home: Path, repository: Path) -> None:
     try:
         folder = Path(tempfile.mkdtemp(prefix=".fraudlab-", dir=parent))
     except OSError as error:
-        raise StackError(f"{parent} cannot be written to ({error.strerror}).", ELSEWHERE) from error
+        raise not_writable(parent, error) from error
     try:
         for what, attempt in ABILITIES.items():
             try:
@@ -52,6 +52,11 @@ def require_usable(home: Path, repository: Path) -> None:
                 ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def not_writable(folder: Path, error: OSError) -> StackError:
+    """The refusal of a folder in which nothing can be written: another user's, or on a disk that is mounted read-only."""
+    return StackError(f"{folder} cannot be written to ({error.strerror}).", ELSEWHERE)
 
 
 def _require_name(path: Path, advice: str) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from fraudlab.stack import home_folder
 
 
 class HomeLock:
@@ -25,8 +28,13 @@ class HomeLock:
             if self._depth:
                 yield
                 return
-            self._home.mkdir(parents=True, exist_ok=True)
-            lock = os.open(self._home / ".lock", os.O_CREAT | os.O_RDWR, 0o600)
+            try:
+                self._home.mkdir(parents=True, exist_ok=True)
+                lock = os.open(self._home / ".lock", os.O_CREAT | os.O_RDWR, 0o600)
+            except OSError as error:
+                if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                    raise
+                raise home_folder.not_writable(self._home, error) from error
             try:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

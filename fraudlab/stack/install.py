@@ -72,6 +72,11 @@ def _unpack_mysql(layout: Layout) -> None:
     unfinished.rename(layout.mysql_software)
 
 
+def is_begun(layout: Layout) -> bool:
+    """Whether software was laid out in this home before, so that its file system can hold it."""
+    return (layout.flink / "installed").exists()
+
+
 def _lay_out_flink(layout: Layout) -> None:
     """A Flink home of our own: its scripts find their home by following links, so `bin` is copied; jars are linked."""
     shipped = flink.distribution()

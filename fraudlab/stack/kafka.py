@@ -3,16 +3,18 @@
 import subprocess
 import uuid
 from base64 import urlsafe_b64encode
+from pathlib import Path
 
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from fraudlab.settings import Settings
-from fraudlab.stack import java, ports
+from fraudlab.stack import java, kafka_metadata, ports
 from fraudlab.stack.class_sharing import SharedClasses
 from fraudlab.stack.errors import StackError
 from fraudlab.stack.layout import Layout, private_folder
 from fraudlab.stack.program import Program, Service
+from fraudlab.stack.supervisord import BARE_PYTHON
 from fraudlab.stack.templating import properties_text, write_config
 
 NAME = "kafka"
@@ -37,6 +39,14 @@ def service(settings: Settings, layout: Layout) -> Service:
             directory=layout.kafka,
             stop_wait_s=classes.stop_wait_s(20),
             priority=20,
+            before=(
+                (
+                    *BARE_PYTHON,
+                    str(Path(kafka_metadata.__file__)),
+                    str(layout.kafka_data),
+                    str(layout.kafka_metadata_copy),
+                ),
+            ),
         ),
         prepare=prepare,
         problem=lambda: _problem(settings),
@@ -78,6 +88,12 @@ def _prepare(settings: Settings, layout: Layout) -> None:
     )
     if (layout.kafka_data / "meta.properties").exists():
         return
+    if layout.kafka_metadata_copy.exists():
+        raise StackError(
+            f"Kafka's data folder {layout.kafka_data} is gone or empty, and with it all topics and their records.",
+            "Put the folder back from a backup, then run the command again. Without one, `fraudlab reset` wipes the database, the topics "
+            "and the jobs' state together, so that they agree again.",
+        )
     cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     done = subprocess.run(
         [

@@ -70,6 +70,16 @@ class Layout:
         return self.kafka / "data"
 
     @property
+    def kafka_kept(self) -> Path:
+        """What is kept of Kafka's metadata beside its data, and what was set aside when it was damaged."""
+        return self.kafka / "kept"
+
+    @property
+    def kafka_metadata_copy(self) -> Path:
+        """The copy of the metadata log, made before each start."""
+        return self.kafka_kept / "metadata"
+
+    @property
     def zookeeper(self) -> Path:
         return self.home / "zookeeper"
 
@@ -105,6 +115,11 @@ class Layout:
     @property
     def supervisor(self) -> Path:
         return self.home / "supervisor"
+
+    @property
+    def restarts(self) -> Path:
+        """What the watcher has done of late, as JSON."""
+        return self.supervisor / "restarts.json"
 
     @property
     def sockets(self) -> Path:

@@ -12,6 +12,7 @@ class Program:
     `priority` orders the end: programs with a high one are stopped before those with a low one (the stack's own are
     below 100). `stop_wait_s` is how long it may take to end after SIGTERM before it is killed. `ports` maps each TCP
     port that an added program listens on to the setting that changes it; a service of the stack has its own.
+    `before` are commands that run before it at each start, once the disk has room; where one fails, it is tried again.
     `problem` asks an added program, when it runs: None if it is ready, otherwise one line; it returns within about 3 s.
     """
 
@@ -22,6 +23,7 @@ class Program:
     stop_wait_s: int = 10
     priority: int = 500
     ports: dict[int, str] = field(default_factory=dict)
+    before: tuple[tuple[str, ...], ...] = ()
     problem: Callable[[], str | None] | None = field(default=None, compare=False)
 
 

@@ -12,11 +12,24 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import psutil
 
-from fraudlab.settings import LOOPBACK, Settings
-from fraudlab.stack import class_sharing, flink, install, kafka, mysql, neighbours, ports, zookeeper
+from fraudlab.settings import LOOPBACK, REPOSITORY, Settings
+from fraudlab.stack import (
+    class_sharing,
+    flink,
+    home_folder,
+    install,
+    kafka,
+    mysql,
+    neighbours,
+    ports,
+    space,
+    watch,
+    zookeeper,
+)
 from fraudlab.stack.errors import StackError
 from fraudlab.stack.home_lock import HomeLock
 from fraudlab.stack.layout import Layout
@@ -75,7 +88,7 @@ class Stack:
         self.secrets = SecretStore(self.layout.secrets)
         self.alone = HomeLock(self.layout.home)
         self._progress = progress
-        self._supervisord = Supervisord(self.layout)
+        self._supervisord = Supervisord(self.layout, settings.disk_reserve_mib)
 
     @cached_property
     def services(self) -> dict[str, Service]:
@@ -100,6 +113,8 @@ class Stack:
     def install(self, progress: Progress | None = None) -> None:
         """Lay out what is missing. The second time there is nothing to do."""
         say = progress or self._progress
+        if not install.is_begun(self.layout):
+            home_folder.require_usable(self.layout.home, REPOSITORY)
         with self.alone(say):
             install.install(self.layout, say, mysqld=self.settings.mysqld, with_mysql=not self.settings.in_container)
         self.__dict__.pop("services", None)  # their class paths name the jars
@@ -117,9 +132,22 @@ class Stack:
                 self._require_free_ports(name, self.services[name].ports)
             flink.write_configuration(self.settings, self.layout)
             self._start_and_wait(to_start, say)
+            if not self.settings.in_container:
+                self._supervisord.put(watch.program(self._of_the_stack))
             for program in extra_programs:
                 self._supervisord.put(program)
                 say(f"{program.name} started")
+
+    @property
+    def _of_the_stack(self) -> Settings:
+        """The settings without what is a learner's own: another learner's start must not replace a program of the stack."""
+        return self.settings.model_copy(
+            update={name: Settings.model_fields[name].default for name in ("learner", "work")}
+        )
+
+    def processes(self) -> dict[str, dict[str, Any]]:
+        """What supervisord knows of each program, by name. Raises OSError where it does not answer."""
+        return {one["name"]: one for one in self._supervisord.processes()}
 
     def add_program(self, program: Program) -> None:
         """Start a program under the running supervisor; one of the same name is replaced where it differs."""
@@ -238,6 +266,7 @@ class Stack:
         for folder in (
             self.layout.mysql_data,
             self.layout.kafka_data,
+            self.layout.kafka_kept,
             self.layout.zookeeper_data,
             self.layout.flink_state,
             self.layout.flink / "tmp",
@@ -329,7 +358,7 @@ class Stack:
             last_pid = pid
             if state == "FATAL" or deaths >= DEATHS_TO_REPORT:
                 raise self._death(name, f"{name} keeps crashing on startup.")
-            problem = ask() if pid or self._is_neighbour(name) else f"is {state.lower()}"
+            problem = self.problem_now(pid, ask() if pid or self._is_neighbour(name) else f"is {state.lower()}")
             if problem is None:
                 return waited
             if time.monotonic() > deadline:
@@ -340,6 +369,12 @@ class Stack:
                 say(f"waiting for {name}: {problem}")
 
         raise StackError(f"Gave up waiting for {name}.", "`fraudlab up` begins again.")
+
+    def problem_now(self, pid: int, problem: str | None) -> str | None:
+        """The problem of a program; of one that is not started because the disk is full it is that."""
+        if self.settings.in_container or (pid and not watch.is_launcher(pid)):
+            return problem
+        return space.keeps_from_starting(self.layout.home, self.settings.disk_reserve_mib) or problem
 
     def _process(self, name: str) -> tuple[int, str]:
         """A program's process id (0: none), or what stands for it in a container of its own, and its state."""
@@ -367,10 +402,12 @@ class Stack:
             return ServiceStatus(name, "NEIGHBOUR", neighbours.life(name), 0, 0, problem)
         if process is None or not process["pid"]:
             state = "ABSENT" if process is None else str(process["statename"])
-            return ServiceStatus(name, state, None, 0, 0, "does not run")
+            return ServiceStatus(
+                name, state, None, 0, 0, self.problem_now(0, "does not run") if process else "does not run"
+            )
         pid = int(str(process["pid"]))
         uptime_s = int(str(process["now"])) - int(str(process["start"]))
-        problem = None if ask is None else ask()
+        problem = self.problem_now(pid, None if ask is None else ask())
         return ServiceStatus(name, str(process["statename"]), pid, _resident_mib(pid), uptime_s, problem)
 
     def _require_running(self) -> None:

@@ -17,7 +17,7 @@ import psutil
 from supervisor.xmlrpc import Faults, SupervisorTransport
 from tenacity import Retrying, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
 
-from fraudlab.stack import shell
+from fraudlab.stack import shell, space
 from fraudlab.stack.errors import StackError
 from fraudlab.stack.layout import Layout, private_folder
 from fraudlab.stack.program import Program
@@ -37,6 +37,9 @@ LOG_BACKUPS = 2
 START_ATTEMPTS = 30
 """How often a program that cannot start is tried again, with growing pauses, before supervisord gives up on it."""
 
+BARE_PYTHON = (sys.executable, "-I", "-S")
+"""Starts in 20 ms, and knows the standard library only."""
+
 STOP_PATIENCE_S = 60
 """How long programs of equal priority may take to end; supervisord kills each after its own `stop_wait_s`."""
 
@@ -44,8 +47,8 @@ STOP_PATIENCE_S = 60
 class Supervisord:
     """The supervisord of one home. Its socket and configuration are for nobody but the owner."""
 
-    def __init__(self, layout: Layout) -> None:
-        self._layout = layout
+    def __init__(self, layout: Layout, reserve_mib: int) -> None:
+        self._layout, self._reserve_mib = layout, reserve_mib
         self._config = layout.supervisor / "supervisord.conf"
         self._programs = layout.supervisor / PROGRAMS
         self._pid_file = layout.supervisor / PID_FILE
@@ -91,7 +94,7 @@ class Supervisord:
 
     def put(self, program: Program) -> None:
         """Add a program, or replace it where its definition has changed, and start it where it does not run."""
-        script = launcher(program, self._layout)
+        script = launcher(program, self._layout, self._reserve_mib)
         config = program_config(program, hashlib.sha256(script.encode()).hexdigest())
         write_private(self._programs / f"{program.name}.sh", script)
         write_private(self._programs / f"{program.name}.conf", config)
@@ -248,12 +251,14 @@ def program_config(program: Program, version: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def launcher(program: Program, layout: Layout) -> str:
-    """The shell script that becomes the program. A shell's quotes can hold every character."""
+def launcher(program: Program, layout: Layout, reserve_mib: int) -> str:
+    """The shell script that waits until the disk has room, and then becomes the program. A shell's quotes can hold every character."""
     environment = {**program.environment, MARKER: str(layout.home)}
+    room = (*BARE_PYTHON, str(Path(space.__file__)), str(layout.home), str(reserve_mib))
     lines = [
         f"cd {shlex.quote(str(program.directory or layout.home))} || exit 1",
         *(f"export {name}={shlex.quote(value)}" for name, value in sorted(environment.items())),
+        *(f"{shlex.join(command)} || exit 1" for command in (room, *program.before)),
         f"exec {shlex.join(program.command)}",
     ]
     return "\n".join(lines) + "\n"

@@ -24,22 +24,35 @@ class TopicReader:
             check_crcs=False,  # in pure Python it takes longer than everything else
             max_poll_records=10_000,
         )
-        there = {topic: self._consumer.partitions_for_topic(topic) for topic in topics}
-        gone = [topic for topic, partitions in there.items() if not partitions]
+        self._topics = tuple(topics)
+        self._follow()
+
+    def _follow(self) -> list[TopicPartition]:
+        """The partitions that the topics have now: one that has grown is read further, from its new partitions' beginning.
+
+        Raises StackError where topics are gone.
+        """
+        known = self._consumer.topics()  # asks the broker, of which `partitions_for_topic` knows what it once said
+        there = {topic: self._consumer.partitions_for_topic(topic) for topic in self._topics if topic in known}
+        gone = [topic for topic in self._topics if not there.get(topic)]
         if gone:
-            self._consumer.close()
             raise StackError(
                 f"Topics that must be there are not: {', '.join(gone)}. What was in them is lost, so nothing can be verified.",
                 "`fraudlab reset` wipes what is left, `fraudlab up` then starts anew; docs/troubleshooting.md, under Verifying, says more. "
                 "If nothing was ever started here, `fraudlab up` is enough.",
             )
-        self._partitions = [TopicPartition(topic, partition) for topic in topics for partition in sorted(there[topic])]
-        self._consumer.assign(self._partitions)
-        self._consumer.seek_to_beginning(*self._partitions)
+        partitions = [
+            TopicPartition(topic, partition) for topic in self._topics for partition in sorted(there[topic] or ())
+        ]
+        new = set(partitions) - self._consumer.assignment()
+        if new:
+            self._consumer.assign(partitions)
+            self._consumer.seek_to_beginning(*new)
+        return partitions
 
     def end_offsets(self) -> dict[TopicPartition, int]:
         """The offset after the last committed record of each partition, now."""
-        return dict(self._consumer.end_offsets(self._partitions))
+        return dict(self._consumer.end_offsets(self._follow()))
 
     def read_to(self, ends: Mapping[TopicPartition, int]) -> Iterator[Any]:
         """What was not read yet, up to these offsets at least. Raises StackError when the broker goes silent."""

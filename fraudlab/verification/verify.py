@@ -188,7 +188,9 @@ class _Observer:
         )
 
     def _connect(self) -> Any:
-        return connect(self._settings, "operator", database=self._names.database)
+        # Otherwise INSERT ... SELECT would lock what it reads: a stop or a payment would wait for it, and it for any open transaction.
+        quietly = "SET SESSION transaction_isolation = 'READ-COMMITTED'"
+        return connect(self._settings, "operator", database=self._names.database, init_command=quietly)
 
     def _read(self) -> Mapping[TopicPartition, int]:
         ends = self._reader.end_offsets()
@@ -203,6 +205,8 @@ class _Observer:
             newest: int | None = cursor.fetchone()[0]
             cursor.execute("SELECT COUNT(*) FROM notifications WHERE status = 'pending'")
             pending: int = cursor.fetchone()[0]
+            cursor.execute("SELECT user_id, reason FROM due_stops ORDER BY since")
+            due: list[tuple[int, str]] = cursor.fetchall()
         if newest is not None and newest not in self._records.captured:
             return f"payment {newest} is not in the topic {self._names.transactions}"
         if newest is not None and newest not in self._records.joined:
@@ -217,6 +221,8 @@ class _Observer:
             )
             if lag > 0:
                 return f"{lag} activities are not handled by the {title}"
+        if due:
+            return f"{len(due)} stops wait to be set, the first of user {due[0][0]}: {due[0][1]}"
         return f"{pending} notifications are not sent yet" if pending else None
 
 

@@ -1,6 +1,10 @@
 """Processes killed (SIGKILL) while a bank is paying: nothing is lost or done twice, and it goes on by itself."""
 
+import contextlib
 import json
+import os
+import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,6 +16,7 @@ import pytest
 
 from fraudlab import system
 from fraudlab.settings import Settings
+from fraudlab.stack.errors import StackError
 from tests.support import flink
 from tests.support.home import fraudlab
 from tests.support.lab import Lab, assert_exact
@@ -109,7 +114,9 @@ def paying_bank(settings: Settings, report: Path) -> Iterator[None]:
     number = next(_banks)
     first_user = str(1 + number * USERS)
     options = ("--first-user", first_user, "--fraud-every", str(FRAUD_EVERY_S), "--too-late", "0.002")
-    process = system.start_generator(settings, rate=RATE, users=USERS, seed=number, report=report, options=options)
+    process = system.start_generator(
+        settings, rate=RATE, users=USERS, seed=number, report=report, options=options, of_the_stack=False
+    )
     try:
         yield
         assert process.poll() is None, "the generator ended too early"
@@ -149,3 +156,42 @@ def delay_s(activity: dict[str, Any]) -> float:
     """From commit to detection, in seconds."""
     detected, created = (datetime.fromisoformat(activity[name]) for name in ("detected_at", "created_at"))
     return (detected - created).total_seconds()
+
+
+AGAIN_AND_AGAIN_S = 60.0
+"""How long MySQL is killed again and again; longer than one wait of the services for it."""
+
+
+def test_fault_02_mysql_killed_again_and_again_ends_no_service(lab: Lab, tmp_path: Path) -> None:
+    """fault-02: whatever number a connection breaks with, services and bank wait; none ends."""
+    services = ("flagger", "notifier", "analytics")
+
+    def state() -> dict[str, int | None]:
+        return {one.name: one.pid for one in system.status(lab.settings).programs if one.name in services}
+
+    before, logs = state(), {name: lab.settings.home / "logs" / f"{name}.log" for name in services}
+    sizes = {name: path.stat().st_size for name, path in logs.items()}
+    kills = 0
+
+    def kill_again_and_again() -> None:
+        nonlocal kills
+        ends_at = time.monotonic() + AGAIN_AND_AGAIN_S
+        while time.monotonic() < ends_at:
+            pid = process_id(lab, "mysql")
+            if pid is not None:
+                # In turn in the middle of its work, in an orderly way (1053), and while it starts or recovers (2003, 2013).
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM if kills % 3 == 1 else signal.SIGKILL)
+                    kills += 1
+            eventually(lambda pid=pid: process_id(lab, "mysql") not in (None, pid), "the supervisor starts it again")  # type: ignore[misc]
+            if kills % 3:
+                with contextlib.suppress(StackError):
+                    lab.stack.wait_healthy(patient(RECOVERY_DEADLINE_S), ["mysql"])
+
+    report = run_through(lab, tmp_path / "report.json", kill_again_and_again, payments_go_on=False)
+    assert report["reconnects"] > 1
+    assert state() == before, "no service was started again"
+    for name, path in logs.items():
+        said = path.read_bytes()[sizes[name] :].decode("utf-8", "replace")
+        assert "Traceback" not in said, f"{name}: {said[said.find('Traceback') :][:2_000]}"
+    print(f"\nMySQL killed {kills} times")

@@ -26,6 +26,7 @@ TABLES = (
     "notifications",
     "deleted_transactions",
     "deleted_users",
+    "due_stops",
 )
 NOTIFICATION = (
     "(user_id, episode, channel, activity_id, activity, source_partition, source_offset, message_id) "
@@ -46,6 +47,10 @@ ALLOWED = [
     ("flagger", "UPDATE user_profile SET suspicious_activities = TRUE WHERE user_id = 1"),
     ("flagger", "SELECT user_id, suspicious_activities FROM user_profile"),
     ("flagger", "SELECT * FROM flag_changes"),
+    ("flagger", "SELECT user_id FROM user_profile WHERE user_id = 1 FOR UPDATE SKIP LOCKED"),
+    ("flagger", "INSERT INTO due_stops (user_id, known_at, reason) VALUES (1, NOW(3), 'locked')"),
+    ("flagger", "UPDATE due_stops SET attempts = attempts + 1"),
+    ("flagger", "DELETE FROM due_stops WHERE user_id = 1"),
     ("flagger", "SELECT * FROM account_states"),
     ("flagger", "SELECT * FROM payment_episodes"),
     ("notifier", f"INSERT INTO notifications {NOTIFICATION} ON DUPLICATE KEY UPDATE status = status"),

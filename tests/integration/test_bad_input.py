@@ -45,6 +45,14 @@ GARBAGE = {
     "nested arrays": b"[" * 100_000 + b"]" * 100_000,
     "invalid UTF-8": b"\xff\xfe\xfa",
     "invalid UTF-8 in an object": b'{"op": "\xff"}',
+    "poison-01, cut inside a character": b"\xe4",
+    "poison-01, cut inside a character of an envelope": b'{"op":"c","after":{"user_id":1,"first_name":"Jos\xc3',
+    "poison-02, half a surrogate pair": b'{"user_id":"\\ud800"}',
+    "half a surrogate pair in bytes": b'{"user_id":"\xed\xa0\x80"}',
+    "a character in too many bytes": b'{"op":"\xc0\x80"}',
+    "UTF-16": '{"op": "c"}'.encode("utf-16"),
+    "a byte order mark": b'\xef\xbb\xbf{"op": "x"}',
+    "a number of many digits": b'{"user_id": ' + b"9" * 5_000 + b"}",
     "a NUL": b"\x00",
     "a separator of ours": b"0:0:0:{}",
     "nearly 1 MiB": b"x" * (MIB - 200),
@@ -432,6 +440,56 @@ def test_a_joined_payment_with_a_wrong_field_is_a_dead_letter(hostile: LearnerLa
     assert_letter(hostile, hostile.topics.publish(hostile.names.transaction_mid, "1", payload))
 
 
+def test_poison_02_half_a_surrogate_pair_in_a_key_or_a_field_is_a_dead_letter_or_an_odd_name(
+    hostile: LearnerLab,
+) -> None:
+    user = hostile.add_user()
+    for field in ("user_id", "transaction_country", "transaction_time"):
+        content = json.dumps(joined_payment(**{field: "\ud800"})).encode()
+        assert_letter(hostile, hostile.topics.publish(hostile.names.transaction_mid, str(user), content))
+
+
+def test_poison_03_payments_at_the_beginning_of_time_are_dead_letters(hostile: LearnerLab) -> None:
+    user = hostile.add_user()
+    for moment, country in (("0001-01-01T00:00:00Z", "DE"), ("0001-01-01T00:30:00Z", "JP")):
+        times = {"transaction_time": moment, "created_at": moment}
+        payment = joined_payment(user_id=user, transaction_amount="2000.00", transaction_country=country, **times)
+        record = hostile.topics.publish(hostile.names.transaction_mid, str(user), json.dumps(payment).encode())
+        assert_letter(hostile, record, "is no time that a TIMESTAMP of MySQL holds")
+
+
+@pytest.mark.parametrize("field", ["transaction_id", "user_id"])
+def test_poison_04_true_for_an_integer_is_exactly_one_dead_letter(hostile: LearnerLab, field: str) -> None:
+    user = hostile.add_user()
+    content = envelope(**{"user_id": user, "transaction_id": 8 * 10**15 + user, field: True})
+    record = hostile.topics.publish(hostile.names.transactions, str(user), content)
+    assert_letter(hostile, record, f"after has no integer {field}")
+    hostile.settle(user)
+    letters = [one for one in hostile.dead_letters() if one["payload"] == content.decode()]
+    assert len(letters) == 1
+    assert hostile.joined(user) == []
+
+
+def test_a_payment_is_joined_or_a_dead_letter_and_not_both(hostile: LearnerLab) -> None:
+    """Flink's format makes 7 of 7.5: such a payment was in both."""
+    user = hostile.add_user()
+    record = hostile.topics.publish(hostile.names.transactions, str(user), envelope(user_id=user + 0.5))
+    assert_letter(hostile, record, "after has no integer user_id")
+    hostile.settle(user)
+    assert hostile.joined(user) == []
+
+
+@pytest.mark.parametrize("amount", ["1e99999999", "1e-99999999", "9" * 500_000], ids=lambda text: f"{text:.12}")
+def test_an_amount_that_takes_minutes_to_round_is_no_amount(hostile: LearnerLab, amount: str) -> None:
+    user = hostile.new_user_id()
+    payment = 9 * 10**15 + user
+    hostile.topics.publish(
+        hostile.names.transactions, str(user), envelope(user_id=user, transaction_id=payment, amount=amount)
+    )
+    letter = eventually(lambda: hostile.letter_of_payment(payment), "it is a dead letter", DEADLINE_S)
+    assert "transaction_amount is not" in letter["reason"]
+
+
 def test_a_joined_payment_without_most_of_its_fields_is_a_dead_letter(hostile: LearnerLab) -> None:
     for field in ("transaction_id", "user_id", "transaction_amount", "transaction_currency", "transaction_country"):
         record = joined_payment()
@@ -490,11 +548,12 @@ def test_after_all_of_it_the_verification_finds_what_is_wrong_and_reads_on(hosti
 
 def test_after_all_of_it_fraud_is_caught_in_every_partition_and_nothing_has_restarted(hostile: LearnerLab) -> None:
     caught: set[int] = set()
-    while len(caught) < hostile.settings.partitions:
+    while len(caught) < hostile.topics.partitions(hostile.names.transactions):
         user = hostile.add_user()
         _, second = hostile.commit_fraud(user)
         hostile.await_activities(user, [second])
         hostile.await_stopped(user)
         caught.add(hostile.partition(user))
+    assert [one for one in hostile.dead_letters() if one["reason"].startswith(("unexpected", "cannot be read"))] == []
     jobs = flink.jobs_of(hostile.settings)
     assert [(job.restarts, job.failures, job.state) for job in jobs] == [(0, 0, "RUNNING")] * 3

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaTimeoutError
 
 from fraudlab import system
 from fraudlab.course.consumers import shared
 from fraudlab.course.world import World
+from fraudlab.pipeline.topics import partitions
 from fraudlab.settings import Settings
 from tests.support.lab import Lab, LearnerLab, assert_exact, drop, learner_lab
 from tests.support.waiting import eventually, patient
@@ -83,7 +84,7 @@ def forgetful(settings: Settings) -> Iterator[World]:
     group = own.names.group("office")
     consumers = [KafkaConsumer(topic, bootstrap_servers=own.bootstrap_servers, group_id=group) for _ in range(2)]
     try:
-        shared(dict(zip(("left", "right"), consumers, strict=True)), own.partitions)
+        shared(dict(zip(("left", "right"), consumers, strict=True)))
         yield world
     finally:
         for consumer in consumers:
@@ -136,5 +137,5 @@ def _group(settings: Settings) -> KafkaConsumer:
         bootstrap_servers=settings.bootstrap_servers, group_id=settings.names.group("flagger"), enable_auto_commit=False
     )
     topic = settings.names.suspicious_activities
-    consumer.assign([TopicPartition(topic, partition) for partition in range(settings.partitions)])
+    consumer.assign(partitions(consumer, [topic]))
     return consumer

@@ -439,7 +439,7 @@ def test_disk_03_topics_that_are_gone_are_named_with_the_way_back(world: World) 
     assert all(topic in str(refusal.value) for topic in gone)
     assert world.names.transactions not in str(refusal.value).split(".")[0].split(": ")[1].split(", ")
     assert "fraudlab reset" in refusal.value.advice
-    topics.create(world.settings.bootstrap_servers, world.names, world.settings.partitions)
+    topics.create(world.settings.bootstrap_servers, world.names, world.settings.partitions, {})
 
 
 def test_a_payment_that_comes_late_makes_older_windows_known(bank: World) -> None:

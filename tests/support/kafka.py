@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer
 
+from fraudlab.pipeline.topics import follow, partitions
 from fraudlab.settings import Settings
 from tests.support.waiting import patient
 
@@ -41,13 +42,8 @@ class Topics:
         self._consumer = KafkaConsumer(
             bootstrap_servers=settings.bootstrap_servers, enable_auto_commit=False, auto_offset_reset="earliest"
         )
-        self._partitions = [
-            TopicPartition(topic, partition)
-            for topic in settings.names.topics
-            for partition in range(settings.partitions)
-        ]
-        self._consumer.assign(self._partitions)
-        self._consumer.seek_to_beginning()
+        self._topics = settings.names.topics
+        follow(self._consumer, self._topics)
         self._producer = KafkaProducer(
             bootstrap_servers=settings.bootstrap_servers,
             acks="all",
@@ -63,12 +59,12 @@ class Topics:
 
     def length(self, topic: str) -> int:
         """How many records were written to a topic."""
-        mine = [partition for partition in self._partitions if partition.topic == topic]
-        return sum(self._consumer.end_offsets(mine).values())
+        return sum(self._consumer.end_offsets(partitions(self._consumer, [topic])).values())
 
     def read(self, topic: str) -> list[Record]:
         """Every record of a topic up to its present end, in the order in which they were read."""
-        mine = [partition for partition in self._partitions if partition.topic == topic]
+        follow(self._consumer, self._topics)
+        mine = [partition for partition in self._consumer.assignment() if partition.topic == topic]
         ends = self._consumer.end_offsets(mine)
         while any(self._consumer.position(partition) < ends[partition] for partition in mine):
             for records in self._consumer.poll(timeout_ms=200).values():
@@ -76,6 +72,10 @@ class Topics:
                     record = Record(one.topic, one.partition, one.offset, one.key, one.value)
                     self._records[one.topic].append(record)
         return list(self._records[topic])
+
+    def partitions(self, topic: str) -> int:
+        """How many partitions a topic has."""
+        return len(partitions(self._consumer, [topic]))
 
     def publish(self, topic: str, key: str | None, value: bytes | None, partition: int | None = None) -> Record:
         """Writes a record. Raises what the broker refuses it with."""

@@ -75,11 +75,12 @@ class Lab:
 
     def new_user_id(self, like: int | None = None) -> int:
         """An id that no user has; in the same partition as user `like` where given."""
-        return next(each for each in _user_ids if like is None or self.partition(each) == self.partition(like))
+        wanted = None if like is None else self.partition(like)
+        return next(each for each in _user_ids if wanted is None or self.partition(each) == wanted)
 
     def partition(self, user_id: int) -> int:
         """The partition of a user's records, in every topic."""
-        return int(murmur2(str(user_id).encode()) & 0x7FFFFFFF) % self.settings.partitions
+        return int(murmur2(str(user_id).encode()) & 0x7FFFFFFF) % self.topics.partitions(self.names.transactions)
 
     def add_user(self, user_id: int | None = None, **fields: object) -> int:
         """Opens an account; gives the user's id."""

@@ -71,11 +71,11 @@ class Telling:
         rows = self.rows()
         return len(rows) == count and all(row["status"] == "sent" for row in rows)
 
-    def lag(self) -> int:
-        """How many activities the notifier has not claimed."""
+    def lag(self, service: str = "notifier") -> int:
+        """How many activities the notifier, or the flagger, has not committed."""
         topic = self.lab.names.suspicious_activities
         written = len(self.lab.topics.read(topic))
-        group = self.lab.names.group("notifier")
+        group = self.lab.names.group(service)
         admin = KafkaAdminClient(bootstrap_servers=self.settings.bootstrap_servers)
         try:
             committed = admin.list_group_offsets(group).get(group, {})

@@ -14,14 +14,14 @@ from typer.testing import CliRunner
 from fraudlab import system
 from fraudlab.cli import app
 from fraudlab.settings import Settings
-from fraudlab.stack import doctor, ports
+from fraudlab.stack import doctor, ports, space
 from fraudlab.stack.beside import free_base
 from fraudlab.stack.errors import StackError
 from fraudlab.stack.flink_jobs import Checkpoint, JobStatus
 from fraudlab.stack.home_lock import HomeLock
 from fraudlab.stack.layout import Layout
 from fraudlab.stack.ports import Holder
-from fraudlab.stack.provision import disk
+from fraudlab.stack.space import Space
 from fraudlab.stack.supervisor import ServiceStatus
 
 
@@ -83,13 +83,16 @@ def test_status_ends_with_1_where_a_program_or_a_job_does_not_run(
     said: str,
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr(system, "status", lambda _: system.Status(programs, jobs))
+    monkeypatch.setattr(system, "status", lambda _: system.Status(programs, jobs, SPACE))
     done = CliRunner().invoke(app, ["status"])
     assert done.exit_code == status
     assert said in done.output
     as_json = CliRunner().invoke(app, ["status", "--json"])
     assert as_json.exit_code == status
     assert [one["name"] for one in json.loads(as_json.stdout)["jobs"]] == [one.name for one in jobs]
+
+
+SPACE = Space(2**33, 2**34, 10**6, 10**6)
 
 
 def test_where_nothing_runs_status_shows_no_jobs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,8 +136,8 @@ def test_a_full_disk_is_said_before_a_start_and_little_memory_only_warned_of(
     doctor.require_room(Settings(), (), said.append)
     assert len(said) == 1
     assert said[0].startswith("memory: ")
-    monkeypatch.setattr(disk, "free_mib", lambda _: 12)
-    with pytest.raises(StackError, match="Not ready to start: disk: 12 MiB free"):
+    monkeypatch.setattr(space, "measure", lambda _: Space(12 * 2**20, 2**30, 0, 0))
+    with pytest.raises(StackError, match="Not ready to start: disk: 12 MiB of 1,024 MiB free"):
         doctor.require_room(Settings(), (), said.append)
 
 

@@ -230,9 +230,9 @@ BREAKAGES: dict[str, tuple[Callable[[Site], None], str]] = {
     "code that differs from the pipeline": (
         cell(
             "start",
-            code(f"{START}\n# From fraudlab/pipeline/rule.py: has_payments\ndef has_payments(history): return True"),
+            code(f"{START}\n# From fraudlab/pipeline/history.py: has_payments\ndef has_payments(history): return True"),
         ),
-        "is not as in fraudlab/pipeline/rule.py",
+        "is not as in fraudlab/pipeline/history.py",
     ),
     "code from nowhere": (cell("start", code(f"{START}\n# From fraudlab/pipeline/none.py: judge")), "leads nowhere"),
 }

@@ -189,6 +189,7 @@ def test_a_record_that_raises_is_a_dead_letter_and_leaves_the_state_as_it_was(
     user = OneUser()
     user.pay(1, "DE")
     before = user.state
+    user.pass_time(1)
 
     def fails(*_: object) -> None:
         raise OverflowError("date value out of range \ud800")

@@ -227,6 +227,8 @@ def test_a_full_disk_and_moved_columns_are_causes_that_are_known() -> None:
     full = "org.apache.flink.runtime.checkpoint.CheckpointException: Asynchronous task checkpoint failed.\n\tat a.B.c(B.java:1)\n"
     full += "Caused by: java.io.IOException: No space left on device\n\tat java.base/x.Y.z(Native Method)\n"
     assert cause_of(full, PAGE).what == "the disk is full (IOException: No space left on device)"
-    moved = "org.apache.kafka.connect.errors.ConnectException: Data row is smaller than a column index, internal schema "
+    moved = (
+        "org.apache.kafka.connect.errors.ConnectException: Data row is smaller than a column index, internal schema "
+    )
     moved += "representation is probably out of sync with real database schema\n"
     assert "`fraudlab resnapshot`" in cause_of(moved, PAGE).advice

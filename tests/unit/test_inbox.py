@@ -2,6 +2,7 @@
 
 import asyncio
 import smtplib
+import sqlite3
 import time
 from collections.abc import Iterator
 from email.message import EmailMessage
@@ -268,3 +269,52 @@ def test_only_the_newest_messages_are_kept_and_counted(tmp_path: Path) -> None:
     reopened = Store(tmp_path / "messages.sqlite")
     assert reopened.counts() == counts
     reopened.close()
+
+
+def mailed(store: Store, content: bytes, to: tuple[str, ...] = ("ada@example.com", "bob@example.com")) -> int:
+    """A mail to the inbox; gives the status with which it was refused, 250 where it was taken."""
+    try:
+        mail(store, content, to=to)
+    except smtplib.SMTPDataError as refused:
+        return refused.smtp_code
+    return 250
+
+
+def pushed(store: Store, number: int) -> httpx.Response:
+    return ask(store, "POST", "/user-7", content="x" * 4000, headers={"X-Sequence-ID": f"n{number}"})
+
+
+def test_disk_02_a_mail_and_a_push_message_that_find_the_disk_full_are_to_be_sent_again(store: Store) -> None:
+    """Each arrives once, for each of its recipients, when there is room; until then nothing of it is stored, and the page goes on."""
+    long = letter().replace(b"<p>rich</p>", b"<p>rich</p>\n" * 5000).replace(b"\n", b"\r\n")
+    (pages,) = store._connection.execute("PRAGMA page_count").fetchone()
+    store._connection.execute(f"PRAGMA max_page_count = {pages + 14}")  # a full disk, as SQLite meets it
+    assert mailed(store, long) == 452
+    taken = 0
+    while (said := pushed(store, taken)).status_code == 200:
+        taken += 1
+    assert (said.status_code, said.json()["http"]) == (507, 507)
+    assert store.counts() == {"email": 0, "push": taken, "redelivered": 0}
+    shown = ask(store, "GET", "/api/messages").json()
+    assert (shown["counts"], len(shown["messages"])) == (store.counts(), taken)
+
+    store._connection.execute("PRAGMA max_page_count = 100000")
+    assert mailed(store, long) == 250
+    assert pushed(store, taken).status_code == 200
+    assert store.counts() == {"email": 2, "push": taken + 1, "redelivered": 0}
+
+
+def test_disk_02_what_finds_the_file_locked_is_to_be_sent_again(store: Store, tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "messages.sqlite", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    assert mailed(store, letter()) == 451
+    assert pushed(store, 1).status_code == 503
+    assert ask(store, "GET", "/api/messages").json()["messages"] == []
+    other.close()
+    assert mailed(store, letter()) == 250
+    assert store.counts() == {"email": 2, "push": 0, "redelivered": 0}
+
+
+def test_an_invalid_push_message_leaves_no_transaction_open(store: Store) -> None:
+    assert ask(store, "POST", "/user-7", content="x", headers={"X-Priority": "none"}).status_code == 400
+    assert pushed(store, 1).status_code == 200

@@ -32,7 +32,7 @@ def section(text: str, name: str) -> configparser.SectionProxy:
 def started(program: Program, layout: Layout) -> list[str | None]:
     """Arguments, working folder and value of X of a Python program that its launcher has started; the last is its marker."""
     script = layout.home / "launcher.sh"
-    script.write_text(launcher(program, layout), encoding="utf-8")
+    script.write_text(launcher(program, layout, 0), encoding="utf-8")
     done = subprocess.run(["/bin/sh", str(script)], stdout=subprocess.PIPE, text=True, check=True)
     told: list[str | None] = json.loads(done.stdout)
     return told
@@ -64,7 +64,7 @@ def test_a_program_gets_every_letter_of_its_arguments_environment_and_folder(tmp
 
 
 def test_a_program_is_not_started_where_its_folder_is_gone(tmp_path: Path) -> None:
-    script = launcher(Program("p", ["touch", str(tmp_path / "ran")], directory=tmp_path / "gone"), Layout(tmp_path))
+    script = launcher(Program("p", ["touch", str(tmp_path / "ran")], directory=tmp_path / "gone"), Layout(tmp_path), 0)
     assert subprocess.run(["/bin/sh", "-c", script], stderr=subprocess.DEVNULL, check=False).returncode == 1
     assert not (tmp_path / "ran").exists()
 

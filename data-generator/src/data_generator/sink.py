@@ -19,9 +19,14 @@ REFUSED_SQLSTATE = "45000"
 USERS_PER_INSERT = 1000
 REASON_LENGTH = 255
 
-# The server is away or going away: wait for it. 1040 too many connections, 1053 shutdown, 1152-1161 network,
-# 1317 statement interrupted, 1836/1290 read-only for the moment, 1927/3169 session killed, 4031 idle too long.
-_SERVER_AWAY = {-1, 1040, 1053, 1152, 1158, 1159, 1160, 1161, 1290, 1317, 1836, 1927, 3169, 4031, *range(2000, 2062)}
+# The server is away, going away, or full for the moment: wait for it. 1021, 1026, 1030, 1114 disk or table full, 1037, 1038, 1041, 1135
+# memory or threads, 1040, 1203, 1226 too many connections, 1042, 1043, 1129 handshake, 1053, 1077, 1079, 1080 shutdown, 1152-1161, 1184
+# network, 1290, 1836 read-only for the moment, 1317, 3024 statement interrupted, 1927, 3169 session killed, 3032, 3168 offline, 4031 idle
+# too long.
+_SERVER_AWAY = {
+    -1, 1021, 1026, 1030, 1037, 1038, 1040, 1041, 1042, 1043, 1053, 1077, 1079, 1080, 1114, 1129, 1135, 1152, *range(1154, 1162), 1184,
+    1203, 1226, 1290, 1317, 1836, 1927, 3024, 3032, 3168, 3169, 4031, *range(2000, 2100),
+}  # fmt: skip
 # Rolled back by the server, to be tried again: 1205 lock wait timeout, 1213 deadlock.
 _TRY_AGAIN = {1205, 1213}
 _NOT_GRANTED = {1142, 1143}

@@ -1,5 +1,6 @@
 """Lab 02, CDC ingestion: from MySQL's binlog to two topics, and what a crash repeats."""
 
+import inspect
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -146,7 +147,8 @@ def _router(flat_map: Callable[[dict[str, str], Any, str], Iterable[Any] | None]
 def _pipelines_own(topics: dict[str, str]) -> Any:
     from fraudlab.pipeline.cdc import RouteByTable  # here, since PyFlink takes seconds to import
 
-    return RouteByTable(topics)
+    own = {"flat_map": inspect.unwrap(RouteByTable.flat_map)}  # without the check of its input
+    return type("RouteByTable", (RouteByTable,), own)(topics)
 
 
 def _row(*values: object) -> Any:

@@ -60,7 +60,7 @@ BUSY = Exercise(
         "Four partitions for three: one of the three gets a second one. Four for five: somebody goes away with 0.",
     ),
     shape="two lists of whole numbers, one for each consumer",
-    observe=lambda world, *_answers: world.settings.partitions,
+    observe=lambda world, *_answers: world.partitions("suspicious_activities"),
     judge=judge_busy,
     right=[Example(([2, 1, 1], [1, 1, 1, 1, 0]), 4), Example(((1, 2, 1), [0, 1, 1, 1, 1]), 4)],
     wrong=[

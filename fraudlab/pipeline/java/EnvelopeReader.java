@@ -1,4 +1,7 @@
 import java.math.BigDecimal;
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Set;
 import org.apache.flink.api.common.functions.util.ListCollector;
@@ -37,6 +40,8 @@ public class EnvelopeReader extends AbstractStreamOperator implements OneInputSt
     /** Longer texts are no DECIMAL(38), and numbers with such an exponent take minutes to round. */
     private static final int MOST_DIGITS = 100;
 
+    private static final byte BYTE_ORDER_MARK = (byte) 0xEF;
+
     private final DebeziumJsonDeserializationSchema format;
     private final RowType columns;
     private final OutputTag unreadable;
@@ -69,6 +74,8 @@ public class EnvelopeReader extends AbstractStreamOperator implements OneInputSt
         String reason = null;
         if (!skipped.isEmpty() && skipped.contains(place(record))) {
             reason = "skipped by hand";
+        } else if (!isText(message)) {
+            reason = "not JSON in UTF-8";
         } else {
             try {
                 ArrayList rows = new ArrayList();
@@ -93,6 +100,26 @@ public class EnvelopeReader extends AbstractStreamOperator implements OneInputSt
         }
         for (int i = 0; i < changes.size(); i++) {
             output.collect(new StreamRecord(changes.get(i)));
+        }
+    }
+
+    /** Whether these bytes can be JSON in UTF-8. Jackson alone would also read UTF-16, and bytes that no other reader accepts. */
+    private static boolean isText(byte[] message) {
+        boolean isAscii = true;
+        for (int i = 0; i < message.length; i++) {
+            if (message[i] == 0) {
+                return false;
+            }
+            isAscii &= message[i] > 0;
+        }
+        if (isAscii) {
+            return true;
+        }
+        try {
+            StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(message));
+            return message[0] != BYTE_ORDER_MARK;
+        } catch (CharacterCodingException wrong) {
+            return false;
         }
     }
 

@@ -63,3 +63,9 @@ GRANT INSERT, UPDATE, DELETE ON ${database}.user_profile TO ${learner}
 //
 GRANT INSERT (user_id, amount, currency, type, country, merchant, transaction_time), DELETE ON ${database}.transactions TO ${learner}
 //
+GRANT SELECT, INSERT, UPDATE, DELETE ON ${database}.due_stops TO ${flagger}
+//
+GRANT SELECT ON ${database}.due_stops TO ${analytics}
+//
+GRANT EXECUTE ON PROCEDURE ${database}.lock_if_free TO ${flagger}
+//

@@ -10,6 +10,7 @@ CREATE TEMPORARY TABLE ${table}_envelopes (
   'properties.bootstrap.servers' = '${bootstrap_servers}',
   'properties.group.id' = '${group}',
   'scan.startup.mode' = 'earliest-offset',
+  'scan.topic-partition-discovery.interval' = '5 s',
   'format' = 'raw'
 )
 //

@@ -15,6 +15,7 @@ CREATE TABLE user_profile (
   'properties.bootstrap.servers' = '${bootstrap_servers}',
   'properties.group.id' = '${group}',
   'scan.startup.mode' = 'earliest-offset',
+  'scan.topic-partition-discovery.interval' = '5 s',
   'format' = 'debezium-json',
   -- What cannot be read is not lost: see dead_letters.sql
   'debezium-json.ignore-parse-errors' = 'true'
@@ -37,6 +38,7 @@ CREATE TABLE transactions (
   'properties.bootstrap.servers' = '${bootstrap_servers}',
   'properties.group.id' = '${group}',
   'scan.startup.mode' = 'earliest-offset',
+  'scan.topic-partition-discovery.interval' = '5 s',
   'format' = 'debezium-json',
   'debezium-json.ignore-parse-errors' = 'true',
   'debezium-json.timestamp-format.standard' = 'ISO-8601'

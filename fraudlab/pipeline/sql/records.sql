@@ -5,7 +5,7 @@ CREATE TABLE records (
   message STRING
 ) WITH (
   'connector' = 'kafka',
-  'topic' = '${sink_topics}',
+  'topic' = '${sink_topics};${dead_letters}',
   'properties.bootstrap.servers' = '${bootstrap_servers}',
   'properties.max.request.size' = '4194304',
   'key.format' = 'raw',

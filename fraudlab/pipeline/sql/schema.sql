@@ -159,6 +159,20 @@ END
 CREATE PROCEDURE ${database}.add_account_state(new_user_id INT)
   INSERT IGNORE INTO ${database}.account_states (user_id) VALUES (new_user_id)
 //
+-- Locks all that setting a stop has to lock, for the transaction of the flagger that calls it, and says in @fraudlab_is_free whether it
+-- could: another session's lock is not waited for. Its own grants do not let the flagger lock account_states.
+CREATE PROCEDURE ${database}.lock_if_free(account INT)
+BEGIN
+  DECLARE is_known BOOLEAN;
+  SELECT COUNT(*) INTO is_known FROM ${database}.account_states WHERE user_id = account;
+  IF NOT is_known THEN
+    CALL ${database}.add_account_state(account);
+  END IF;
+  SELECT COUNT(*) INTO @fraudlab_is_free
+  FROM ${database}.user_profile AS p JOIN ${database}.account_states AS s ON s.user_id = p.user_id
+  WHERE p.user_id = account FOR UPDATE SKIP LOCKED;
+END
+//
 -- Triggers that are there and the same are left alone: between a drop and a create, what they refuse would pass.
 -- The locking read sees a stop committed a moment ago, also from inside a transaction that began before; a plain read would not. It
 -- locks the row of account_states until the transaction ends, so the order of payments and flag changes is that of their commits. It is
@@ -288,4 +302,14 @@ BEGIN
   END IF;
   SET NEW.change_id = last_change, NEW.declined_at = SYSDATE(3);
 END
+//
+-- Stops that are due and cannot be set yet, because another session holds a lock that they need; kept by the flagger. `known_by` is the
+-- payment that made the user's newest activity known: one of an earlier episode still stops nobody. Never captured.
+CREATE TABLE IF NOT EXISTS ${database}.due_stops (
+  user_id INT NOT NULL PRIMARY KEY,
+  known_by BIGINT NOT NULL,
+  since TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3),
+  attempts INT NOT NULL DEFAULT 0,
+  reason VARCHAR(500) NOT NULL
+)
 //

@@ -10,6 +10,7 @@ CREATE TABLE transaction_mid (
   'properties.bootstrap.servers' = '${bootstrap_servers}',
   'properties.group.id' = '${group}',
   'scan.startup.mode' = 'earliest-offset',
+  'scan.topic-partition-discovery.interval' = '5 s',
   'scan.bounded.mode' = '${bounded_mode}',
   'key.format' = 'raw',
   'key.fields' = 'message_key',

@@ -33,6 +33,7 @@ def main() -> None:
     from fraudlab.services.analytics import access, geography, page
     from fraudlab.services.analytics.commit_fraud import FraudStage
     from fraudlab.services.analytics.database_reader import DatabaseReader
+    from fraudlab.services.analytics.job_reader import JobReader
     from fraudlab.services.analytics.kafka_reader import ProgressReader, RecordReader
     from fraudlab.services.analytics.model import Model
     from fraudlab.services.analytics.reader import feed_of
@@ -57,7 +58,7 @@ def main() -> None:
         feed = feed_of(model, asyncio.get_running_loop())
         progress = ProgressReader(settings, feed)
         database = DatabaseReader(settings, feed, lambda: progress.captured_id)
-        readers = (RecordReader(settings, feed), progress, database)
+        readers = (RecordReader(settings, feed), progress, database, JobReader(settings, feed))
         stages.append(FraudStage(settings, model, feed, database))
         for reader in readers:
             reader.start()

@@ -10,6 +10,7 @@ from typing import Any
 import mysql.connector
 
 from fraudlab.services.analytics.model import (
+    DueStop,
     FlagChange,
     Label,
     Model,
@@ -33,6 +34,7 @@ BATCH = 5_000
 """Rows of a table taken in at once: after a restart there are all of them to be read, and the page is served meanwhile."""
 STOPPED_SHOWN = 12
 UNDELIVERABLE_SHOWN = 12
+DUE_STOPS_SHOWN = 12
 
 _NEWEST_SETTLED = (
     "SELECT MAX(transaction_id) FROM transactions WHERE transaction_id > %s AND created_at < FROM_UNIXTIME(%s)"
@@ -62,6 +64,10 @@ _NOTIFICATIONS = "SELECT channel, status, COUNT(*) FROM notifications GROUP BY c
 _UNDELIVERABLE = (
     "SELECT user_id, channel, COALESCE(reason, ''), CAST(UNIX_TIMESTAMP(created_at) * 1000 AS SIGNED)"
     " FROM notifications WHERE status = 'undeliverable' ORDER BY notification_id DESC LIMIT %s"
+)
+_DUE_STOPS = (
+    "SELECT user_id, reason, CAST(UNIX_TIMESTAMP(since) * 1000 AS SIGNED), COUNT(*) OVER ()"
+    " FROM due_stops ORDER BY since, user_id LIMIT %s"
 )
 USERS = "SELECT user_id, first_name, last_name, home_country, suspicious_activities FROM user_profile WHERE "
 
@@ -119,6 +125,7 @@ class DatabaseReader(Reader):
         label_rows = fetch(cursor, _LABELS, self._labels.floor, BATCH)
         notifications = {(channel, status): int(count) for channel, status, count in fetch(cursor, _NOTIFICATIONS)}
         undeliverable = [Undeliverable(*row) for row in fetch(cursor, _UNDELIVERABLE, UNDELIVERABLE_SHOWN)]
+        due_rows = fetch(cursor, _DUE_STOPS, DUE_STOPS_SHOWN)
 
         by_second = self._payments.take(floor, [(int(one), int(second), int(count)) for one, second, count in payments])
         total, recent = self._payments.total, [(second * 1000, count) for second, count in by_second]
@@ -146,6 +153,8 @@ class DatabaseReader(Reader):
             if labels:
                 model.take_labels([Label(row[0], row[2], row[3]) for row in labels])
             model.take_notifications(notifications, undeliverable)
+            due_stops = [DueStop(user_id, reason, since_ms) for user_id, reason, since_ms, _ in due_rows]
+            model.take_due_stops(due_rows[0][3] if due_rows else 0, due_stops)
             newest_id = int(newest or 0)
             lag = max(0, newest_id - self._captured_id())
             model.observe("mysql", Reading(total, newest_id, None), now_ms)

@@ -11,6 +11,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
+from fraudlab.pipeline.topics import follow, partitions
 from fraudlab.services.analytics import records
 from fraudlab.services.analytics.model import Model
 from fraudlab.services.analytics.reader import Feed, Reader
@@ -39,9 +40,14 @@ class RecordReader(Reader):
     def read(self) -> None:
         topics = (self._names.suspicious_activities, self._names.dead_letters)
         with closing(_consumer(self._settings, BATCH)) as consumer:
-            consumer.assign(_partitions(self._settings, topics))
-            consumer.seek_to_beginning()
+            looked = 0.0
             while not self.stopped.is_set():
+                if time.monotonic() - looked > LOOK_EVERY_S:
+                    follow(consumer, topics)
+                    looked = time.monotonic()
+                if not consumer.assignment():  # no topic is there yet
+                    self.stopped.wait(LOOK_EVERY_S)
+                    continue
                 batch = [one for some in consumer.poll(timeout_ms=500).values() for one in some]
                 if batch:
                     self._take(batch)
@@ -81,17 +87,17 @@ class ProgressReader(Reader):
 
     def read(self) -> None:
         names = self._names
-        partitions = _partitions(self._settings, names.topics)
-        ids = [one for one in partitions if one.topic in self._newest_ids]
         with (
             closing(_consumer(self._settings, 1)) as consumer,
             closing(KafkaAdminClient(bootstrap_servers=self._settings.bootstrap_servers)) as admin,
         ):
-            consumer.assign(ids)
             ends: Partitions = {}
             while not self.stopped.is_set():
-                before, ends = ends, dict(consumer.end_offsets(partitions))
-                begins: Partitions = consumer.beginning_offsets(partitions)
+                there = partitions(consumer, names.topics)
+                ids = [one for one in there if one.topic in self._newest_ids]
+                consumer.assign(ids)
+                before, ends = ends, dict(consumer.end_offsets(there))
+                begins: Partitions = consumer.beginning_offsets(there)
                 self._read_newest(consumer, [one for one in ids if ends[one] != before.get(one, 0)], ends)
                 self._tell(ends, begins, self._committed(admin))
                 self.answers()
@@ -174,10 +180,6 @@ def _consumer(settings: Settings, most: int) -> Any:
         auto_offset_reset="earliest",
         max_poll_records=most,
     )
-
-
-def _partitions(settings: Settings, topics: Iterable[str]) -> list[TopicPartition]:
-    return [TopicPartition(topic, number) for topic in topics for number in range(settings.partitions)]
 
 
 def _transaction_id(value: bytes | None) -> int:

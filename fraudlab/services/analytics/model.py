@@ -32,7 +32,7 @@ STAGES = (
     "refused",
     "dead_letters",
 )
-SOURCES = ("Kafka", "MySQL")
+SOURCES = ("Kafka", "MySQL", "Flink")
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,15 @@ class StoppedAccount:
 
 
 @dataclass(frozen=True)
+class DueStop:
+    """A stop that cannot be set yet, time in ms since the epoch."""
+
+    user_id: int
+    reason: str
+    since_ms: int
+
+
+@dataclass(frozen=True)
 class Undeliverable:
     """A notification that could not be delivered after all, time in ms since the epoch."""
 
@@ -79,6 +88,15 @@ class Undeliverable:
     channel: str
     reason: str
     created_ms: int
+
+
+@dataclass(frozen=True)
+class JobProblem:
+    """A job that does not do its work: its name, what is wrong, and what to do."""
+
+    name: str
+    problem: str
+    advice: str
 
 
 class Model:
@@ -108,6 +126,10 @@ class Model:
         self.notifications: Mapping[tuple[str, str], int] = {}
         """How many by channel and status."""
         self.undeliverable: tuple[Undeliverable, ...] = ()
+        self.due_stop_count = 0
+        self.due_stops: tuple[DueStop, ...] = ()
+        """Stops that wait, the longest-waiting first."""
+        self.job_problems: tuple[JobProblem, ...] = ()
         self.staged: StagedFraud | None = None
         self._seen = IdSet()
         self._members = IdSet()
@@ -205,9 +227,19 @@ class Model:
         self.undeliverable = tuple(undeliverable)
         self.revision += 1
 
+    def take_due_stops(self, count: int, stops: Iterable[DueStop]) -> None:
+        """Takes in how many stops wait, and the first of them."""
+        self.due_stop_count, self.due_stops = count, tuple(stops)
+        self.revision += 1
+
     def take_stopped_accounts(self, accounts: Iterable[StoppedAccount]) -> None:
         """Takes in the names that belong to the newest stopped accounts."""
         self.stopped_accounts = tuple(accounts)
+        self.revision += 1
+
+    def take_jobs(self, problems: Iterable[JobProblem]) -> None:
+        """Takes in the jobs that do not do their work."""
+        self.job_problems = tuple(problems)
         self.revision += 1
 
     def observe(self, stage: str, reading: Reading, now_ms: int) -> None:

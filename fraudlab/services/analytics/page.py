@@ -68,7 +68,7 @@ class _Page:
             self._latency = Latency(model)
             self._accounts = Accounts(model, self._reinstate)
             self._quality = Quality(model)
-            self._problems = Problems(model)
+            self._problems = Problems(model, self._settings.home)
             self._answer = Words("div", "", "only-for-screen-readers")
             self._answer.props["role"] = "status"
 

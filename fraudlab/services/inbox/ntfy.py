@@ -4,6 +4,7 @@ import re
 import time
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
+from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
 
@@ -11,7 +12,7 @@ import orjson
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from fraudlab.services.inbox.store import Store
+from fraudlab.services.inbox.store import NotStoredError, Store
 
 MAX_MESSAGE_BYTES = 4096
 MAX_BODY_BYTES = 16_384
@@ -63,7 +64,12 @@ def router(store: Store) -> APIRouter:
                 raise InvalidError(41301, "request body too large")
             topic = request.path_params.get("topic")
             message = _of_json(body) if topic is None else {"topic": topic, **_of_text(request, body)}
-            return JSONResponse(_publish(store, message))
+            with store.delivery():
+                return JSONResponse(_publish(store, message))
+        except NotStoredError as error:
+            status = HTTPStatus.INSUFFICIENT_STORAGE if error.full else HTTPStatus.SERVICE_UNAVAILABLE
+            content = {"code": status * 100 + 1, "http": status, "error": str(error)}
+            return JSONResponse(content, status_code=status)
         except InvalidError as error:
             content = {"code": error.code, "http": error.status, "error": str(error)}
             return JSONResponse(content, status_code=error.status)

@@ -9,7 +9,7 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from fraudlab.services.inbox.store import Store
+from fraudlab.services.inbox.store import NotStoredError, Store
 
 MAX_MAIL_BYTES = 2**20
 
@@ -37,7 +37,15 @@ class _Handler:
         self._store = store
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
-        """aiosmtpd calls this for each mail; its return value is the reply."""
+        """aiosmtpd calls this for each mail; its return value is the reply. What cannot be stored now has to be sent again."""
+        try:
+            with self._store.delivery():
+                self._add(envelope)
+        except NotStoredError as error:
+            return "452 4.3.1 The disk is full; try again later" if error.full else "451 4.3.0 Try again later"
+        return "250 OK"
+
+    def _add(self, envelope: Envelope) -> None:
         content = envelope.content if isinstance(envelope.content, bytes) else (envelope.content or "").encode()
         mail: Any = email.message_from_bytes(content, policy=default)
         headers, _, _ = content.replace(b"\r\n", b"\n").partition(b"\n\n")
@@ -53,7 +61,6 @@ class _Handler:
                 html=_body(mail, "html"),
                 headers=headers.decode("utf-8", "replace"),
             )
-        return "250 OK"
 
 
 def _header(mail: EmailMessage, name: str) -> str:

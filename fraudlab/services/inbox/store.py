@@ -1,15 +1,22 @@
 """What the inbox received, in an SQLite file: each message once, however often it was delivered; the newest 50,000."""
 
+import contextlib
+import logging
 import sqlite3
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 KEPT = 50_000
 """So many messages are kept, the newest ones: some 200 MB."""
 FORGET_EVERY = 1_000
+LOCK_PATIENCE_S = 1
+"""So long a file that another program has locked is waited for; the page waits, too."""
+
+log = logging.getLogger("fraudlab.inbox")
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS messages (
@@ -30,6 +37,14 @@ CREATE TABLE IF NOT EXISTS messages (
 CREATE INDEX IF NOT EXISTS recipients ON messages (recipient);
 CREATE INDEX IF NOT EXISTS kinds ON messages (kind);
 """
+
+
+class NotStoredError(Exception):
+    """Nothing of a delivery was stored. It may succeed later: `full` where the disk is, otherwise a lock or an I/O error."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(f"cannot be stored now: {cause}")
+        self.full = "full" in str(cause)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +74,7 @@ class Store:
     def __init__(self, path: Path, kept: int = KEPT) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._kept = kept
-        self._connection = sqlite3.connect(path, isolation_level=None)
+        self._connection = sqlite3.connect(path, isolation_level=None, timeout=LOCK_PATIENCE_S)
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = NORMAL")
         self._connection.executescript(SCHEMA)
@@ -73,6 +88,23 @@ class Store:
             self._again += deliveries - messages
         self.version = 0
         """Grows with every delivery."""
+
+    @contextlib.contextmanager
+    def delivery(self) -> Iterator[None]:
+        """All that is added within the block is stored, or nothing of it is, and NotStoredError is raised."""
+        before = self._messages.copy(), self._again, self.version
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            yield
+            self._connection.execute("COMMIT")
+        except Exception as error:
+            self._messages, self._again, self.version = before
+            with contextlib.suppress(sqlite3.Error):  # after some errors there is nothing to roll back any more
+                self._connection.execute("ROLLBACK")
+            if not isinstance(error, sqlite3.Error | OSError):
+                raise
+            log.warning("a message cannot be stored, so its sender has to try again: %s", error)
+            raise NotStoredError(error) from error
 
     def add(
         self,

@@ -9,7 +9,7 @@ from fraudlab.services.consumer import DeadLetters, Received, consume
 from fraudlab.services.notifier.activity import parse
 from fraudlab.services.notifier.channel import Channel
 from fraudlab.services.notifier.ledger import Ledger
-from fraudlab.services.patience import patiently
+from fraudlab.services.patience import ending_in_one_line, patiently
 from fraudlab.settings import Settings
 
 log = logging.getLogger("fraudlab.notifier")
@@ -31,15 +31,22 @@ class Notifier:
         parse(received.content)
         self._received.append(received)
 
-    def complete(self) -> None:
-        """Claims what was taken in. Returns when the database has it; one that is away is waited for."""
-        if self._received and self._claim():
+    def complete(self) -> list[Received]:
+        """Claims what was taken in. Returns when the database has it; one that is away is waited for.
+
+        Gives those activities whose claims another session keeps locked, to be taken in again.
+        """
+        if not self._received:
+            return []
+        made, locked = self._claim()
+        if made:
             for channel in self._channels:
                 channel.announce()
         self._received.clear()
+        return locked
 
     @patiently(log)
-    def _claim(self) -> int:
+    def _claim(self) -> tuple[int, list[Received]]:
         return self._ledger.claim(self._received)
 
 
@@ -70,13 +77,16 @@ def main() -> int:
     try:
         for channel in channels:
             channel.start()
-        consume(
-            settings.bootstrap_servers,
-            names,
-            service=SERVICE,
-            topic=names.suspicious_activities,
-            handle=notifier.handle,
-            complete=notifier.complete,
+        ending_in_one_line(
+            lambda: consume(
+                settings.bootstrap_servers,
+                names,
+                service=SERVICE,
+                topic=names.suspicious_activities,
+                handle=notifier.handle,
+                complete=notifier.complete,
+            ),
+            log,
         )
     finally:
         for channel in channels:

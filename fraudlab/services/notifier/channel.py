@@ -8,6 +8,7 @@ from datetime import UTC
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
+import mysql.connector
 import orjson
 from kafka.errors import KafkaError
 
@@ -84,6 +85,9 @@ class Channel:
     def _guarded(self, work: Callable[..., None], *arguments: Any) -> None:
         try:
             work(*arguments)
+        except mysql.connector.Error as error:
+            log.critical("%s ends, and the service with it: %s", threading.current_thread().name, error)
+            self._failed()
         except Exception:
             log.exception("%s ends with an error that it cannot put right", threading.current_thread().name)
             self._failed()

@@ -1,9 +1,12 @@
 """The table `notifications`: who is to be told, who was, and what became of those who could not be."""
 
+import logging
+import time
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import mysql.connector
@@ -12,10 +15,17 @@ import orjson
 from fraudlab.services.consumer import Received
 from fraudlab.services.notifier.activity import Activity, parse
 from fraudlab.services.notifier.message import Payment
+from fraudlab.services.patience import SHORT_WAITS, is_locked
 from fraudlab.settings import Settings
 from fraudlab.system import connect
 
+log = logging.getLogger("fraudlab.notifier")
+
 CHANNELS = ("email", "push")
+AT_A_TIME = 50
+"""So many people's notifications are claimed in one transaction."""
+LOCKED_PAUSE_S = 10.0
+"""How long a person is left alone whose rows are locked: to find that out costs a second."""
 MAX_REASON = 500
 
 T = TypeVar("T")
@@ -87,24 +97,66 @@ class Ledger:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._connection: Any = None
+        self._not_before: dict[int, float] = {}
         self._turn = ""
         """The name of a lock that is held as long as this connection has its turn to send; empty without one."""
 
-    def claim(self, records: list[Received]) -> int:
-        """Makes sure that each of these activities' episodes has its rows; gives how many were made. All of them or none.
+    def claim(self, records: list[Received]) -> tuple[int, list[Received]]:
+        """Makes sure that each of these activities' episodes has its rows; gives how many were made, and the activities left out.
 
         An activity belongs to the episode in which the database took the payment that made it known. A person who was
-        told as often as the limit allows within the last hour gets a row that is withheld.
+        told as often as the limit allows within the last hour gets a row that is withheld. Left out are those whose rows another session
+        keeps locked: nobody else's claim waits for them.
 
         Raises:
             MalformedRecordError: A record is no activity: check before.
-            mysql.connector.Error: Nothing was claimed; to be tried again.
+            mysql.connector.Error: Not all were claimed; to be tried again.
         """
-        return self._transaction(lambda cursor: sum(self._claim(cursor, one, parse(one.content)) for one in records))
+        people: dict[int, list[tuple[Received, Activity]]] = {}
+        for one in records:
+            activity = parse(one.content)
+            people.setdefault(activity.user_id, []).append((one, activity))
+        blocked = {user_id for user_id, until in self._not_before.items() if time.monotonic() < until}
+        made, locked = 0, [one for user_id in blocked & people.keys() for one, _ in people[user_id]]
+        free = [people[user_id] for user_id in people if user_id not in blocked]
+        for start in range(0, len(free), AT_A_TIME):
+            some = free[start : start + AT_A_TIME]
+            try:
+                made += self._transaction(partial(self._claim_people, people=some))
+                continue
+            except mysql.connector.Error as error:
+                if not is_locked(error):
+                    raise
+            for person in some:
+                try:
+                    made += self._transaction(partial(self._claim_people, people=[person]))
+                except mysql.connector.Error as error:
+                    if not is_locked(error):
+                        raise
+                    user_id = person[0][1].user_id
+                    log.warning("the notifications of user %s wait: another session keeps them locked", user_id)
+                    self._not_before[user_id] = time.monotonic() + LOCKED_PAUSE_S
+                    locked += [one for one, _ in person]
+        return made, locked
+
+    def _claim_people(self, cursor: Any, people: Sequence[list[tuple[Received, Activity]]]) -> int:
+        """Claims for people's activities. Where the first and the last of a person's belong to one episode, so do those in between."""
+        made = 0
+        for of_one in people:
+            activities = sorted(of_one, key=lambda one: one[1].known_by or 0)
+            first, last = activities[0][1], activities[-1][1]
+            if len(activities) > 2 and self._episode(cursor, first) == self._episode(cursor, last):
+                activities = activities[:1]
+            made += sum(self._claim(cursor, received, activity) for received, activity in activities)
+        return made
+
+    def _episode(self, cursor: Any, activity: Activity) -> int:
+        cursor.execute(EPISODE, (activity.known_by,))
+        episode: int = cursor.fetchone()[0]
+        return episode
 
     def _claim(self, cursor: Any, received: Received, activity: Activity) -> int:
-        cursor.execute(EPISODE, (activity.known_by,))
-        episode = cursor.fetchone()[0]
+        episode = self._episode(cursor, activity)
         cursor.execute(TOLD, (activity.user_id, episode))
         told = {channel for (channel,) in cursor.fetchall()}
         to_tell = [channel for channel in CHANNELS if channel not in told]
@@ -211,16 +263,16 @@ class Ledger:
     def _transaction(self, work: Callable[[Any], T]) -> T:
         try:
             if self._connection is None:
-                self._connection = connect(self._settings, "notifier", database=self._settings.names.database)
-                with self._connection.cursor() as cursor:
-                    cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+                self._connection = connect(
+                    self._settings, "notifier", database=self._settings.names.database, init_command=SHORT_WAITS
+                )
             with self._connection.cursor() as cursor:
                 result = work(cursor)
             self._connection.commit()
         except BaseException:
             try:
                 self.close()
-            except mysql.connector.Error:
+            except (mysql.connector.Error, OSError):
                 self._connection = None
             raise
         return result

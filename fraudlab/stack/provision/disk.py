@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
+from fraudlab.stack import space
 from fraudlab.stack.errors import StackError
 
 NEEDED_MIB = 3_000
@@ -13,8 +13,7 @@ NEEDED_MIB = 3_000
 
 def free_mib(home: Path) -> int:
     """How much is free where a home is or will be."""
-    folder = next(one for one in (home, *home.parents) if one.exists())
-    return round(shutil.disk_usage(folder).free / 2**20)
+    return space.measure(home).free_mib
 
 
 def require_room(home: Path, needed_mib: int) -> None:

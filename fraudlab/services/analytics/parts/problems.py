@@ -1,30 +1,48 @@
-"""What needs a person: messages that could not be delivered, and records that could not be used."""
+"""What needs a person: jobs in trouble, a full disk, stops that wait, undeliverable messages, and records that cannot be used."""
 
+import contextlib
 from collections.abc import Hashable, Sequence
 from itertools import islice
+from pathlib import Path
 
 from nicegui import ui
 
 from fraudlab.services.analytics.model import Model
 from fraudlab.services.analytics.parts.elements import Words, block, card, icon
 from fraudlab.services.analytics.words import clock, counted, number
+from fraudlab.stack import space
 
 SHOWN = 6
 
 
 class Problems:
-    """Undeliverable notifications and dead letters, the newest first."""
+    """Jobs in trouble, the disk, stops that wait (longest-waiting first), undeliverable notifications and dead letters (newest first)."""
 
-    def __init__(self, model: Model) -> None:
-        self._model = model
+    def __init__(self, model: Model, home: Path) -> None:
+        self._model, self._home = model, home
         with card("What needs a person", "problems-card"):
+            self._jobs = _List("engineering")
+            self._stops = _List("hourglass_top")
+            self._disk = _List("hard_drive")
             self._messages = _List("mark_email_unread")
             self._letters = _List("report")
 
     def refresh(self) -> None:
         """Shows what is new."""
         model = self._model
+        self._jobs.show(
+            f"{counted(len(model.job_problems), 'job')} in trouble",
+            [("", f"{one.name} {one.problem}", one.advice) for one in model.job_problems],
+        )
+        with contextlib.suppress(OSError):  # a disk that cannot be asked
+            room = space.measure(self._home)
+            advice = [("now", "almost full", "Free some: Kafka is stopped before nothing is left.")]
+            self._disk.show(f"disk: {room.words}", advice if room.warning else [])
         failed, withheld, pending = (model.sent(status) for status in ("undeliverable", "withheld", "pending"))
+        self._stops.show(
+            f"{counted(model.due_stop_count, 'stop')} waiting",
+            [(f"since {clock(one.since_ms)}", f"user {one.user_id}", one.reason) for one in model.due_stops[:SHOWN]],
+        )
         self._messages.show(
             f"{counted(failed, 'message')} undeliverable, {number(withheld)} withheld, {number(pending)} on their way",
             [

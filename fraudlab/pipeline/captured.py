@@ -1,0 +1,120 @@
+"""Whether what the job cdc-ingestion writes is what the tables hold: a binlog that began again and columns that moved end no job."""
+
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from typing import Any
+
+import orjson
+from kafka import KafkaConsumer, TopicPartition
+
+from fraudlab.pipeline.contracts import MOVED, Names
+
+LOOKED_AT = 3
+"""So many of the newest records of each partition are looked at."""
+PATIENCE_S = 3
+BEGAN_AGAIN = "reads a binlog that began again, or is another server's: changes since then may be missing"
+NOT_THE_ROW = "captures rows that are not as in the table: its columns have moved"
+
+_NUMBER = re.compile(r"[0-9]{1,18}\Z")
+_SAME = ("user_id", "type", "merchant")
+"""Columns of a payment, which never changes, that are the same text in the table and in an envelope."""
+
+
+def problem(bootstrap_servers: str, names: Names, connection: Any, since_ms: int) -> str | None:
+    """What is wrong with what a job has captured, as the end of a line that begins with its name; None where nothing is seen to be.
+
+    Args:
+        bootstrap_servers: Kafka's address.
+        names: Names of topics and database.
+        connection: A `mysql.connector` connection that may read the tables and the binlog's position.
+        since_ms: When the job was submitted. Records from before it, by Kafka's clock, are not its own.
+
+    Raises:
+        KafkaError, mysql.connector.Error: Kafka or MySQL does not answer.
+    """
+    with closing(KafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False)) as consumer:
+        newest = [
+            (one.topic, one.value)
+            for one in _newest(consumer, (names.user_profile, names.transactions, names.dead_letters))
+            if one.timestamp >= since_ms
+        ]
+    if any(str(_json(value).get("reason")).startswith(MOVED) for topic, value in newest if topic == names.dead_letters):
+        return NOT_THE_ROW
+    envelopes = [(topic, _json(value)) for topic, value in newest if topic != names.dead_letters]
+    if _began_again(connection, [envelope for _, envelope in envelopes]):
+        return BEGAN_AGAIN
+    payments = [envelope.get("after") for topic, envelope in envelopes if topic == names.transactions]
+    if _differ(connection, names.database, [row for row in payments if isinstance(row, dict)]):
+        return NOT_THE_ROW
+    return None
+
+
+def _newest(consumer: Any, topics: Iterable[str]) -> Iterator[Any]:
+    partitions = [TopicPartition(name, each) for name in topics for each in consumer.partitions_for_topic(name) or ()]
+    consumer.assign(partitions)
+    ends, begins = consumer.end_offsets(partitions), consumer.beginning_offsets(partitions)
+    for one in partitions:
+        consumer.seek(one, max(begins[one], ends[one] - LOOKED_AT))
+    deadline = time.monotonic() + PATIENCE_S
+    while any(consumer.position(one) < ends[one] for one in partitions) and time.monotonic() < deadline:
+        for some in consumer.poll(timeout_ms=200).values():
+            yield from some
+
+
+def _began_again(connection: Any, envelopes: list[dict[str, Any]]) -> bool:
+    """Whether a change was read at a place that the server's binlog has not reached, or of another server."""
+    sources = [one["source"] for one in envelopes if isinstance(one.get("source"), dict)]
+    with closing(connection.cursor()) as cursor:
+        cursor.execute("SHOW MASTER STATUS")
+        row = cursor.fetchone()
+        cursor.execute("SELECT @@server_uuid")
+        ((uuid,),) = cursor.fetchall()
+    if row is None:
+        return False
+    now = _position({"file": row[0], "pos": row[1]})
+    for source in sources:
+        position = _position(source)
+        gtid = source.get("gtid")
+        if position is not None and now is not None and position > now:
+            return True
+        if isinstance(gtid, str) and gtid and gtid.partition(":")[0] != uuid:
+            return True
+    return False
+
+
+def _position(source: Mapping[str, Any]) -> tuple[int, int] | None:
+    file, pos = source.get("file"), source.get("pos")
+    number = _NUMBER.search(file) if isinstance(file, str) else None
+    return (int(number[0]), pos) if number is not None and type(pos) is int and pos > 0 else None
+
+
+def _differ(connection: Any, database: str, payments: list[dict[str, Any]]) -> bool:
+    """Whether one of these payments is in the table with the same id and other contents."""
+    captured = {row["transaction_id"]: row for row in payments if type(row.get("transaction_id")) is int}
+    if not captured:
+        return False
+    ids = ", ".join(map(str, captured))
+    with closing(connection.cursor()) as cursor:
+        cursor.execute(
+            f"SELECT transaction_id, {', '.join(_SAME)}, transaction_time IS NULL, created_at"  # noqa: S608 - our own names and integers
+            f" FROM {database}.transactions WHERE transaction_id IN ({ids})"
+        )
+        rows = cursor.fetchall()
+    for transaction_id, *same, no_time, created_at in rows:
+        row = captured[transaction_id]
+        seconds = created_at.isoformat(timespec="seconds")
+        if [row.get(name) for name in _SAME] != same or (row.get("transaction_time") is None) is not bool(no_time):
+            return True
+        if not str(row.get("created_at")).startswith(seconds):
+            return True
+    return False
+
+
+def _json(value: bytes | None) -> dict[str, Any]:
+    try:
+        record = orjson.loads(value or b"null")
+    except orjson.JSONDecodeError:
+        return {}
+    return record if isinstance(record, dict) else {}

@@ -1,0 +1,34 @@
+"""Looks how the pipeline's jobs are, as `fraudlab status` does."""
+
+import http.client
+
+from fraudlab.pipeline.contracts import JOBS
+from fraudlab.services.analytics.model import JobProblem
+from fraudlab.services.analytics.reader import Feed, Reader
+from fraudlab.settings import Settings
+from fraudlab.system import job_status
+
+LOOK_EVERY_S = 5.0
+
+
+class JobReader(Reader):
+    """Asks Flink for the jobs, and why one of them does not do its work."""
+
+    source = "Flink"
+    errors = (OSError, http.client.HTTPException, ValueError)
+
+    def __init__(self, settings: Settings, feed: Feed) -> None:
+        super().__init__(feed)
+        self._settings = settings
+
+    def read(self) -> None:
+        names = [self._settings.names.job(job) for job in JOBS]
+        while not self.stopped.is_set():
+            problems = [
+                JobProblem(one.name, one.problem, one.advice or "")
+                for one in job_status(self._settings, names)
+                if one.problem is not None
+            ]
+            self.feed(lambda model, problems=problems: model.take_jobs(problems))  # type: ignore[misc]
+            self.answers()
+            self.stopped.wait(LOOK_EVERY_S)

@@ -1,0 +1,316 @@
+"""One customer's trouble is one customer's: locks, floods and lost partitions delay nobody else's stop or message by more than a second."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from kafka import KafkaProducer
+
+from fraudlab import system
+from fraudlab.settings import Settings
+from fraudlab.verification.verify import verify
+from tests.support.lab import Lab, LearnerLab, Service, assert_exact, learner_lab
+from tests.support.telling import Telling, iso
+from tests.support.waiting import eventually, patient
+
+A_SECOND = 1.0
+FLOOD = 25_000
+
+
+@pytest.fixture
+def own(settings: Settings) -> Iterator["Own"]:
+    """A flagger without a pipeline: the test writes the activities."""
+    with learner_lab(settings, "own") as lab:
+        lab.start_flagger()
+        one = Own(lab)
+        one.stopped_within(lab.add_user())  # it reads
+        yield one
+
+
+class Own:
+    """A learner's lab, and how long its flagger takes."""
+
+    def __init__(self, lab: LearnerLab) -> None:
+        self.lab = lab
+
+    def activity(self, user_id: int, at: datetime | None = None) -> bytes:
+        """As the detector writes it: as much of it as flagger and notifier read."""
+        known = iso(at or datetime.now(UTC))
+        return orjson.dumps(
+            {
+                "activity_id": f"activity-{user_id}",
+                "user_id": user_id,
+                "user_first_name": "Ada",
+                "user_last_name": "Lovelace",
+                "user_email": f"user{user_id}@own.example.com",
+                "user_phone_number": "+49 30 1234567",
+                "window_end": known,
+                "total_amount_eur": "1200.00",
+                "countries": ["DE", "FR"],
+                "transaction_ids": [1, 2],
+                "transaction_id": 2,
+                "created_at": known,
+            }
+        )
+
+    def publish(self, user_id: int, at: datetime | None = None) -> None:
+        """Writes an activity of a user."""
+        self.lab.topics.publish(self.lab.names.suspicious_activities, str(user_id), self.activity(user_id, at))
+
+    def stopped_within(self, user_id: int) -> float:
+        """Writes an activity of a user; gives after how many seconds the account is stopped."""
+        began = time.monotonic()
+        self.publish(user_id)
+        while not self.lab.is_stopped(user_id):
+            assert time.monotonic() - began < patient(60), f"user {user_id} is not stopped"
+            time.sleep(0.01)
+        return time.monotonic() - began
+
+    def due(self) -> list[int]:
+        """Whose stops wait."""
+        return [user_id for (user_id,) in self.lab.query("SELECT user_id FROM due_stops ORDER BY user_id")]
+
+    def lag(self) -> int:
+        """How many activities the flagger has not committed."""
+        return Telling(self.lab).lag("flagger")
+
+    @contextmanager
+    def session(self, *statements: str, role: str = "root") -> Iterator[Any]:
+        """A session that has run these statements and has not committed."""
+        with closing(self.lab.connect(role)) as connection, closing(connection.cursor()) as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+                if cursor.with_rows:
+                    cursor.fetchall()
+            yield connection
+            connection.rollback()
+
+
+def log_since(settings: Settings, name: str, offset: int) -> str:
+    """What a service has logged since then."""
+    return (settings.home / "logs" / f"{name}.log").read_bytes()[offset:].decode("utf-8", "replace")
+
+
+def log_size(settings: Settings, name: str) -> int:
+    path = settings.home / "logs" / f"{name}.log"
+    return path.stat().st_size if path.exists() else 0
+
+
+def pay(user_id: int) -> str:
+    return (
+        "INSERT INTO transactions (user_id, amount, currency, type, country, transaction_time)"
+        f" VALUES ({user_id}, 1, 'EUR', 'online', 'DE', NOW(3))"
+    )
+
+
+def test_mysql_02_an_open_payment_keeps_its_own_stop_waiting_and_no_other(lab: Lab) -> None:
+    """The case as it is written, on the whole pipeline."""
+    held = lab.add_user()
+    free = lab.add_user(lab.new_user_id(like=held))
+    lab.commit_fraud(lab.add_user())
+    flagger = next(one.pid for one in system.status(lab.settings).programs if one.name == "flagger")
+    log_at = log_size(lab.settings, "flagger")
+    with closing(lab.connect("generator")) as session, closing(session.cursor()) as cursor:
+        cursor.execute(pay(held))
+        _, second = lab.commit_fraud(held)
+        lab.await_activities(held, [second])
+        _, second = lab.commit_fraud(free)
+        (activity,) = lab.await_activities(free, [second])
+        lab.await_stopped(free)
+        ((stopped_at,),) = lab.query("SELECT changed_at FROM flag_changes WHERE user_id = %s", free)
+        waited = stopped_at.replace(tzinfo=UTC) - datetime.fromisoformat(activity["detected_at"])
+        assert waited.total_seconds() < patient(A_SECOND)
+        assert not lab.is_stopped(held)
+        eventually(lambda: lab.query("SELECT 1 FROM due_stops WHERE user_id = %s", held), "the stop waits")
+        ((reason,),) = lab.query("SELECT reason FROM due_stops")
+        assert "another session holds a lock" in reason
+        assert "stops wait to be set" in str(verify(lab.settings, 1).unsettled)
+        session.commit()
+    eventually(lambda: lab.is_stopped(held), "stopped when the session ends", 5)
+    eventually(lambda: not lab.query("SELECT 1 FROM due_stops"), "nothing waits")
+    assert "Traceback" not in log_since(lab.settings, "flagger", log_at)
+    assert flagger == next(one.pid for one in system.status(lab.settings).programs if one.name == "flagger")
+    assert_exact(lab.settings)
+
+
+@pytest.mark.parametrize(
+    "lock",
+    [
+        "INSERT INTO transactions (user_id, amount, currency, type, country, transaction_time) VALUES ({user}, 1, 'EUR', 'x', 'DE', NOW())",
+        "UPDATE user_profile SET first_name = 'Grace' WHERE user_id = {user}",
+        "SELECT * FROM user_profile WHERE user_id = {user} FOR SHARE",
+    ],
+    ids=["payment", "profile", "share"],
+)
+def test_mysql_02_locks_of_several_users_add_up_for_nobody_else(own: Own, lock: str) -> None:
+    lab = own.lab
+    held = [lab.add_user() for _ in range(5)]
+    others = [lab.add_user(lab.new_user_id(like=held[0])) for _ in range(10)]
+    statements = [lock.format(user=user) for user in held]
+    with own.session(*statements) as session:
+        for user in held:
+            own.publish(user)
+        took = [own.stopped_within(user) for user in others]
+        assert sorted(took)[len(took) // 2] < A_SECOND, took
+        eventually(lambda: own.lag() == 0, "the offsets are committed all the same")
+        assert [user for user in held if lab.is_stopped(user)] == []
+        assert own.due() == sorted(held)
+        session.rollback()
+    began = time.monotonic()
+    eventually(lambda: all(lab.is_stopped(user) for user in held), "stopped when the session ends")
+    print(
+        f"\n{lock[:20]}: others {max(took):.2f} s at most; all {time.monotonic() - began:.2f} s after the session ended"
+    )
+    eventually(lambda: own.due() == [], "nothing waits")
+    assert [lab.times_stopped(user) for user in held] == [1] * len(held)
+
+
+def test_mysql_02_a_waiting_stop_survives_its_flagger_and_an_earlier_episode_stops_nobody(own: Own) -> None:
+    lab = own.lab
+    still, cleared = lab.add_user(), lab.add_user()
+    with own.session(pay(still), pay(cleared)):
+        own.publish(still)
+        own.publish(cleared)
+        eventually(lambda: own.due() == sorted([still, cleared]), "both wait")
+        eventually(lambda: own.lag() == 0, "committed: only the table knows of them")
+        lab.stop_flagger()
+    for flag in ("TRUE", "FALSE"):  # a clerk has stopped and reinstated the one meanwhile
+        lab.execute(f"UPDATE user_profile SET suspicious_activities = {flag} WHERE user_id = %s", cleared)
+    lab.start_flagger()
+    lab.await_stopped(still)
+    eventually(lambda: own.due() == [], "nothing waits")
+    assert not lab.is_stopped(cleared)
+
+
+def test_mysql_02_a_table_locked_by_root_makes_stops_wait_and_no_flagger_end(own: Own) -> None:
+    lab = own.lab
+    user, log_at = lab.add_user(), log_size(lab.settings, "own.flagger")
+    with own.session("LOCK TABLES user_profile WRITE"):
+        own.publish(user)
+        eventually(lambda: own.due() == [user], "the stop waits")
+        assert lab.flagger_runs
+    lab.await_stopped(user)
+    assert "Traceback" not in log_since(lab.settings, "own.flagger", log_at)
+
+
+def test_mysql_02_an_account_in_constant_use_is_stopped_all_the_same(own: Own) -> None:
+    """Its lock is never free: one payment's transaction begins before the other's ends."""
+    lab = own.lab
+    hot = lab.add_user()
+    with closing(lab.connect("root")) as one, closing(lab.connect("root")) as other:
+        sessions = [one, other]
+        for session in sessions:
+            with closing(session.cursor()) as cursor:
+                cursor.execute("SET SESSION innodb_lock_wait_timeout = 1")
+        with closing(one.cursor()) as cursor:
+            cursor.execute(pay(hot))
+        own.publish(hot)
+        deadline = time.monotonic() + patient(60)
+        while not lab.is_stopped(hot):
+            assert time.monotonic() < deadline, "never stopped"
+            sessions.reverse()
+            with closing(sessions[0].cursor()) as cursor:
+                try:
+                    cursor.execute(pay(hot))
+                except Exception:
+                    sessions[0].rollback()
+            sessions[1].commit()
+
+
+def test_mysql_02_locked_notifications_delay_nobody_elses_message(own: Own) -> None:
+    lab = own.lab
+    lab.start_notifier()
+    held, free = lab.new_user_id(), [lab.new_user_id() for _ in range(10)]
+
+    def sent(user: int) -> bool:
+        found = lab.query("SELECT status FROM notifications WHERE user_id = %s", user)
+        return found == [("sent",)] * 2
+
+    own.publish(free[0])
+    eventually(lambda: sent(free[0]), "it tells")
+    row = (
+        "INSERT INTO notifications (user_id, episode, channel, activity_id, activity, source_partition, source_offset, message_id)"
+        f" VALUES ({held}, 0, 'email', 'x', '{{}}', 0, 0, 'x')"
+    )
+    with own.session("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", row):
+        own.publish(held)
+        took = []
+        for user in free[1:]:
+            began = time.monotonic()
+            own.publish(user)
+            eventually(lambda user=user: sent(user), "told")  # type: ignore[misc]
+            took.append(time.monotonic() - began)
+        assert sorted(took)[len(took) // 2] < A_SECOND, took
+    eventually(lambda: sent(held), "told when the session ends")
+
+
+def test_kafka_02_a_second_flagger_and_a_frozen_one_are_a_rebalance_and_no_error(lab: Lab, tmp_path: Path) -> None:
+    log_at = log_size(lab.settings, "flagger")
+    first = next(one.pid for one in system.status(lab.settings).programs if one.name == "flagger")
+    assert first is not None
+    report = tmp_path / "report.json"
+    options = ("--first-user", "500001")
+    bank = system.start_generator(lab.settings, rate=500, users=2_000, seed=7, report=report, options=options)
+    try:
+        for _ in range(5):
+            second = Service(lab.settings, "flagger")
+            lab.fraud_is_caught()
+            second.stop()
+            lab.fraud_is_caught()
+        second = Service(lab.settings, "flagger")
+        lab.fraud_is_caught()
+        os.kill(first, signal.SIGSTOP)
+        time.sleep(15)  # longer than its session: how long it is frozen is the case
+        os.kill(first, signal.SIGCONT)
+        lab.fraud_is_caught()
+        second.stop()
+        lab.fraud_is_caught()
+    finally:
+        bank.terminate()
+        bank.wait(patient(60))
+    log = log_since(lab.settings, "flagger", log_at)
+    assert "Traceback" not in log, log[log.find("Traceback") - 500 :][:2_000]
+    assert first == next(one.pid for one in system.status(lab.settings).programs if one.name == "flagger")
+    assert_exact(lab.settings, 120)
+
+
+def flood(own: Own, value: bytes, key: str, count: int = FLOOD) -> float:
+    """Writes so many of a record as fast as Kafka takes them; gives how long that took, in seconds."""
+    began = time.monotonic()
+    producer = KafkaProducer(bootstrap_servers=own.lab.settings.bootstrap_servers, linger_ms=20, acks=1)
+    with closing(producer):
+        for _ in range(count):
+            producer.send(own.lab.names.suspicious_activities, key=key.encode(), value=value)
+        producer.flush()
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize("kind", ["unreadable", "hot", "nobody"])
+def test_poison_05_a_flood_of_activities_delays_no_other_stop(own: Own, kind: str) -> None:
+    """25,000 that cannot be read, of one user, or of a user that does not exist."""
+    lab = own.lab
+    lab.start_notifier()
+    users = [lab.add_user() for _ in range(8)]
+    flooded = lab.add_user() if kind == "hot" else lab.new_user_id()
+    value = b"{not an activity" if kind == "unreadable" else own.activity(flooded)
+    log_at = log_size(lab.settings, "own.flagger")
+    wrote = flood(own, value, str(flooded))
+    took = [own.stopped_within(user) for user in users]
+    print(
+        f"\n{kind}: {FLOOD} written in {wrote:.1f} s; the next stops took {', '.join(f'{one:.2f}' for one in took)} s"
+    )
+    eventually(lambda: own.lag() == 0, "all is handled", 120)
+    if kind == "unreadable":
+        letters = {one["dead_letter_id"] for one in lab.dead_letters()}
+        assert len(letters) == FLOOD
+        assert log_since(lab.settings, "own.flagger", log_at).count("dead letter") < 100
+    if kind == "hot":
+        assert lab.times_stopped(flooded) == 1
+    assert max(took) < patient(A_SECOND), took
