@@ -209,7 +209,8 @@ END
 CREATE TRIGGER ${database}.note_episode AFTER INSERT ON ${database}.transactions FOR EACH ROW
 BEGIN
   IF NEW.transaction_id <= 0 THEN
-    SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'payment refused: its transaction_id comes from the database alone; leave it out';
+    SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT =
+      'payment refused: its transaction_id would be 0; leave it out, do not SET INSERT_ID, and begin a new session';
   ELSEIF @fraudlab_episode > 0 THEN
     INSERT INTO ${database}.payment_episodes (transaction_id, episode) VALUES (NEW.transaction_id, @fraudlab_episode);
   END IF;

@@ -16,7 +16,7 @@ GROUP BY user_id
 ON DUPLICATE KEY UPDATE episode = VALUES(episode), change_id = VALUES(change_id)
 //
 UPDATE ${database}.account_states
-SET stopped = change_id IN (SELECT change_id FROM ${database}.flag_changes WHERE suspicious_activities)
+SET stopped = COALESCE(change_id IN (SELECT change_id FROM ${database}.flag_changes WHERE suspicious_activities), FALSE)
 //
 -- Where there is a profile, it says whether the account is stopped.
 INSERT INTO ${database}.account_states (user_id, stopped)
