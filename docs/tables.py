@@ -62,7 +62,8 @@ SETTINGS: dict[str, tuple[str, ...]] = {
             "zookeeper_host",
             "zookeeper_port",
         ),
-        *("flink_rpc_port", "taskmanager_host", "taskmanagers", "task_slots", "class_sharing", "jupyter_port"),
+        *("flink_rpc_port", "taskmanager_host", "taskmanagers", "task_slots", "class_sharing", "disk_reserve_mib"),
+        "jupyter_port",
     ),
     "pipeline.md": (
         *("learner", "mysql_host", "mysql_port", "kafka_host", "kafka_port", "partitions"),

@@ -28,6 +28,7 @@ OPTIONS = {
     "logs": {"-f", "--follow", "--tail"},
     "run": {"--rm", "-T", "--no-deps"},
     "exec": {"-T"},
+    "restart": set(),
     "stop": set(),
     "start": set(),
     "cp": set(),
