@@ -54,8 +54,15 @@ def test_verify_names_what_is_wrong_by_its_id_and_ends_with_1(unwatched: Learner
     assert [finding["user_id"] for finding in verdict["missing"]] == [user]
 
 
-def test_verify_ends_with_0_where_nothing_is_wrong(unwatched: LearnerLab) -> None:
+def test_verify_ends_with_1_where_there_is_nothing_to_verify(unwatched: LearnerLab) -> None:
     done = fraudlab("verify", "--settle-s", "5", learner="cli1")
+    assert done.returncode == 1, done.stdout
+    assert "NOTHING TO VERIFY" in done.stdout
+
+
+def test_verify_ends_with_0_where_nothing_is_wrong(lab: Lab) -> None:
+    lab.fraud_is_caught()
+    done = fraudlab("verify")
     assert done.returncode == 0, done.stdout
     assert "EXACT: nothing missing, nothing extra, nothing twice." in done.stdout
 

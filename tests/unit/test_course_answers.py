@@ -150,9 +150,9 @@ def test_what_never_comes_counts_as_a_try_so_that_the_solution_opens(
 # What Labs 02 and 03 read from topics
 
 
-def envelope(op: str, name: str, place: int) -> dict[str, Any]:
+def envelope(op: str, name: str, place: int, transaction: int | None = None) -> dict[str, Any]:
     row = {"first_name": name}
-    source = {"file": "binlog.1", "pos": place, "row": 0}
+    source = {"file": "binlog.1", "pos": place, "row": 0, "gtid": f"server:{transaction or place}"}
     return {
         "op": op,
         "source": source,
@@ -161,16 +161,19 @@ def envelope(op: str, name: str, place: int) -> dict[str, Any]:
     }
 
 
-CEM = [envelope("c", "Cem", 1), envelope("c", "Cem", 5), envelope("d", "Cem", 5)]
+CEM = [envelope("c", "Cem", 1), envelope("c", "Cem", 5, transaction=4), envelope("d", "Cem", 4)]
 DAN = [envelope("c", "Dan", 2), envelope("u", "Dan", 6), envelope("u", "Dan", 7), envelope("d", "Dan", 8)]
 
 
-def test_a_key_that_changes_is_no_new_account() -> None:
+def test_a_replaced_row_is_no_new_account() -> None:
     assert lab02.changes_of(CEM + DAN) == {"cem": "dc", "dan": "uud"}
 
 
 def test_only_the_newest_account_of_a_name_counts_also_where_the_one_before_was_closed() -> None:
-    later = [one | {"source": one["source"] | {"pos": one["source"]["pos"] + 100}} for one in CEM + DAN]
+    later = [
+        one | {"source": one["source"] | {"pos": one["source"]["pos"] + 100, "gtid": f"later {one['source']['gtid']}"}}
+        for one in CEM + DAN
+    ]
     assert lab02.changes_of([*later, *CEM, *DAN]) == {"cem": "dc", "dan": "uud"}
 
 

@@ -426,7 +426,7 @@ INGESTION = Exercise(
 STATEMENTS = {
     "ada": "One changed row is one envelope: `u`, with the row before and after.",
     "ben": "The address is what it was. MySQL writes nothing into its binlog when no row changes, so there is nothing to capture.",
-    "cem": "The number is the row's key. For whoever keeps rows by key, the old one is gone and a new one is there: two envelopes.",
+    "cem": "REPLACE deletes the old row and inserts a new one, in one transaction. The binlog has both: two envelopes.",
     "dan": "Each statement was committed by itself, so each is in the binlog, however quickly the next one came.",
 }
 """Who the statements of the exercise are about, and why the envelopes are what they are."""
@@ -439,23 +439,23 @@ def observe_changes(world: World, _answer: object) -> dict[str, str]:
 
 def changes_of(envelopes: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """The letters of each person of `STATEMENTS`, from envelopes in any order: those since the newest account of this name was opened."""
-    # A changed key is two envelopes from one place in the binlog, first the old row's end. So `c` opens an account where no `d` is.
+    # A replaced row is two envelopes of one transaction. So `c` opens an account if there is no `d` in its transaction.
     changes = sorted(
         (
             one["source"]["file"],
             one["source"]["pos"],
             one["source"]["row"],
-            one["op"] != "d",
             one["op"],
+            one["source"]["gtid"],
             str((one["after"] or one["before"])["first_name"]).lower(),
         )
         for one in envelopes
         if one["source"]["file"]
     )
-    ended = {tuple(place) for *place, _, op, _ in changes if op == "d"}
+    ended = {(transaction, name) for *_, op, transaction, name in changes if op == "d"}
     letters: dict[str, str] = {}
-    for *place, _, op, name in dict.fromkeys(changes):
-        opened = op == "c" and tuple(place) not in ended
+    for *_, op, transaction, name in dict.fromkeys(changes):
+        opened = op == "c" and (transaction, name) not in ended
         if name in STATEMENTS:
             letters[name] = "" if opened else letters.get(name, "") + op
     return letters
