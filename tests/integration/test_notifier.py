@@ -28,6 +28,11 @@ def both(told: Telling, user_id: int, count: int = 1) -> bool:
     return len(rows) == 2 * count and all(row["status"] != "pending" for row in rows)
 
 
+def taken_in_episode(told: Telling, payment: int, episode: int) -> None:
+    """Notes in which episode the database took a payment, as its trigger does."""
+    told.lab.execute("INSERT INTO payment_episodes (transaction_id, episode) VALUES (%s, %s)", payment, episode)
+
+
 def address(told: Telling, user_id: int) -> str:
     return f"user{user_id}@{told.lab.names.learner}.example.com"
 
@@ -87,29 +92,28 @@ def test_further_activities_of_an_episode_and_repeated_ones_tell_nobody_again(to
     assert [one["deliveries"] for one in messages(told.settings, address(told, user))] == [1]
 
 
-def test_an_activity_belongs_to_the_episode_in_which_it_became_known(told: Telling) -> None:
-    user = told.lab.add_user()
-    at = datetime.now(UTC).replace(microsecond=500_000, tzinfo=None)
-    change = "INSERT INTO flag_changes (user_id, suspicious_activities, changed_at) VALUES (%s, %s, %s)"
-    told.lab.execute(change, user, True, at - timedelta(seconds=9))
-    first = told.lab.execute(change, user, False, at - timedelta(seconds=5))
-    told.lab.execute(change, user, True, at - timedelta(seconds=3))
-    second = told.lab.execute(change, user, False, at)
-    for seconds in (-8, -5, -4.999, 0, 0.001, -7, 3):
-        told.activity(user, at.replace(tzinfo=UTC) + timedelta(seconds=seconds))
+def test_an_activity_belongs_to_the_episode_of_the_payment_that_made_it_known(told: Telling) -> None:
+    user, at = told.lab.new_user_id(), datetime.now(UTC)
+    in_the_first, in_the_second = 10 * user, 10 * user + 1
+    taken_in_episode(told, in_the_first, 7)
+    taken_in_episode(told, in_the_second, 9)
+    # Clocks decide nothing: the activity of the last episode is the oldest.
+    told.activity(user, at, known_by=10 * user + 2)
+    told.activity(user, at - timedelta(seconds=5), known_by=in_the_first)
+    told.activity(user, at - timedelta(seconds=9), known_by=in_the_second)
+    told.activity(user, at, known_by=in_the_second)
+    told.activity(user, at, known_by=in_the_first)
     eventually(lambda: both(told, user, 3), "told of three episodes")
-    # At the very moment of a reinstatement it still belongs to what was before, as for the flagger.
-    assert {row["episode"] for row in told.rows(user)} == {0, first, second}
+    assert {row["episode"] for row in told.rows(user)} == {0, 7, 9}
 
 
 def test_nobody_is_told_more_often_within_an_hour_than_the_limit_allows(told: Telling) -> None:
     user = told.lab.add_user()
     limit = told.settings.notify_limit_per_hour
-    change = "INSERT INTO flag_changes (user_id, suspicious_activities, changed_at) VALUES (%s, FALSE, %s)"
-    at = datetime.now(UTC) - timedelta(minutes=5)
+    for number in range(limit + 3):
+        taken_in_episode(told, 10 * user + number, number + 1)
     for number in range(limit + 2):
-        told.activity(user, at + timedelta(seconds=2 * number))
-        told.lab.execute(change, user, (at + timedelta(seconds=2 * number + 1)).replace(tzinfo=None))
+        told.activity(user, known_by=10 * user + number)
         eventually(lambda number=number: both(told, user, number + 1), "told or withheld")  # type: ignore[misc]
     states = [row["status"] for row in told.rows(user) if row["channel"] == "email"]
     assert states == ["sent"] * limit + ["withheld"] * 2
@@ -117,7 +121,7 @@ def test_nobody_is_told_more_often_within_an_hour_than_the_limit_allows(told: Te
     assert len(messages(told.settings, address(told, user))) == limit
 
     told.lab.execute("UPDATE notifications SET created_at = NOW() - INTERVAL 61 MINUTE WHERE user_id = %s", user)
-    told.activity(user, at + timedelta(minutes=4))
+    told.activity(user, known_by=10 * user + limit + 2)
     eventually(lambda: both(told, user, limit + 3), "an hour later told again")
     assert told.rows(user)[-1]["status"] == "sent"
 
