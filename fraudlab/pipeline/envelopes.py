@@ -49,8 +49,11 @@ def read_envelopes(
 def _read(tables: StreamTableEnvironment, name: str, skip: Collection[str]) -> DataStream:
     """Defines the view of one table; gives the stream of what is unreadable."""
     jvm: Any = get_gateway().jvm
-    columns = tables.from_path(name)._j_table.getResolvedSchema().toPhysicalRowDataType()
-    schema = jvm.org.apache.flink.table.api.Schema.newBuilder().fromRowDataType(columns).build()
+    defined = tables.from_path(name)._j_table.getResolvedSchema()
+    columns = defined.toPhysicalRowDataType()
+    # With the table's key a row that a snapshot reads again replaces the one that is there.
+    key = defined.getPrimaryKey().get().getColumns()
+    schema = jvm.org.apache.flink.table.api.Schema.newBuilder().fromRowDataType(columns).primaryKey(key).build()
     rows = jvm.org.apache.flink.table.runtime.typeutils.InternalTypeInfo.of(columns.getLogicalType())
     unreadable = jvm.org.apache.flink.util.OutputTag("unreadable", UNREADABLE.get_java_type_info())
     envelopes = tables.to_data_stream(tables.from_path(f"{name}_envelopes"))._j_data_stream
