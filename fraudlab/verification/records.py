@@ -139,13 +139,21 @@ class Records:
         return behind
 
     def was_stopped_at(self, user_id: int, transaction_id: int, *, otherwise: bool) -> bool:
-        """Whether the account was stopped when the payment was committed, by the binlog; `otherwise` where that is silent."""
+        """Whether the account was stopped when the payment was committed, by the binlog; `otherwise` where that is silent.
+
+        It is silent, too, where it has the same change before and after the payment: the opposite one between them was never captured.
+        """
         position = self.captured.get(transaction_id)
         changes = self.flag_changes.get(user_id)
         if position is None or not changes:
             return otherwise
-        before = [at for at in changes if at < position]
-        return changes[max(before)] if before else not changes[min(changes)]
+        last = max((at for at in changes if at < position), default=None)
+        following = min((at for at in changes if at > position), default=None)
+        if last is None:
+            return not changes[following] if following is not None else otherwise
+        if following is not None and changes[last] == changes[following]:
+            return otherwise
+        return changes[last]
 
 
 def parse_activity(value: bytes) -> Activity:

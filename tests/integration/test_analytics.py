@@ -11,6 +11,7 @@ import pytest
 from fraudlab import system
 from fraudlab.services.analytics.bank import find_users, random_user
 from fraudlab.services.analytics.database_reader import DatabaseReader
+from fraudlab.services.analytics.job_reader import JobReader
 from fraudlab.services.analytics.kafka_reader import ProgressReader, RecordReader
 from fraudlab.services.analytics.model import Model
 from fraudlab.services.analytics.reader import feed_of
@@ -29,7 +30,8 @@ def followed(settings: Settings) -> Iterator[Model]:
     thread.start()
     feed = feed_of(model, loop)
     progress = ProgressReader(settings, feed)
-    readers = (RecordReader(settings, feed), progress, DatabaseReader(settings, feed, lambda: progress.captured_id))
+    database = DatabaseReader(settings, feed, lambda: progress.captured_id)
+    readers = (RecordReader(settings, feed), progress, database, JobReader(settings, feed))
     threads = [reader.start() for reader in readers]
     try:
         yield model
