@@ -94,7 +94,7 @@ def compare(truth: Truth, records: Records, window_ms: int, min_countries: int, 
             Finding(each, None, f"{kind}, yet: {letters[0].reason}")
             for each, letters in sorted(records.dead_letters.items())
             for prefix, kind, rightful in (
-                (LETTER, "the payment counts", truth.faulty),
+                (LETTER, "the payment counts", truth.faulty.keys() | records.miscaptured),
                 (ACTIVITY, "the activity is raised, or its window does not meet the rule", truth.given_up),
             )
             if each.startswith(prefix) and _number(each)[1] not in rightful

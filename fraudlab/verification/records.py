@@ -16,6 +16,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _FILE_NUMBER = re.compile(r"[0-9]{1,18}\Z")
 
+PAYMENT_COLUMNS = ("user_id", "amount", "currency", "type", "country", "merchant", "transaction_time", "created_at")
+
 BinlogPosition = tuple[int, int, int]
 """File number, offset in the file and row of the event: the order in which MySQL committed."""
 
@@ -62,8 +64,11 @@ class Records:
     dead_letters: dict[str, list[DeadLetter]] = field(default_factory=lambda: defaultdict(list))
     flag_changes: dict[int, dict[BinlogPosition, bool]] = field(default_factory=lambda: defaultdict(dict))
     """User to the changes of the flag, as the binlog has them."""
+    miscaptured: set[int] = field(default_factory=set)
+    """Payments of which `transactions` has two that differ. No payment ever changes: columns had moved when one of them was captured."""
     _snapshots: dict[str, tuple[int, bool]] = field(default_factory=dict)
     """Partition of `transactions` to how many snapshots came after its first records, and whether the binlog has been read since."""
+    _rows: dict[int, int] = field(default_factory=dict)
     _captured_after: dict[int, int] = field(default_factory=dict)
     """Payment to how many further snapshots there had been when it first came."""
 
@@ -109,7 +114,12 @@ class Records:
         if envelope.get("op") not in ("c", "r") or not isinstance(after, dict):
             return
         transaction_id, position = after.get("transaction_id"), binlog_position(envelope)
-        if _is_transaction_id(transaction_id) and (position or transaction_id not in self.captured):
+        if not _is_transaction_id(transaction_id):
+            return
+        row = hash(tuple(str(after.get(column)) for column in PAYMENT_COLUMNS))
+        if self._rows.setdefault(transaction_id, row) != row:
+            self.miscaptured.add(transaction_id)
+        if position or transaction_id not in self.captured:
             self.captured[transaction_id] = position
             self._captured_after.setdefault(transaction_id, snapshots)
 

@@ -91,7 +91,9 @@ def assert_letter(lab: LearnerLab, record: Record, reason: str = "") -> None:
     assert letter.keys() == DEAD_LETTER
     assert len(letter["payload"]) <= MAX_DEAD_LETTER_PAYLOAD
     # Java and Python put different numbers of U+FFFD in the place of bytes that are no character.
-    payload, value = (REPLACED.sub("�", text) for text in (letter["payload"], (record.value or b"").decode(errors="replace")))
+    payload, value = (
+        REPLACED.sub("�", text) for text in (letter["payload"], (record.value or b"").decode(errors="replace"))
+    )
     assert payload == value[:MAX_DEAD_LETTER_PAYLOAD]
 
 
@@ -497,7 +499,9 @@ def test_an_amount_that_takes_minutes_to_round_is_no_amount(hostile: LearnerLab,
 def test_a_number_that_keeps_the_parser_busy_is_a_dead_letter(hostile: LearnerLab) -> None:
     user = hostile.new_user_id()
     value = envelope(user_id=user, transaction_id=9 * 10**15 + user, amount="9" * 500_000)
-    assert_letter(hostile, hostile.topics.publish(hostile.names.transactions, str(user), value), "more than 2000 digits")
+    assert_letter(
+        hostile, hostile.topics.publish(hostile.names.transactions, str(user), value), "more than 2000 digits"
+    )
 
 
 def test_a_joined_payment_without_most_of_its_fields_is_a_dead_letter(hostile: LearnerLab) -> None:

@@ -242,6 +242,33 @@ def test_dead_letters_are_those_of_the_payments_that_do_not_count() -> None:
         assert kinds(compared(records, truth)) == expected
 
 
+def test_mysql_10_a_payment_that_was_captured_with_moved_columns_may_have_a_dead_letter_and_count_all_the_same() -> (
+    None
+):
+    letter = {
+        "dead_letter_id": "transaction-2",
+        "reason": "transaction_time is not an ISO 8601 time with a time zone: None",
+    }
+    records = records_of(ACTIVITY, letters=(letter,))
+    assert kinds(compared(records)) == {"extra_dead_letters": ["transaction-2"]}
+    add(records, NAMES.transactions, payment_envelope(2, 200, op="r"))
+    assert kinds(compared(records)) == {"extra_dead_letters": ["transaction-2"]}, "the same again proves nothing"
+    moved = payment_envelope(2, 200, op="r")
+    moved["after"]["transaction_time"] = "2026-01-05T12:00:00Z"
+    add(records, NAMES.transactions, moved)
+    assert kinds(compared(records)) == {}
+
+
+def test_mysql_11_where_the_binlog_has_a_hole_it_does_not_tell_whether_an_account_was_stopped() -> None:
+    records = records_of()
+    add(records, NAMES.user_profile, flag_envelope(10, was=0, is_now=1))
+    assert records.was_stopped_at(7, 1, otherwise=False)
+    add(records, NAMES.user_profile, flag_envelope(150, was=0, is_now=1))  # its reinstatement was purged
+    assert not records.was_stopped_at(7, 1, otherwise=False)
+    assert records.was_stopped_at(7, 1, otherwise=True)
+    assert records.was_stopped_at(7, 2, otherwise=False)
+
+
 def test_a_payment_that_is_too_late_and_overtaken_has_no_dead_letter() -> None:
     late = Payment(7, NOON_MS, "DE", 1_000, "too late and overtaken")
     truth = dataclasses.replace(TRUTH, faulty={3: late})
