@@ -148,7 +148,7 @@ def fill_and_free(broker: Broker) -> None:
     before, first = broker.acknowledged, broker.pid
     eventually(lambda: broker.acknowledged >= before + BEFORE, "records before the disk is full")
     with broker.disk.full():
-        eventually(lambda: broker.pid not in (0, first) and not watch.is_java(broker.pid), "its launcher waits", 120)
+        eventually(lambda: broker.pid not in (0, first) and watch.is_launcher(broker.pid), "its launcher waits", 120)
         waiting, began = broker.pid, time.monotonic()
         problem = broker.stack.problem_now(waiting, "does not answer")
         assert problem is not None
