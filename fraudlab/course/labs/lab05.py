@@ -477,7 +477,7 @@ def _handle(flagger: Any, activity: dict[str, Any]) -> None:
 def _activity_now(world: World, user_id: int) -> dict[str, Any]:
     """What a flagger reads of an activity that became known with a payment of now."""
     payment = world.pay(user_id, "1.00", "EUR", "DE").transaction_id
-    moment: datetime = world.value("SELECT created_at FROM transactions WHERE transaction_id = %s", payment)
+    moment: datetime = world.value("SELECT NOW(3) AS moment")
     created_at = f"{moment.isoformat(timespec='milliseconds')}Z"
     return {"user_id": user_id, "transaction_id": payment, "known_by": payment, "created_at": created_at}
 
