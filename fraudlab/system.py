@@ -458,7 +458,7 @@ def resnapshot(settings: Settings, progress: Progress) -> None:
 def skip_record(settings: Settings, place: str, progress: Progress) -> None:
     """Has the job that reads a record go on without it, from its last checkpoint; the record becomes a dead letter.
 
-    A job that is submitted again later skips it, too. Can be repeated, and goes on where it was interrupted.
+    A job that is submitted again later skips it, too. Can be repeated, and continues where it was interrupted.
 
     Args:
         settings: The environment.
@@ -466,7 +466,7 @@ def skip_record(settings: Settings, place: str, progress: Progress) -> None:
         progress: Where progress goes.
 
     Raises:
-        StackError: There is no such record, or none of the pipeline's jobs reads its topic.
+        StackError: There is no such record, none of the pipeline's jobs reads its topic, or the job has read it without failing.
     """
     names = settings.names
     topic, partition, offset = _parsed(place)
@@ -490,12 +490,30 @@ def skip_record(settings: Settings, place: str, progress: Progress) -> None:
         return
     checkpoint = skipped.checkpoint(name)
     if running is not None and not running.ended:
+        if _has_passed(settings, running, names.group(job), place):
+            raise StackError(
+                f"The job {name} has read {place} already, and keeps running.",
+                "What came of the record is in the topics, so skipping it changes nothing. `fraudlab status` names a record that fails.",
+            )
         checkpoint = flink_jobs.latest_checkpoint(settings, running)
-    skipped.add(name, place, checkpoint)
     topics.write_dead_letter(settings.bootstrap_servers, names, topic, partition, offset, SKIPPED, record)
+    skipped.add(name, place, checkpoint)
     for one in flink_jobs.cancel(settings, name):
         progress(f"job {one.name} cancelled")
     submit_jobs(settings, progress, only=(job,))
+
+
+def _has_passed(settings: Settings, job: flink_jobs.Job, group: str, place: str) -> bool:
+    """Whether a job runs, and has a checkpoint behind this record: with a checkpoint it commits the offsets of its group."""
+    failed = flink_jobs.failures(settings, job)
+    if place in {one.cause.record for one in failed} or not flink_jobs.has_settled(
+        job, failed, time.time_ns() // 1_000_000
+    ):
+        return False
+    topic, partition, offset = _parsed(place)
+    with contextlib.closing(KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)) as admin:
+        committed = admin.list_group_offsets(group).get(group, {}).get(TopicPartition(topic, partition))
+    return committed is not None and int(committed.offset) > offset
 
 
 def _parsed(place: str) -> tuple[str, int, int]:

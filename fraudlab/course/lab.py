@@ -652,6 +652,7 @@ def verify() -> Card:
         f"{counts.payments:,} payments; {counts.expected_activities:,} activities must be there, {counts.activities:,} are; "
         f"{counts.redelivered:,} records came twice.",
         f"{counts.declined_payments:,} payments refused, {counts.notifications:,} messages sent, {counts.dead_letters:,} dead letters.",
+        *(f"Skipped on purpose: {one.place}: {one.consequence}." for one in verdict.skipped),
     ]
     if verdict.nothing:
         return Card("Nothing to verify: no payment was made, and no activity is there.", (), sign="·", colour="#57606a")

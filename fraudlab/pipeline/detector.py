@@ -1,12 +1,10 @@
 """The detector: each user's exact sliding hour over `transaction_mid`, as a Flink DataStream job that writes `suspicious_activities`."""
 
-import functools
 import gc
 import logging
-import re
 import struct
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -22,6 +20,7 @@ from fraudlab.pipeline.cdc import RECORD
 from fraudlab.pipeline.contracts import DETECTOR_JOB, Names, dead_letter
 from fraudlab.pipeline.flink import FlinkCluster, kafka_values
 from fraudlab.pipeline.history import forget_payments, has_payments, quiet_since_ms
+from fraudlab.pipeline.java_operators import guard
 from fraudlab.pipeline.rule import Arrival, Rule, SuspiciousHour, judge
 from fraudlab.pipeline.statements import statements
 from fraudlab.pipeline.transaction import MalformedRecordError, iso, read_payment
@@ -31,10 +30,8 @@ PROFILE_FIELDS = ("user_first_name", "user_last_name", "user_email", "user_phone
 
 NO_PROFILE = "nobody can be told of this activity: its user has no profile"
 
-SKIPPED_BY_HAND = "skipped by hand"
-
 OF_THE_RECORD = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, struct.error)
-"""What a record that nobody thought of may raise. Flink's own failures, as of its state, are none of these: they end the attempt."""
+"""What our code raises for a record that nobody thought of. Flink's own failures, such as reading its state, are none of these."""
 
 CLOCK_SKEW_MS = 86_400_000
 """How far apart, on the bank's clock, two partitions of a topic may be read at the same moment."""
@@ -43,32 +40,6 @@ CLOCK_SKEW_MS = 86_400_000
 Waiting = tuple[int, str, str, dict[str, Any]]
 """An activity that waits for its user's profile: since when (processing time, ms), partition and offset of the record with which it
 became known, and what is to be raised."""
-
-
-def _spares_the_job(
-    process: Callable[["FraudDetector", str, Any], Iterator[Row]],
-) -> Callable[["FraudDetector", str, Any], Iterator[Row]]:
-    """Makes a dead letter of a record that raises, instead of a job that restarts with the same record for ever.
-
-    State is as it was: it is written last. It is a fault of ours all the same: the reason begins with "unexpected", and the
-    TaskManager's output has the traceback.
-    """
-
-    @functools.wraps(process)
-    def process_element(self: "FraudDetector", value: str, ctx: KeyedProcessFunction.Context) -> Iterator[Row]:
-        partition, offset, text = value.split(":", 2)
-        if text == SKIPPED_BY_HAND:
-            yield self._dead_letter(SKIPPED_BY_HAND, None, partition, offset, "")
-            return
-        try:
-            rows = list(process(self, value, ctx))
-        except OF_THE_RECORD as error:
-            logging.getLogger(__name__).exception("unexpected, with the record %s-%s", partition, offset)
-            reason = f"unexpected {type(error).__name__}: {error}".encode("utf-8", "replace").decode()
-            rows = [self._dead_letter(f"{reason:.200}", None, partition, offset, text)]
-        yield from rows
-
-    return process_element
 
 
 class FraudDetector(KeyedProcessFunction):  # type: ignore[misc] # PyFlink is untyped
@@ -201,8 +172,38 @@ class FraudDetector(KeyedProcessFunction):  # type: ignore[misc] # PyFlink is un
         return Row(self._names.dead_letters, letter["dead_letter_id"], orjson.dumps(letter).decode())
 
 
-# Not a decorator: the method is a learner's exercise, whose mistakes should be seen.
-setattr(FraudDetector, "process_element", _spares_the_job(FraudDetector.process_element))  # noqa: B010
+class PoisonRecordError(Exception):
+    """An exception that is not known to be the record's fault, with the record's place in its message."""
+
+
+class GuardedDetector(FraudDetector):
+    """The detector as the job runs it: no record that makes it raise has the job restart with the same record indefinitely.
+
+    The learners' exercise is the class without this, so that they see their mistakes.
+    """
+
+    def process_element(self, value: str, ctx: KeyedProcessFunction.Context) -> Iterator[Row]:
+        """As the detector does. A record that raises becomes a dead letter; what is not the record's fault ends the attempt.
+
+        State is as it was: it is written last. It is a fault of ours all the same: the reason begins with "unexpected", and the
+        TaskManager's output has the traceback.
+
+        Raises:
+            PoisonRecordError: Flink failed, or what else is not OF_THE_RECORD.
+        """
+        try:
+            rows = list(super().process_element(value, ctx))
+        except OF_THE_RECORD as error:
+            partition, offset, text = value.split(":", 2)
+            logging.getLogger(__name__).exception("unexpected, with the record %s-%s", partition, offset)
+            reason = f"unexpected {type(error).__name__}: {error}".encode("utf-8", "replace").decode()
+            rows = [self._dead_letter(f"{reason:.200}", None, partition, offset, text)]
+        except Exception as error:
+            partition, offset, _ = value.split(":", 2)
+            place = f"{self._names.transaction_mid}-{partition}-{offset}"
+            # In thread mode Flink shows the message of the outermost exception only.
+            raise PoisonRecordError(f"while processing the record {place}: {type(error).__name__}: {error}") from error
+        yield from rows
 
 
 def keyed_transactions(
@@ -211,13 +212,13 @@ def keyed_transactions(
     """`transaction_mid` as strings `partition:offset:value`, keyed by the record's key.
 
     The key is taken in the JVM, from the record's own: `DataStream.key_by` would call Python once more for every record.
-    The text of records at a place in `skip` (`topic-partition-offset`) is SKIPPED_BY_HAND: it need not even reach Python.
+    Records at a place in `skip` (`topic-partition-offset`) are passed over.
     """
-    places = [place.removeprefix(f"{values['transaction_mid']}-") for place in skip]
-    skipped = ", ".join(f"'{place}'" for place in places if re.fullmatch("[0-9]+-[0-9]+", place)) or "''"
-    own = values | {"skipped": skipped, "skipped_by_hand": SKIPPED_BY_HAND}
-    for statement in statements("transaction_mid_source.sql", own):
-        tables.execute_sql(statement)
+    topic, view = statements("transaction_mid_source.sql", values)
+    tables.execute_sql(topic)
+    records = guard(tables.to_data_stream(tables.from_path("transaction_mid"))._j_data_stream, skip)
+    tables.create_temporary_view("guarded_transaction_mid", tables.from_data_stream(DataStream(records)))
+    tables.execute_sql(view)
     rows = tables.to_append_stream(tables.from_path("keyed_transactions"), Types.ROW([Types.STRING(), Types.STRING()]))
     key = Types.ROW([Types.STRING()]).get_java_type_info()
     keyed = rows._j_data_stream.keyBy(get_gateway().jvm.KeyByKeySelector(), key)
@@ -227,6 +228,11 @@ def keyed_transactions(
 def detect(transactions: KeyedStream, rule: Rule, names: Names) -> DataStream:
     """The detector's output over keyed transactions: rows `(topic, message_key, message)`."""
     return transactions.process(FraudDetector(rule, names), RECORD).name("fraud detector").uid("fraud-detector")
+
+
+def detect_guarded(transactions: KeyedStream, rule: Rule, names: Names) -> DataStream:
+    """The same with the guard, as the job runs it: the labs show the other one."""
+    return transactions.process(GuardedDetector(rule, names), RECORD).name("fraud detector").uid("fraud-detector")
 
 
 def submit(
@@ -250,8 +256,8 @@ def submit(
         parallelism: Parallelism of the job.
         source: A topic to read instead of `transaction_mid`.
         bounded: Whether the job ends with what is in the topic when it starts: for replays and measurements.
-        skip: Places of records, `topic-partition-offset`, that become dead letters whatever they hold. The topology does not depend
-            on them: the job can go on from its savepoint with other ones.
+        skip: Places of records, `topic-partition-offset`, that are passed over. The topology does not depend on them: the job can go
+            on from its checkpoint with other ones.
     """
     environment, tables = cluster.table_environment()
     environment.set_parallelism(parallelism)
@@ -259,7 +265,7 @@ def submit(
     values["sink_topics"] = f"{names.suspicious_activities};{names.dead_letters}"
     values["transaction_mid"] = source or names.transaction_mid
     values["bounded_mode"] = "latest-offset" if bounded else "unbounded"
-    findings = detect(keyed_transactions(tables, values, skip), rule, names)
+    findings = detect_guarded(keyed_transactions(tables, values, skip), rule, names)
     for statement in statements("records.sql", values):
         tables.execute_sql(statement)
     inserts = tables.create_statement_set()

@@ -1,7 +1,6 @@
 """Topics of Debezium envelopes as changing tables: every record is a change of its table, or a dead letter. JVM only, parsed once."""
 
 from collections.abc import Collection, Iterable, Mapping
-from importlib import resources
 from typing import Any
 
 from pyflink.common import Types
@@ -9,9 +8,9 @@ from pyflink.datastream import DataStream
 from pyflink.java_gateway import get_gateway
 from pyflink.table import StreamTableEnvironment
 
+from fraudlab.pipeline.java_operators import guard, stream_of, transformed
 from fraudlab.pipeline.statements import statements
 
-READER = "EnvelopeReader"
 UNREADABLE = Types.ROW_NAMED(
     ["message", "message_topic", "message_partition", "message_offset", "reason"],
     [Types.PRIMITIVE_ARRAY(Types.BYTE()), Types.STRING(), Types.INT(), Types.LONG(), Types.STRING()],
@@ -28,14 +27,13 @@ def read_envelopes(
     same columns, which reads the table's topic with the same format. What it cannot use is in the view `unreadable`:
     `message BYTES, message_topic STRING, message_partition INT, message_offset BIGINT, reason STRING`.
 
-    Every integer column must hold an integer. Decimals and times that are none are NULL.
+    Every integer column must hold an integer. Decimals and times that are none are NULL. Exceptions name the record (see `guard`).
 
     Args:
         tables: Where the tables are defined.
         names: The tables' names.
         values: What envelopes.sql leaves open, and for each table's name its topic.
-        skip: Places of records, `topic-partition-offset`, that are unreadable whatever they hold. The job's topology does not
-            depend on them: it can go on from its savepoint with other ones.
+        skip: Places of records, `topic-partition-offset`, that are passed over.
     """
     streams = []
     for name in names:
@@ -43,7 +41,8 @@ def read_envelopes(
         for statement in statements("envelopes.sql", own):
             tables.execute_sql(statement)
         streams.append(_read(tables, name, skip))
-    tables.create_temporary_view("unreadable", tables.from_data_stream(streams[0].union(*streams[1:])))
+    unreadable = DataStream(guard(streams[0].union(*streams[1:])._j_data_stream))
+    tables.create_temporary_view("unreadable", tables.from_data_stream(unreadable))
 
 
 def _read(tables: StreamTableEnvironment, name: str, skip: Collection[str]) -> DataStream:
@@ -56,16 +55,13 @@ def _read(tables: StreamTableEnvironment, name: str, skip: Collection[str]) -> D
     schema = jvm.org.apache.flink.table.api.Schema.newBuilder().fromRowDataType(columns).primaryKey(key).build()
     rows = jvm.org.apache.flink.table.runtime.typeutils.InternalTypeInfo.of(columns.getLogicalType())
     unreadable = jvm.org.apache.flink.util.OutputTag("unreadable", UNREADABLE.get_java_type_info())
-    envelopes = tables.to_data_stream(tables.from_path(f"{name}_envelopes"))._j_data_stream
-    references = [_format(jvm, columns, rows), columns.getLogicalType(), unreadable, jvm.java.util.HashSet(list(skip))]
-    read = jvm.org.apache.flink.streaming.api.transformations.OneInputTransformation(
-        envelopes.getTransformation(), f"read {name}", _operator(jvm, references), rows, envelopes.getParallelism()
-    )
+    envelopes = guard(tables.to_data_stream(tables.from_path(f"{name}_envelopes"))._j_data_stream, skip)
+    references = [_format(jvm, columns, rows), columns.getLogicalType(), unreadable]
+    read = transformed(envelopes, "EnvelopeReader", f"read {name}", references, rows)
     rejected = jvm.org.apache.flink.streaming.api.transformations.SideOutputTransformation(read, unreadable)
-    environment, stream = envelopes.getExecutionEnvironment(), jvm.org.apache.flink.streaming.api.datastream.DataStream
-    changes = tables._j_tenv.fromChangelogStream(stream(environment, read), schema)
+    changes = tables._j_tenv.fromChangelogStream(stream_of(envelopes, read), schema)
     tables._j_tenv.createTemporaryView(name, changes)
-    return DataStream(stream(environment, rejected))
+    return DataStream(stream_of(envelopes, rejected))
 
 
 def _format(jvm: Any, columns: Any, rows: Any) -> Any:
@@ -87,15 +83,3 @@ def _format(jvm: Any, columns: Any, rows: Any) -> Any:
 
 def _is_number(column: Any) -> bool:
     return str(column.getDataType().getLogicalType().getTypeRoot()) in _NUMBERS
-
-
-def _operator(jvm: Any, references: list[Any]) -> Any:
-    """The reader as Flink runs code that it generates itself: compiled where the task starts."""
-    code = resources.files("fraudlab.pipeline").joinpath("java", f"{READER}.java").read_text(encoding="utf-8")
-    array = get_gateway().new_array(jvm.Object, len(references))
-    for index, reference in enumerate(references):
-        array[index] = reference
-    generated = jvm.org.apache.flink.table.runtime.generated.GeneratedOperator(
-        READER, code, array, jvm.org.apache.flink.configuration.Configuration()
-    )
-    return jvm.org.apache.flink.table.runtime.operators.CodeGenOperatorFactory(generated)

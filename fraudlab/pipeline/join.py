@@ -29,7 +29,7 @@ def submit(
         names: Names of topics, group and job.
         transaction_ttl_s: How long a payment waits in the join's state for a profile that arrives after it, in seconds.
         parallelism: Parallelism of the job.
-        skip: Places of records, `topic-partition-offset`, that become dead letters whatever they hold.
+        skip: Places of records, `topic-partition-offset`, that are passed over.
     """
     environment, tables = cluster.table_environment()
     environment.set_parallelism(parallelism)

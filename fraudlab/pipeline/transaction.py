@@ -16,6 +16,8 @@ _MILLISECOND = timedelta(milliseconds=1)
 _RATES = eur_rates()
 _COUNTRIES = {code: code.encode() for code in countries()}
 _EARLIEST_MS, _LATEST_MS = 1_000, (2**31 - 1) * 1000 + 999
+MOST_CHARACTERS = 200_000
+"""So long a record may be. An activity repeats its profile, up to four bytes a character, and must fit into a record of 1 MiB."""
 _AMOUNT = re.compile(r"[0-9]{1,10}\.[0-9]{2}")
 
 
@@ -68,6 +70,8 @@ def read_payment(value: str, max_age_ms: int) -> tuple[Payment, int]:
     Raises:
         MalformedRecordError: It is not a JSON object, lacks a field, or a field is out of its range.
     """
+    if len(value) > MOST_CHARACTERS:
+        raise MalformedRecordError(f"longer than {MOST_CHARACTERS} characters")
     try:
         record = _decode(value)
     except (msgspec.MsgspecError, UnicodeEncodeError):

@@ -22,6 +22,8 @@ LOOP_ATTEMPTS = 3
 
 One or two are a neighbour that is still starting, or a crash that passes. Flink tries again after a second, so three take three seconds.
 """
+RECORD_ATTEMPTS = 5
+"""So many attempts must fail with the same record before the record counts as the cause."""
 ATTEMPT_MS = 500
 """Failures closer together than this belong to one attempt: the parts of a job fail one by one."""
 RECOVERED_MS = 5000
@@ -37,6 +39,7 @@ CHECKPOINTS_WAIT = (
 )
 SNAPSHOT_ADVICE = "`fraudlab resnapshot` reads the tables and their columns again, and goes on from there."
 """What gets a job that reads a binlog out of a place where it cannot go on."""
+SKIP_ADVICE = "`fraudlab skip {}` moves this record to dead_letters, and the job goes on without it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +65,15 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why a job failed: what happened, as the middle of a sentence, and what to do."""
+    """Why a job failed: what happened, as the middle of a sentence, and what to do.
+
+    `record` is the place, `topic-partition-offset`, of the record that was processed; None where the exception names none, or where it
+    is not the record's fault.
+    """
 
     what: str
     advice: str
+    record: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +179,19 @@ def failures(settings: Settings, job: Job) -> list[Failure]:
 
 
 def loop_cause(failed: Sequence[Failure], since_ms: int) -> Cause | None:
-    """Why a job restarts in a loop, judged by its failures (the newest first) since then; None where it does not."""
-    if not failed:
+    """Why a job restarts in a loop, judged by its failures (the newest first) since then; None where it does not.
+
+    Where failures name a record, RECORD_ATTEMPTS of them count, whenever they were: the job may take long to get there again.
+    """
+    if not failed or failed[0].at_ms < since_ms:
         return None
+    cause = failed[0].cause
+    if cause.record is not None:
+        attempts = _attempts(failure.at_ms for failure in failed if failure.cause.record == cause.record)
+        if attempts >= RECORD_ATTEMPTS:
+            return Cause(f"{cause.what}, {attempts} times", SKIP_ADVICE.format(cause.record), cause.record)
     same = [failure.at_ms for failure in failed if failure.kind == failed[0].kind and failure.at_ms >= since_ms]
-    return failed[0].cause if _attempts(same) >= LOOP_ATTEMPTS else None
+    return cause if _attempts(same) >= (RECORD_ATTEMPTS if cause.record else LOOP_ATTEMPTS) else None
 
 
 def has_settled(job: Job, failed: Sequence[Failure], now_ms: int) -> bool:
@@ -196,12 +212,13 @@ def trouble_of(
         if job.state == "FAILED" and failed:
             return Trouble(f"has ended: {failed[0].cause.what}", failed[0].cause.advice)
         return Trouble("has ended", "`fraudlab up` submits it again.")
-    if not has_settled(job, failed, now_ms):
-        loop = loop_cause(failed, now_ms - RECENT_MS)
-        if loop is not None:
-            return Trouble(f"keeps failing: {loop.what}", loop.advice)
-        if not job.runs and failed and now_ms - failed[0].at_ms <= RECENT_MS:
-            return Trouble(f"is restarting: {failed[0].cause.what}")
+    settled, loop = has_settled(job, failed, now_ms), loop_cause(failed, now_ms - RECENT_MS)
+    if loop is not None and (
+        loop.record or not settled
+    ):  # the job may run for a while before it meets the record again
+        return Trouble(f"keeps failing: {loop.what}", loop.advice)
+    if not settled and not job.runs and failed and now_ms - failed[0].at_ms <= RECENT_MS:
+        return Trouble(f"is restarting: {failed[0].cause.what}")
     if checkpoints is not None and checkpoints.count >= LOOP_ATTEMPTS:
         cause = checkpoints.cause
         return Trouble(f"runs, but its last {checkpoints.count} checkpoints failed: {cause.what}", cause.advice)
@@ -262,6 +279,10 @@ def cause_of(stacktrace: str, page: str) -> Cause:
         found = re.search(pattern, messages)
         if found:
             return Cause(f"{found.expand(what)} ({said})", advice)
+    record = _RECORD.search(messages)
+    if record is not None and not _NO_RECORDS_FAULT.search(messages):
+        said = _RECORD_BEFORE_CAUSE.sub("", said)
+        return Cause(f"{said}, while processing the record {record[1]}", f"{page} {LOOK_FOR_MORE}", record[1])
     return Cause(said, f"{page} {LOOK_FOR_MORE}")
 
 
@@ -284,6 +305,11 @@ def root_cause(stacktrace: str) -> str:
 _FRAME = re.compile(r"\s+(at |\.\.\. \d+ |Suppressed: |Caused by: )")
 _PACKAGE = re.compile(r"^(?:[a-z_][\w$]*\.)+(?=[A-Z])")
 _PYTHON_CLASS = re.compile(r"^.*<class '(?:[\w.]+\.)?(\w+)'>")
+
+_RECORD = re.compile(r"while processing the record ([\w.-]+-\d+-\d+)")
+_RECORD_BEFORE_CAUSE = re.compile(r"^\w+: while processing the record \S+: ")
+_NO_RECORDS_FAULT = re.compile(r"Failed to send data to Kafka|apache\.kafka\.common\.errors|InterruptedException")
+"""Kafka's producer reports later, while another record is processed."""
 
 _LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d ")
 

@@ -12,6 +12,8 @@ from fraudlab.verification.truth import Expected, Notified, Payment, Truth
 TOO_LATE = "later than the allowed lateness"
 OVERTAKEN = "too late and overtaken"
 """The fault of a payment that was committed too late and after one with a higher id. It counts for nothing, and nobody is told."""
+SKIPPED_ON_PURPOSE = "skipped"
+"""The fault of a payment whose record a person had a job skip. Its dead letter is that of the record."""
 ACTIVITY = "activity-"
 LETTER = "transaction-"
 CHANNELS = ("email", "push")
@@ -88,7 +90,8 @@ def compare(truth: Truth, records: Records, window_ms: int, min_countries: int, 
         missing_dead_letters=tuple(
             Finding(f"{LETTER}{transaction_id}", payment.user_id, f"does not count: {payment.fault}")
             for transaction_id, payment in sorted(truth.faulty.items())
-            if payment.fault != OVERTAKEN and f"{LETTER}{transaction_id}" not in records.dead_letters
+            if payment.fault not in (OVERTAKEN, SKIPPED_ON_PURPOSE)
+            and f"{LETTER}{transaction_id}" not in records.dead_letters
         ),
         extra_dead_letters=tuple(
             Finding(each, None, f"{kind}, yet: {letters[0].reason}")
@@ -102,7 +105,7 @@ def compare(truth: Truth, records: Records, window_ms: int, min_countries: int, 
         lost_payments=tuple(
             Finding(str(transaction_id), truth.payments[transaction_id], f"not in {topic}")
             for topic, there in (("transactions", records.captured.keys()), ("transaction_mid", records.joined))
-            for transaction_id in sorted(truth.payments.keys() - there)
+            for transaction_id in sorted(truth.payments.keys() - there - records.skipped_payments)
         ),
         unknown_payments=tuple(
             Finding(str(transaction_id), None, "never committed, or deleted without a note (XA ROLLBACK, TRUNCATE)")

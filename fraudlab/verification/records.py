@@ -3,6 +3,7 @@
 import json
 import re
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -10,7 +11,7 @@ from typing import Any, TypeGuard
 
 import orjson
 
-from fraudlab.pipeline.contracts import Names
+from fraudlab.pipeline.contracts import SKIPPED, Names
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -50,14 +51,36 @@ class DeadLetter:
     reason: str
 
 
+@dataclass(frozen=True)
+class Skipped:
+    """A record that a person had a job skip, by its dead letter, and what it held: a payment, a user's profile, or neither."""
+
+    place: str
+    payment: int | None = None
+    profile: int | None = None
+
+
 @dataclass
 class Records:
-    """Everything read from the topics so far."""
+    """Everything read from the topics so far, but for the records that `passed_over` names.
 
+    Args:
+        passed_over: Place to what was skipped there. It must be known before the first record is added.
+    """
+
+    passed_over: Mapping[str, Skipped] = field(default_factory=dict)
+    skipped: dict[str, Skipped] = field(default_factory=dict)
+    """What the dead letters say was skipped, by place."""
+    skipped_payments: set[int] = field(init=False)
+    """Payments of which a record was passed over; those that came again are in `joined`."""
     captured: dict[int, BinlogPosition | None] = field(default_factory=dict)
     """Payments whose insertion is in `transactions`; the position is None where a snapshot read them."""
     joined: set[int] = field(default_factory=set)
     """Payments in `transaction_mid`."""
+    behind: dict[int, int] = field(default_factory=dict)
+    """Payments of skipped records that came again: in `transaction_mid`, they are behind the payment with this higher id."""
+    without_profile: set[int] = field(default_factory=set)
+    """Users of whom the join had no profile when a record with their profile was skipped, or did not learn that it was deleted."""
     activities: dict[str, list[Activity]] = field(default_factory=lambda: defaultdict(list))
     unreadable_activities: list[tuple[str, str]] = field(default_factory=list)
     """Where (`topic-partition-offset`) and why."""
@@ -69,8 +92,14 @@ class Records:
     _snapshots: dict[str, tuple[int, bool]] = field(default_factory=dict)
     """Partition of `transactions` to how many snapshots came after its first records, and whether the binlog has been read since."""
     _rows: dict[int, int] = field(default_factory=dict)
+    _highest: dict[str, int] = field(default_factory=dict)
+    """Partition of `transaction_mid` to the highest id of a payment there."""
+    _profiles: set[int] = field(default_factory=set)
     _captured_after: dict[int, int] = field(default_factory=dict)
     """Payment to how many further snapshots there had been when it first came."""
+
+    def __post_init__(self) -> None:
+        self.skipped_payments = {one.payment for one in self.passed_over.values() if one.payment is not None}
 
     def add(self, names: Names, topic: str, place: str, value: bytes | None) -> None:
         """Takes in one record. What is no envelope or payment in the CDC and join topics proves nothing: left out.
@@ -92,16 +121,20 @@ class Records:
             self.activities[activity.activity_id].append(activity)
             return
         record = _json_object(value)
-        if topic == names.transactions:
-            self._add_payment(record, place.rpartition("-")[0])
-        elif topic == names.user_profile:
-            self._add_profile(record)
-        elif topic == names.transaction_mid and type(record.get("transaction_id")) is int:
-            self.joined.add(record["transaction_id"])
-        elif topic == names.dead_letters:
+        if topic == names.dead_letters:
             letter_id, reason = record.get("dead_letter_id"), record.get("reason")
             letter = DeadLetter(_text_or(letter_id, place), _text_or(reason, ""))
             self.dead_letters[letter.dead_letter_id].append(letter)
+            if letter.reason == SKIPPED:
+                self.skipped[letter.dead_letter_id] = _skipped(names, letter.dead_letter_id, record)
+        elif topic == names.user_profile:
+            self._add_profile(record, is_read=place not in self.passed_over)
+        elif place in self.passed_over:
+            return
+        elif topic == names.transactions:
+            self._add_payment(record, place.rpartition("-")[0])
+        elif topic == names.transaction_mid and type(record.get("transaction_id")) is int:
+            self._add_joined(record["transaction_id"], place.rpartition("-")[0])
 
     def _add_payment(self, envelope: dict[str, Any], partition: str) -> None:
         after = envelope.get("after")
@@ -123,17 +156,34 @@ class Records:
             self.captured[transaction_id] = position
             self._captured_after.setdefault(transaction_id, snapshots)
 
-    def _add_profile(self, envelope: dict[str, Any]) -> None:
+    def _add_joined(self, transaction_id: int, partition: str) -> None:
+        highest = self._highest.get(partition, 0)
+        if transaction_id in self.skipped_payments and transaction_id not in self.joined and transaction_id < highest:
+            self.behind[transaction_id] = highest
+        self.joined.add(transaction_id)
+        self._highest[partition] = max(highest, transaction_id)
+
+    def _add_profile(self, envelope: dict[str, Any], *, is_read: bool) -> None:
+        user_id = _user_of(envelope)
+        if user_id is not None and is_read:
+            self._profiles.add(user_id)
+        elif user_id is not None and (user_id not in self._profiles or envelope.get("op") == "d"):
+            self.without_profile.add(user_id)
         before, after, position = envelope.get("before"), envelope.get("after"), binlog_position(envelope)
         if position and isinstance(before, dict) and isinstance(after, dict):
             was, is_now = bool(before.get("suspicious_activities")), bool(after.get("suspicious_activities"))
             if was != is_now and type(after.get("user_id")) is int:
                 self.flag_changes[after["user_id"]][position] = is_now
 
-    def overtaken(self) -> dict[int, tuple[int, int]]:
-        """Payments that MySQL committed after one with a higher id: behind which, and in which place behind it (1, 2, …).
+    @property
+    def uncounted(self) -> set[int]:
+        """Payments that did not reach the detector, because their records were skipped."""
+        return self.skipped_payments - self.joined
 
-        All others were committed in the order of their ids, as a snapshot reads them.
+    def overtaken(self) -> dict[int, tuple[int, int]]:
+        """Payments that came to the detector after one with a higher id: behind which, and in which place behind it (1, 2, …).
+
+        All others came in the order of their ids, as a snapshot reads them. MySQL's commits give the order, but for skipped records.
         """
         highest, place = 0, 0
         behind: dict[int, tuple[int, int]] = {}
@@ -146,7 +196,8 @@ class Records:
             else:
                 place += 1
                 behind[transaction_id] = highest, place
-        return behind
+        after_all = len(self.captured) + 1
+        return behind | {one: (highest, after_all + n) for n, (one, highest) in enumerate(self.behind.items())}
 
     def was_stopped_at(self, user_id: int, transaction_id: int, *, otherwise: bool) -> bool:
         """Whether the account was stopped when the payment was committed, by the binlog; `otherwise` where that is silent.
@@ -164,6 +215,22 @@ class Records:
         if following is not None and changes[last] == changes[following]:
             return otherwise
         return changes[last]
+
+
+def _skipped(names: Names, place: str, letter: dict[str, Any]) -> Skipped:
+    payload = letter.get("payload")
+    record = _json_object(payload.encode("utf-8", "replace")) if type(payload) is str else {}
+    after = record.get("after") if letter.get("topic") == names.transactions else record
+    if letter.get("topic") == names.user_profile:
+        return Skipped(place, profile=_user_of(record))
+    payment = after.get("transaction_id") if isinstance(after, dict) else None
+    return Skipped(place, payment=payment if _is_transaction_id(payment) else None)
+
+
+def _user_of(envelope: dict[str, Any]) -> int | None:
+    row = envelope.get("after") or envelope.get("before")
+    user_id = row.get("user_id") if isinstance(row, dict) else None
+    return user_id if type(user_id) is int else None
 
 
 def parse_activity(value: bytes) -> Activity:

@@ -46,6 +46,10 @@ def render(verification: Verification, console: Console) -> None:
         f"{counts.dead_letters:,} dead letters, "
         f"{counts.redelivered:,} records delivered again (harmless). Took {verification.took_s:.1f} s."
     )
+    for one in verification.skipped[:SHOWN]:
+        console.print(f"Skipped on purpose: {escape(one.place)}. {one.consequence[0].upper()}{one.consequence[1:]}.")
+    if len(verification.skipped) > SHOWN:
+        console.print(f"Skipped on purpose: {len(verification.skipped) - SHOWN:,} more records.")
     console.print(last_line(verification))
 
 
@@ -54,7 +58,9 @@ def last_line(verification: Verification) -> str:
     if verification.nothing:
         return "[bold]NOTHING TO VERIFY: no payment was made, and no activity is there.[/bold]"
     if verification.exact:
-        return "[bold green]EXACT: nothing missing, nothing extra, nothing twice.[/bold green]"
+        count = len(verification.skipped)
+        skipped = f" {count:,} record{'s' if count > 1 else ''} skipped on purpose." if count else ""
+        return f"[bold green]EXACT: nothing missing, nothing extra, nothing twice.{skipped}[/bold green]"
     kinds = {kind.replace("_", " "): len(findings) for kind, findings in verification.by_kind.items()}
     found = [f"{count:,} {kind}" for kind, count in kinds.items() if count]
     if verification.unsettled:

@@ -50,6 +50,10 @@ class TopicReader:
             self._consumer.seek_to_beginning(*new)
         return partitions
 
+    def rewind(self) -> None:
+        """Has the next reading begin at the beginning of every topic."""
+        self._consumer.seek_to_beginning()
+
     def end_offsets(self) -> dict[TopicPartition, int]:
         """The offset after the last committed record of each partition, now."""
         return dict(self._consumer.end_offsets(self._follow()))

@@ -15,7 +15,7 @@ from fraudlab.settings import Settings
 from fraudlab.stack.errors import StackError
 from fraudlab.system import connect
 from fraudlab.verification.judge import Finding, Findings, compare
-from fraudlab.verification.records import Records
+from fraudlab.verification.records import Records, Skipped
 from fraudlab.verification.score import Score, TimeToDetect, score, time_to_detect
 from fraudlab.verification.topic_reader import TopicReader
 from fraudlab.verification.truth import Truth, recompute
@@ -42,6 +42,16 @@ class Counts:
     declined_payments: int
     notifications: int
     """Sent ones, of all channels."""
+    skipped: int
+    """Records that a person had a job skip."""
+
+
+@dataclass(frozen=True)
+class Skipping:
+    """A record that a person had a job skip (`topic-partition-offset`), and what follows for the verdict."""
+
+    place: str
+    consequence: str
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,7 @@ class Verification:
     time_to_detect: TimeToDetect | None
     took_s: float
     nothing: bool = False
+    skipped: tuple[Skipping, ...] = ()
 
     @property
     def exact(self) -> bool:
@@ -75,13 +86,14 @@ class Verification:
         return self.counts.redelivered
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: `exact`, `nothing_to_verify`, `unsettled`, a list for each kind of finding, `redelivered`, `counts`, scores."""
+        """For JSON: `exact`, `nothing_to_verify`, `unsettled`, each kind of finding, `redelivered`, `skipped`, `counts`, scores."""
         return {
             "exact": self.exact,
             "nothing_to_verify": self.nothing,
             "unsettled": self.unsettled,
             **{kind: [asdict(finding) for finding in findings] for kind, findings in self.by_kind.items()},
             "redelivered": self.redelivered,
+            "skipped": [asdict(one) for one in self.skipped],
             "counts": asdict(self.counts),
             "score": asdict(self.score),
             "time_to_detect": asdict(self.time_to_detect) if self.time_to_detect else None,
@@ -169,6 +181,8 @@ class _Observer:
                 overtaken=records.overtaken(),
                 raised={one.transaction_id for one in activities},
                 claimed=claimed,
+                uncounted=records.uncounted,
+                without_profile=records.without_profile,
             )
         findings = compare(truth, records, settings.window_s * 1000, settings.min_countries, settings.threshold_eur)
         firsts = [min(same, key=lambda one: one.detected_ms) for same in records.activities.values()]
@@ -185,6 +199,9 @@ class _Observer:
                 if one.transaction_id in truth.expected
             ),
             took_s=time.monotonic() - started,
+            skipped=tuple(
+                Skipping(place, _consequence(one, records)) for place, one in sorted(records.passed_over.items())
+            ),
         )
 
     def _connect(self) -> Any:
@@ -194,14 +211,22 @@ class _Observer:
 
     def _read(self) -> Mapping[TopicPartition, int]:
         ends = self._reader.end_offsets()
+        self._take_in(ends)
+        if self._records.skipped != self._records.passed_over:  # what was read before is taken in again, without them
+            self._records = Records(passed_over=self._records.skipped)
+            self._reader.rewind()
+            self._take_in(ends)
+        return ends
+
+    def _take_in(self, ends: Mapping[TopicPartition, int]) -> None:
         for record in self._reader.read_to(ends):
             place = f"{record.topic}-{record.partition}-{record.offset}"
             self._records.add(self._names, record.topic, place, record.value)
-        return ends
 
     def _owed(self, ends: Mapping[TopicPartition, int]) -> str | None:
         with closing(self._connect()) as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT MAX(transaction_id) FROM transactions")
+            skipped = ", ".join(map(str, self._records.skipped_payments)) or "0"
+            cursor.execute(f"SELECT MAX(transaction_id) FROM transactions WHERE transaction_id NOT IN ({skipped})")  # noqa: S608
             newest: int | None = cursor.fetchone()[0]
             cursor.execute("SELECT COUNT(*) FROM notifications WHERE status = 'pending'")
             pending: int = cursor.fetchone()[0]
@@ -236,4 +261,17 @@ def _counts(truth: Truth, records: Records) -> Counts:
         dead_letters=len(records.dead_letters),
         declined_payments=truth.declined,
         notifications=sum(one.status == "sent" for one in truth.notifications),
+        skipped=len(records.passed_over),
     )
+
+
+def _consequence(one: Skipped, records: Records) -> str:
+    if one.payment is not None:
+        if one.payment in records.uncounted:
+            return f"payment {one.payment} does not count"
+        return f"payment {one.payment} counts, because another record has it, too"
+    if one.profile is not None:
+        if one.profile in records.without_profile:
+            return f"user {one.profile} may have no profile, and activities of this user may be missing"
+        return f"this change of user {one.profile}'s profile is not in the joined records"
+    return "it holds no payment and no profile"

@@ -322,6 +322,30 @@ def test_a_profile_with_an_odd_name_gives_activities_with_what_it_is_read_as(
     assert hostile.letter_of(record) is None
 
 
+@pytest.mark.parametrize(("topic", "field"), [("user_profile", "first_name"), ("transactions", "merchant")])
+def test_a_text_that_no_column_holds_is_a_dead_letter(hostile: LearnerLab, topic: str, field: str) -> None:
+    """A profile and a payment of 600 KB each made a joined record that Kafka refuses: the join restarted indefinitely."""
+    user = hostile.add_user()
+    large = {field: "x" * 600_000}
+    content = profile_envelope(user, **large) if topic == "user_profile" else envelope(user_id=user, **large)
+    record = hostile.topics.publish(getattr(hostile.names, topic), str(user), content)
+    assert_letter(hostile, record, f"{field} has more than 10000 characters")
+
+
+def test_a_payment_whose_activity_would_not_fit_into_a_record_is_a_dead_letter(hostile: LearnerLab) -> None:
+    user = hostile.new_user_id()
+    for number, country in enumerate(("DE", "FR")):
+        large = joined_payment(
+            transaction_id=7 * 10**15 + 2 * user + number,
+            user_id=user,
+            transaction_amount="600.00",
+            transaction_country=country,
+            user_first_name="x" * (MIB - 1500),
+        )
+        record = hostile.topics.publish(hostile.names.transaction_mid, str(user), json.dumps(large).encode())
+        assert_letter(hostile, record, "longer than 200000 characters")
+
+
 TIMES_IN_ENVELOPES: list[Any] = [
     *("", "yesterday", "2024-01-01", "2024-01-01 00:00:00", "24:00:00", 1_700_000_000_000, True, [], {}),
     *("10000-01-01T00:00:00Z", "+10000-01-01T00:00:00Z", "+999999999-12-31T23:59:59Z", "-999999999-01-01T00:00:00Z"),

@@ -10,6 +10,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import count
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ from fraudlab.verification.judge import OVERTAKEN, TOO_LATE
 from fraudlab.verification.records import Records
 from fraudlab.verification.report import last_line
 from fraudlab.verification.truth import Expected, Truth, recompute
-from fraudlab.verification.verify import Verification, verify
+from fraudlab.verification.verify import Verification, _Observer, verify
 from tests.support.waiting import eventually, patient
 
 T0 = datetime(2024, 1, 5, 12, tzinfo=UTC)
@@ -47,6 +48,7 @@ class World:
         self.root = system.connect(settings, "root", database=self.names.database, autocommit=True)
         self._producer = KafkaProducer(bootstrap_servers=settings.bootstrap_servers, acks="all")
         self._binlog_pos = count(1000)
+        self._joined: dict[int, Any] = {}
 
     def close(self) -> None:
         self._producer.close()
@@ -99,10 +101,35 @@ class World:
         after = {"transaction_id": transaction_id, "user_id": user_id}
         source = {"file": "binlog.000001", "pos": next(self._binlog_pos), "row": 0}
         self.publish(self.names.transactions, {"op": "c", "before": None, "after": after, "source": source})
-        self.publish(self.names.transaction_mid, after)
+        self.join(transaction_id, user_id)
 
-    def publish(self, topic: str, record: dict[str, Any]) -> None:
-        self._producer.send(topic, key=b"7", value=json.dumps(record).encode())
+    def join(self, transaction_id: int, user_id: int) -> None:
+        """The payment in `transaction_mid`."""
+        record = {"transaction_id": transaction_id, "user_id": user_id}
+        self._joined[transaction_id] = self.publish(self.names.transaction_mid, record)
+
+    def publish(self, topic: str, record: dict[str, Any]) -> Any:
+        return self._producer.send(topic, key=b"7", value=json.dumps(record).encode())
+
+    def skip_joined(self, transaction_id: int) -> None:
+        """Skips the payment's newest record in `transaction_mid`."""
+        where = self._joined[transaction_id].get(timeout=10)
+        content = {"transaction_id": transaction_id, "user_id": 8}
+        self._skipped(where.topic, where.partition, where.offset, json.dumps(content).encode())
+
+    def skip_captured(self, transaction_id: int, user_id: int) -> None:
+        after = {"transaction_id": transaction_id, "user_id": user_id}
+        self.skip(self.names.transactions, json.dumps({"op": "c", "before": None, "after": after}).encode())
+
+    def skip(self, topic: str, value: bytes) -> None:
+        """Publishes a record, and has it skipped."""
+        where = self._producer.send(topic, key=b"7", value=value).get(timeout=10)
+        self._skipped(topic, where.partition, where.offset, value)
+
+    def _skipped(self, topic: str, partition: int, offset: int, value: bytes) -> None:
+        topics.write_dead_letter(
+            self.settings.bootstrap_servers, self.names, topic, partition, offset, contracts.SKIPPED, value
+        )
 
     def activity(self, **changes: object) -> dict[str, Any]:
         """The one activity of the world that `make_world` makes, with changes."""
@@ -271,6 +298,106 @@ def test_a_dead_letter_of_a_payment_that_counts_is_found(world: World) -> None:
     world.publish_letter(4, "currency")
     world.publish_letter(3, TOO_LATE)
     assert found(world.verify()) == {"extra_dead_letters": ["transaction-3"]}
+
+
+# Records that a person had a job skip
+
+
+def test_a_payment_whose_record_was_skipped_does_not_count_and_is_named(world: World) -> None:
+    """Without payment 2, user 7 would owe nothing; so here it is of user 8, who has other payments."""
+    world.publish_activity()
+    world.publish_letter(4, "currency")
+    payment = world.pay(8, "2000.00", "FR", 13)
+    world.skip_joined(payment)
+    world.pay(8, "30.00", "DE", 14)
+    verification = world.verify()
+    assert found(verification) == {}
+    assert [one.consequence for one in verification.skipped] == [f"payment {payment} does not count"]
+    assert (verification.counts.skipped, verification.counts.payments) == (1, 6)
+    assert "1 record skipped on purpose" in last_line(verification)
+
+
+def test_a_payment_that_was_skipped_before_the_join_is_not_lost(world: World) -> None:
+    world.publish_activity()
+    world.publish_letter(4, "currency")
+    payment = world.pay(8, "2000.00", "FR", 13, captured=False)
+    world.skip_captured(payment, 8)
+    verification = world.verify()
+    assert found(verification) == {}
+    assert [one.consequence for one in verification.skipped] == [f"payment {payment} does not count"]
+
+
+def test_the_same_without_a_skip_is_found(world: World) -> None:
+    """The payment of the tests above would have given an activity."""
+    world.publish_activity()
+    world.publish_letter(4, "currency")
+    payment = world.pay(8, "2000.00", "FR", 13)
+    assert found(world.verify())["missing"] == [f"activity-{payment}"]
+
+
+def test_an_activity_with_a_payment_that_was_skipped_is_found(world: World) -> None:
+    world.publish_activity()
+    world.publish_letter(4, "currency")
+    world.skip_joined(2)
+    wrong = found(world.verify())
+    assert (wrong["extra"], wrong["wrong"], wrong["wrong_flags"]) == (["activity-2"], ["activity-2"], ["7"])
+
+
+def test_a_payment_that_came_again_counts_from_when_it_came_again(world: World) -> None:
+    """Of payments 5, 6 and 7 of user 8, which are 5 minutes apart, 5 is skipped, and comes again after 7."""
+    world.publish_activity()
+    world.publish_letter(4, "currency")
+    skipped = world.pay(8, "600.00", "DE", 20)
+    world.skip_joined(skipped)
+    second = world.pay(8, "600.00", "FR", 25)
+    third = world.pay(8, "1.00", "DE", 30)
+    world.join(skipped, 8)
+    verification = world.verify()
+    assert found(verification)["missing"] == [f"activity-{second}", f"activity-{third}"]
+    assert [one.consequence for one in verification.skipped] == [
+        f"payment {skipped} counts, because another record has it, too"
+    ]
+    truth = world.recompute(overtaken={skipped: (third, 8)})
+    assert {one.known_by for one in truth.expected.values()} == {2, skipped}
+
+
+def test_a_skipped_record_that_holds_nothing_is_named_and_changes_nothing(world: World) -> None:
+    world.publish_activity()
+    world.publish_letter(4, "currency")
+    world.skip(world.names.transactions, b"\xff{")
+    verification = world.verify()
+    assert found(verification) == {}
+    assert [one.consequence for one in verification.skipped] == ["it holds no payment and no profile"]
+
+
+@pytest.mark.parametrize("raised", [True, False])
+def test_activities_of_a_user_whose_profile_was_skipped_may_be_missing(world: World, raised: bool) -> None:
+    if raised:
+        world.publish_activity()
+    else:
+        world.stop_account(7, stopped=False)
+        world.execute("DELETE FROM flag_changes")
+        world.execute("DELETE FROM notifications")
+    world.publish_letter(4, "currency")
+    profile = {"op": "c", "before": None, "after": {"user_id": 7, "suspicious_activities": 0}}
+    world.skip(world.names.user_profile, json.dumps(profile).encode())
+    verification = world.verify()
+    assert found(verification) == {}
+    assert "user 7 may have no profile" in verification.skipped[0].consequence
+
+
+def test_a_record_that_is_skipped_while_verify_reads_is_taken_into_account(world: World) -> None:
+    world.publish_activity()
+    world.publish_letter(4, "currency")
+    payment = world.pay(8, "2000.00", "FR", 13)
+    world.services_have_handled_all()
+    with closing(_Observer(world.settings)) as observer:
+        observer.wait_until_settled(monotonic() + patient(5))
+        assert observer.judge(None, 0).findings.missing
+        world.skip_joined(payment)
+        world.services_have_handled_all()
+        observer.wait_until_settled(monotonic() + patient(5))
+        assert observer.judge(None, 0).exact
 
 
 def test_wrong_flags_are_found_both_ways(world: World) -> None:

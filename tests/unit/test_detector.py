@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from fraudlab.pipeline.contracts import Names
-from fraudlab.pipeline.detector import CLOCK_SKEW_MS, NO_PROFILE, SKIPPED_BY_HAND, FraudDetector
+from fraudlab.pipeline.detector import CLOCK_SKEW_MS, NO_PROFILE, GuardedDetector, PoisonRecordError
 from fraudlab.pipeline.history import has_payments
 from fraudlab.pipeline.rule import Rule
 from fraudlab.pipeline.transaction import iso
@@ -27,7 +27,7 @@ class OneUser:
         self.now_ms = NOON_MS
         self.timers: list[int] = []
         self.state: Any = None
-        self._detector = FraudDetector(rule, NAMES)
+        self._detector = GuardedDetector(rule, NAMES)
         self._detector.open(self)
         self._offset = 0
 
@@ -205,21 +205,14 @@ def test_a_record_that_raises_is_a_dead_letter_and_leaves_the_state_as_it_was(
     assert [one["transaction_id"] for _, one in user.pay(3, "FR")] == [3], "the next one goes on"
 
 
-def test_what_flink_itself_raises_is_no_dead_letter(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_flink_itself_raises_is_no_dead_letter_and_names_the_record(monkeypatch: pytest.MonkeyPatch) -> None:
     """A state that cannot be read would make a dead letter of every record."""
     user = OneUser()
     monkeypatch.setattr(user, "value", lambda: (_ for _ in ()).throw(RuntimeError("java.lang.InterruptedException")))
-    with pytest.raises(RuntimeError):
+    with pytest.raises(
+        PoisonRecordError, match=r"^while processing the record transaction_mid-3-1: RuntimeError: java"
+    ):
         user.pay(1, "DE")
-
-
-def test_a_record_that_is_skipped_by_hand_is_a_dead_letter() -> None:
-    user = OneUser()
-    (row,) = user._detector.process_element(f"3:7:{SKIPPED_BY_HAND}", user)
-    topic, key, message = row
-    assert (topic, key) == (NAMES.dead_letters, "transaction_mid-3-7")
-    assert orjson.loads(message)["reason"] == SKIPPED_BY_HAND
-    assert user.state is None
 
 
 def test_poison_03_two_payments_at_the_beginning_of_time_are_dead_letters() -> None:

@@ -62,7 +62,7 @@ def test_every_term_of_the_concepts_is_in_the_glossary() -> None:
 def test_the_readme_shows_what_the_demo_and_the_report_print() -> None:
     """Word for word; numbers are those of another run."""
     verification = Verification(
-        counts=Counts(1, 1, 1, 1, 1, 1, 1),
+        counts=Counts(1, 1, 1, 1, 1, 1, 1, 1),
         findings=Findings(),
         unsettled=None,
         score=Score(Recall(1, 1), {"burst": Recall(1, 1)}, true_positives=1, false_positives=()),

@@ -3,6 +3,7 @@
 import pytest
 
 from fraudlab.stack.flink_jobs import (
+    SKIP_ADVICE,
     Cause,
     FailedCheckpoints,
     Failure,
@@ -99,6 +100,27 @@ and a second line
 \tat java.base/java.util.concurrent.CompletableFuture.reportGet(CompletableFuture.java:396)
 \t... 7 more
 """
+
+POISON_IN_JAVA = """org.apache.flink.streaming.runtime.tasks.ExceptionInChainedOperatorException: Could not forward element to next operator
+\tat org.apache.flink.streaming.runtime.tasks.ChainingOutput.pushToOperator(ChainingOutput.java:92)
+Caused by: java.lang.RuntimeException: while processing the record ada-1.transactions-3-1234
+\tat PoisonGuard.named(Unknown Source)
+\t... 20 more
+Caused by: org.apache.flink.streaming.runtime.tasks.ExceptionInChainedOperatorException: Could not forward element to next operator
+\t... 21 more
+Caused by: java.lang.NumberFormatException: For input string: "{". Invalid character found.
+\tat org.apache.flink.table.data.binary.BinaryStringDataUtil.numberFormatExceptionFor(BinaryStringDataUtil.java:679)
+\t... 22 more
+"""
+
+POISON_IN_PYTHON = """pemja.core.PythonException: <class 'fraudlab.pipeline.detector.PoisonRecordError'>: while processing the record \
+transaction_mid-0-17: MemoryError: no room
+\tat pemja.core.object.PyIterator.next(Native Method)
+"""
+
+SENT_IN_VAIN = POISON_IN_JAVA.replace(
+    "java.lang.NumberFormatException: For input", "org.apache.kafka.common.errors.RecordTooLargeException: For input"
+)
 
 
 @pytest.mark.parametrize(
@@ -232,3 +254,66 @@ def test_a_full_disk_and_moved_columns_are_causes_that_are_known() -> None:
     )
     moved += "representation is probably out of sync with real database schema\n"
     assert "`fraudlab resnapshot`" in cause_of(moved, PAGE).advice
+
+
+# Records
+
+
+@pytest.mark.parametrize(
+    ("stacktrace", "record", "what"),
+    [
+        (
+            POISON_IN_JAVA,
+            "ada-1.transactions-3-1234",
+            'NumberFormatException: For input string: "{". Invalid character found.',
+        ),
+        (POISON_IN_PYTHON, "transaction_mid-0-17", "MemoryError: no room"),
+    ],
+)
+def test_the_record_that_was_processed_is_named(stacktrace: str, record: str, what: str) -> None:
+    cause = cause_of(stacktrace, PAGE)
+    assert (cause.record, cause.what) == (record, f"{what}, while processing the record {record}")
+
+
+@pytest.mark.parametrize(
+    "stacktrace",
+    [
+        SENT_IN_VAIN,
+        POISON_IN_JAVA.replace("java.lang.NumberFormatException: For", "java.io.IOException: No space left on device"),
+        POISON_IN_PYTHON.replace("MemoryError: no room", "RuntimeError: java.lang.InterruptedException"),
+        PYTHON_IN_THE_JVM,
+    ],
+    ids=["Kafka refuses an earlier one", "the disk is full", "the task is cancelled", "no record is named"],
+)
+def test_no_record_is_blamed_for_what_is_not_its_fault(stacktrace: str) -> None:
+    assert cause_of(stacktrace, PAGE).record is None
+
+
+def failed_at(record: str, *ages_ms: int) -> list[Failure]:
+    """Failures with a record so long ago."""
+    return [Failure(NOW_MS - age_ms, Cause("it broke", "look", record)) for age_ms in ages_ms]
+
+
+def test_a_record_is_the_cause_after_five_attempts_and_the_advice_skips_it() -> None:
+    four = failed_at("t-0-7", 100, 1300, 2500, 3700)
+    assert loop_cause(four, NOW_MS - 10_000) is None
+    five = [*four, *failed_at("t-0-7", 4900, 4910)]
+    cause = loop_cause(five, NOW_MS - 10_000)
+    assert cause == Cause("it broke, 5 times", SKIP_ADVICE.format("t-0-7"), "t-0-7")
+    found = trouble_of(job("RESTARTING", 0), five, None, NOW_MS)
+    assert str(found) == f"keeps failing: it broke, 5 times. {SKIP_ADVICE.format('t-0-7')}"
+    assert "`fraudlab skip t-0-7`" in str(found)
+
+
+def test_a_record_that_is_met_again_after_minutes_is_still_the_cause_while_the_job_runs() -> None:
+    slow = failed_at("t-0-7", *range(20_000, 120_000, 20_000))
+    found = trouble_of(job(), slow, None, NOW_MS)
+    assert found is not None
+    assert "t-0-7" in found.advice
+    assert trouble_of(job(), slow, None, NOW_MS + 60_000) is None, "it has passed"
+
+
+def test_failures_with_different_records_are_not_the_fault_of_one() -> None:
+    many = [one for number in range(5) for one in failed_at(f"t-0-{number}", 100 + 1200 * number)]
+    assert loop_cause(many, NOW_MS - 10_000) == many[0].cause, "a loop, in which nothing is to be skipped"
+    assert loop_cause(many[:4], NOW_MS - 10_000) is None

@@ -75,6 +75,11 @@ def test_a_payment_without_profile_is_read() -> None:
     assert record["user_suspicious_activity"] is None
 
 
+def test_a_record_of_which_no_activity_could_be_written_is_malformed() -> None:
+    assert reason(text(user_first_name="x" * 200_000)) == "longer than 200000 characters"
+    assert read(text(user_first_name="x" * 190_000))
+
+
 def test_a_time_is_written_as_it_is_read() -> None:
     assert iso(NOON_MS + 123) == "2026-01-01T12:00:00.123Z"
     assert iso(NOON_MS) == "2026-01-01T12:00:00.000Z"

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from fraudlab.pipeline.contracts import Names
+from fraudlab.pipeline.contracts import SKIPPED, Names
 from fraudlab.verification.judge import TOO_LATE, Findings, compare
-from fraudlab.verification.records import Records, binlog_position, epoch_ms, parse_activity
+from fraudlab.verification.records import Records, Skipped, binlog_position, epoch_ms, parse_activity
 from fraudlab.verification.truth import Accepted, Expected, Notified, Payment, Truth
 
 NAMES = Names()
@@ -356,3 +356,63 @@ def test_mysql_03_a_payment_that_mysql_does_not_have_and_did_not_delete_is_found
 def test_an_activity_that_names_another_payment_as_the_one_that_made_it_known_is_wrong() -> None:
     assert kinds(compared(records_of(ACTIVITY | {"known_by": 1}), TRUTH)) == {"wrong": ["activity-2"]}
     assert kinds(compared(records_of(ACTIVITY | {"known_by": 2}), TRUTH)) == {}
+
+
+# Records that a person had a job skip
+
+
+def skipped_letter(topic: str, payload: dict[str, Any], place: str = "") -> dict[str, Any]:
+    return {
+        "dead_letter_id": place or f"{topic}-0-9",
+        "reason": SKIPPED,
+        "topic": topic,
+        "payload": json.dumps(payload),
+    }
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload", "payment", "profile"),
+    [
+        (NAMES.transactions, payment_envelope(5, 100), 5, None),
+        (NAMES.transactions, {"op": "d", "before": {"transaction_id": 5}, "after": None}, None, None),
+        (NAMES.transaction_mid, {"transaction_id": 5}, 5, None),
+        (NAMES.transaction_mid, {"transaction_id": "poison"}, None, None),
+        (NAMES.transaction_mid, {"after": {"transaction_id": 5}}, None, None),
+        (NAMES.user_profile, flag_envelope(100, was=0, is_now=1), None, 7),
+        (NAMES.user_profile, {"op": "d", "before": {"user_id": 7}, "after": None}, None, 7),
+    ],
+)
+def test_a_skipped_record_is_known_by_its_dead_letter(
+    topic: str, payload: dict[str, Any], payment: int | None, profile: int | None
+) -> None:
+    records = Records()
+    add(records, NAMES.dead_letters, skipped_letter(topic, payload))
+    assert records.skipped == {f"{topic}-0-9": Skipped(f"{topic}-0-9", payment, profile)}
+
+
+def passing_over(topic: str, payload: dict[str, Any]) -> Records:
+    """Nothing read yet; the record at offset 0 is passed over."""
+    records = Records()
+    add(records, NAMES.dead_letters, skipped_letter(topic, payload, f"{topic}-0-0"))
+    return Records(passed_over=records.skipped)
+
+
+def test_a_payment_that_was_passed_over_does_not_count_until_it_comes_again() -> None:
+    records = passing_over(NAMES.transaction_mid, {"transaction_id": 5})
+    add(records, NAMES.transaction_mid, {"transaction_id": 5})
+    assert (records.joined, records.uncounted, records.overtaken()) == (set(), {5}, {})
+    for offset, payment in enumerate((6, 8, 5, 9, 5), start=1):
+        value = json.dumps({"transaction_id": payment}).encode()
+        records.add(NAMES, NAMES.transaction_mid, f"{NAMES.transaction_mid}-0-{offset}", value)
+    assert (records.uncounted, records.overtaken()) == (set(), {5: (8, 1)})
+
+
+def test_a_user_has_no_profile_while_the_first_one_was_passed_over() -> None:
+    profile = {"op": "c", "before": None, "after": {"user_id": 7}}
+    records = passing_over(NAMES.user_profile, profile)
+    add(records, NAMES.user_profile, profile)
+    assert records.without_profile == {7}
+    records = passing_over(NAMES.user_profile, profile)
+    records.add(NAMES, NAMES.user_profile, f"{NAMES.user_profile}-0-1", json.dumps(profile).encode())
+    add(records, NAMES.user_profile, profile)
+    assert records.without_profile == set(), "the one before holds"

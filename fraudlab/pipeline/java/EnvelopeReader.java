@@ -3,7 +3,6 @@ import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
-import java.util.Set;
 import org.apache.flink.api.common.functions.util.ListCollector;
 import org.apache.flink.api.common.serialization.RuntimeContextInitializationContextAdapters;
 import org.apache.flink.formats.json.debezium.DebeziumJsonDeserializationSchema;
@@ -18,6 +17,7 @@ import org.apache.flink.streaming.runtime.tasks.ProcessingTimeService;
 import org.apache.flink.streaming.runtime.tasks.StreamTask;
 import org.apache.flink.table.data.DecimalData;
 import org.apache.flink.table.data.GenericRowData;
+import org.apache.flink.table.data.StringData;
 import org.apache.flink.table.types.logical.DecimalType;
 import org.apache.flink.table.types.logical.LogicalType;
 import org.apache.flink.table.types.logical.LogicalTypeRoot;
@@ -41,13 +41,16 @@ public class EnvelopeReader extends AbstractStreamOperator implements OneInputSt
     private static final int MOST_DIGITS = 100;
 
     private static final int MOST_DIGITS_IN_JSON = 2000;
+
+    /** No column of MySQL holds so many. Nine of these, each written as six bytes, fit into a record of 1 MiB. */
+    private static final int MOST_CHARACTERS = 10000;
+
     private static final String NO_TEXT = "not JSON in UTF-8";
     private static final byte BYTE_ORDER_MARK = (byte) 0xEF;
 
     private final DebeziumJsonDeserializationSchema format;
     private final RowType columns;
     private final OutputTag unreadable;
-    private final Set skipped;
     private final ObjectMapper mapper = new ObjectMapper();
 
     public EnvelopeReader(
@@ -56,7 +59,6 @@ public class EnvelopeReader extends AbstractStreamOperator implements OneInputSt
         this.format = (DebeziumJsonDeserializationSchema) references[0];
         this.columns = (RowType) references[1];
         this.unreadable = (OutputTag) references[2];
-        this.skipped = (Set) references[3];
         this.setup(task, config, output);
         this.setProcessingTimeService(time);
     }
@@ -73,12 +75,7 @@ public class EnvelopeReader extends AbstractStreamOperator implements OneInputSt
             return; // a tombstone says nothing here
         }
         ArrayList changes = new ArrayList();
-        String reason = null;
-        if (!skipped.isEmpty() && skipped.contains(place(record))) {
-            reason = "skipped by hand";
-        } else {
-            reason = whyNoText(message);
-        }
+        String reason = whyNoText(message);
         if (reason == null) {
             try {
                 ArrayList rows = new ArrayList();
@@ -150,6 +147,8 @@ public class EnvelopeReader extends AbstractStreamOperator implements OneInputSt
                     return (old ? "before" : "after") + " has no integer " + columns.getFieldNames().get(i);
                 }
                 row.setField(i, number);
+            } else if (value instanceof StringData && value.toString().length() > MOST_CHARACTERS) {
+                return columns.getFieldNames().get(i) + " has more than " + MOST_CHARACTERS + " characters";
             } else {
                 row.setField(i, value);
             }

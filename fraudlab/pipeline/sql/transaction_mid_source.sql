@@ -1,9 +1,10 @@
--- transaction_mid as it lies in Kafka: key, value, and where it lies. Tombstones, which deletes leave behind, say nothing here.
+-- transaction_mid as it is in Kafka: value, where it is, and key.
 CREATE TABLE transaction_mid (
-  message_key BYTES,
   message BYTES,
+  message_topic STRING METADATA FROM 'topic' VIRTUAL,
   message_partition INT METADATA FROM 'partition' VIRTUAL,
-  message_offset BIGINT METADATA FROM 'offset' VIRTUAL
+  message_offset BIGINT METADATA FROM 'offset' VIRTUAL,
+  message_key BYTES
 ) WITH (
   'connector' = 'kafka',
   'topic' = '${transaction_mid}',
@@ -18,6 +19,7 @@ CREATE TABLE transaction_mid (
   'value.fields-include' = 'EXCEPT_KEY'
 )
 //
+-- Tombstones, which deletes leave behind, say nothing here.
 -- One string a record: what costs between the JVM and Python is each value that crosses. Bytes that are no UTF-8 become U+FFFD here:
 -- functions of SQL, and the way to Python, fail on them. Half a surrogate pair, which JSON may name, becomes "?".
 -- The join's records tell their user in both key and value. A stranger's with another key, or none, belongs to whom its value names.
@@ -28,17 +30,11 @@ SELECT
     WHEN CHAR_LENGTH(message) > 65536 THEN COALESCE(message_key, '')  -- a number of so many digits is read for seconds
     ELSE COALESCE(DECODE(ENCODE(JSON_VALUE(message, '$$.user_id'), 'UTF-8'), 'UTF-8'), message_key, '')
   END,
-  CONCAT(
-    CAST(message_partition AS STRING), ':', CAST(message_offset AS STRING), ':',
-    CASE
-      WHEN CONCAT(CAST(message_partition AS STRING), '-', CAST(message_offset AS STRING)) IN (${skipped}) THEN '${skipped_by_hand}'
-      ELSE message
-    END
-  )
+  CONCAT(CAST(message_partition AS STRING), ':', CAST(message_offset AS STRING), ':', message)
 FROM (
   SELECT
     DECODE(message_key, 'UTF-8') AS message_key, DECODE(message, 'UTF-8') AS message, message_partition, message_offset
-  FROM transaction_mid
+  FROM guarded_transaction_mid
   WHERE message IS NOT NULL
 )
 //

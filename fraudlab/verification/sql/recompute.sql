@@ -29,6 +29,7 @@ converted AS (
     c.code AS known_country,
     CAST(ROUND(p.amount * r.eur_per_unit, 2) * 100 AS SIGNED) AS eur_cents,
     CASE
+      WHEN u.transaction_id IS NOT NULL THEN 'skipped'
       WHEN p.amount IS NULL OR p.amount <= 0 THEN 'amount'
       WHEN r.currency IS NULL THEN 'currency'
       WHEN c.code IS NULL THEN 'country'
@@ -41,6 +42,7 @@ converted AS (
   FROM arrived AS p
   LEFT JOIN rate AS r ON r.currency = CAST(p.currency AS BINARY)
   LEFT JOIN country AS c ON c.code = CAST(p.country AS BINARY)
+  LEFT JOIN uncounted AS u USING (transaction_id)
 ),
 dated AS (
   SELECT
@@ -131,7 +133,10 @@ INSERT INTO given_up
 SELECT e.transaction_id
 FROM expected AS e
 LEFT JOIN raised AS r USING (transaction_id)
-WHERE NOT EXISTS (
+LEFT JOIN without_profile AS w USING (user_id)
+WHERE CASE
+  WHEN w.user_id IS NOT NULL THEN r.transaction_id IS NULL
+  ELSE NOT EXISTS (
     SELECT 1
     FROM user_profile AS u
     WHERE u.user_id = e.user_id
@@ -140,6 +145,7 @@ WHERE NOT EXISTS (
   AND NOT EXISTS (
     SELECT 1 FROM deleted_users AS u WHERE u.user_id = e.user_id AND UNIX_TIMESTAMP(u.deleted_at) * 1000 > e.known_ms
   )
+END
 //
 DELETE e FROM expected AS e JOIN given_up USING (transaction_id)
 //

@@ -7,7 +7,13 @@ CREATE TEMPORARY TABLE country (code VARBINARY(8) NOT NULL PRIMARY KEY)
 -- Deleted payments whose insertion was captured, so that the pipeline could know them.
 CREATE TEMPORARY TABLE captured_deleted (transaction_id BIGINT NOT NULL PRIMARY KEY)
 //
--- Payments that were committed after one with a higher id: behind which, and in which place behind it.
+-- Payments that do not count because their records were skipped.
+CREATE TEMPORARY TABLE uncounted (transaction_id BIGINT NOT NULL PRIMARY KEY)
+//
+-- Users whose profile the join may not have had, because its record was skipped.
+CREATE TEMPORARY TABLE without_profile (user_id BIGINT NOT NULL PRIMARY KEY)
+//
+-- Payments that came after one with a higher id: behind which, and in which place behind it.
 CREATE TEMPORARY TABLE overtaken (transaction_id BIGINT NOT NULL PRIMARY KEY, after_id BIGINT NOT NULL, place INT NOT NULL)
 //
 -- The payments whose activity is in the topic.
