@@ -15,7 +15,7 @@ class SkippedRecords:
         self._file = Layout(settings.home).flink_state / "skipped-records.json"
 
     def places(self, job: str) -> list[str]:
-        """The places that a job skips."""
+        """The places that a job skips, and how payments begin that it skips wherever they are."""
         return list(self._read().get(job, {}).get("places", []))
 
     def holds(self, job: str, place: str) -> bool:
@@ -27,11 +27,11 @@ class SkippedRecords:
         found = self._read().get(job, {}).get("checkpoint")
         return str(found) if found else None
 
-    def add(self, job: str, place: str, checkpoint: str | None) -> None:
-        """Adds a place, and what the job is to go on from."""
+    def add(self, job: str, place: str, beginning: str, checkpoint: str | None) -> None:
+        """Adds a place, how the record's payment begins wherever it is ("": not known), and what the job is to go on from."""
         known = self._read()
-        places = known.get(job, {}).get("places", [])
-        self._write({**known, job: {"places": sorted({*places, place}), "checkpoint": checkpoint}})
+        added = {*known.get(job, {}).get("places", []), place, beginning} - {""}
+        self._write({**known, job: {"places": sorted(added), "checkpoint": checkpoint}})
 
     def submitted(self, job: str) -> None:
         """The job has been submitted: a later submission does not go back to the same checkpoint."""

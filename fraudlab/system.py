@@ -18,7 +18,16 @@ from kafka.admin import KafkaAdminClient, OffsetSpec
 from kafka.errors import KafkaError
 
 from fraudlab.pipeline import captured, database, deletions, topics
-from fraudlab.pipeline.contracts import CDC_JOB, DETECTOR_JOB, JOBS, JOIN_JOB, SKIPPED, Names, server_ids
+from fraudlab.pipeline.contracts import (
+    CDC_JOB,
+    DETECTOR_JOB,
+    JOBS,
+    JOIN_JOB,
+    SKIPPED,
+    Names,
+    joined_beginning,
+    server_ids,
+)
 from fraudlab.settings import ANYWHERE, LOOPBACK, Settings
 from fraudlab.skipped_records import SkippedRecords
 from fraudlab.stack import doctor, flink, flink_jobs, kafka_metadata, space
@@ -497,7 +506,8 @@ def skip_record(settings: Settings, place: str, progress: Progress) -> None:
             )
         checkpoint = flink_jobs.latest_checkpoint(settings, running)
     topics.write_dead_letter(settings.bootstrap_servers, names, topic, partition, offset, SKIPPED, record)
-    skipped.add(name, place, checkpoint)
+    beginning = joined_beginning(record) if job == DETECTOR_JOB else ""
+    skipped.add(name, place, beginning, checkpoint)
     for one in flink_jobs.cancel(settings, name):
         progress(f"job {one.name} cancelled")
     submit_jobs(settings, progress, only=(job,))

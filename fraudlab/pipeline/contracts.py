@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -28,8 +29,18 @@ MAX_DEAD_LETTER_PAYLOAD = 65_536
 
 SKIPPED = "skipped by hand"
 """The reason of a dead letter whose record a person has a job skip."""
+_JOINED = re.compile(rb'(\{"transaction_id":[1-9][0-9]{0,18}),')
 MOVED = "the columns of the table have moved"
 """How the reason of a dead letter begins that cdc-ingestion writes for what cannot be a row of its table."""
+
+
+def joined_beginning(message: bytes) -> str:
+    """How the join's record of a payment begins, up to its id. The same payment comes again with each change of its user's profile.
+
+    "" of a record that the join has not written.
+    """
+    found = _JOINED.match(message)
+    return found[1].decode() if found else ""
 
 
 @dataclass(frozen=True, slots=True)

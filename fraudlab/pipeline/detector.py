@@ -212,7 +212,7 @@ def keyed_transactions(
     """`transaction_mid` as strings `partition:offset:value`, keyed by the record's key.
 
     The key is taken in the JVM, from the record's own: `DataStream.key_by` would call Python once more for every record.
-    Records at a place in `skip` (`topic-partition-offset`) are passed over.
+    Records in `skip` are passed over: by place, `topic-partition-offset`, or by how they begin (`contracts.joined_beginning`).
     """
     topic, view = statements("transaction_mid_source.sql", values)
     tables.execute_sql(topic)
@@ -256,7 +256,7 @@ def submit(
         parallelism: Parallelism of the job.
         source: A topic to read instead of `transaction_mid`.
         bounded: Whether the job ends with what is in the topic when it starts: for replays and measurements.
-        skip: Places of records, `topic-partition-offset`, that are passed over. The topology does not depend on them: the job can go
+        skip: What is passed over, as `keyed_transactions` has it. The topology does not depend on them: the job can go
             on from its checkpoint with other ones.
     """
     environment, tables = cluster.table_environment()

@@ -14,8 +14,8 @@ def guard(records: Any, skip: Collection[str] = ()) -> Any:
 
     Args:
         records: Java's DataStream of rows `(message, topic, partition, offset, …)`.
-        skip: Places of records, `topic-partition-offset`. The job's topology does not depend on them: it can go on from its checkpoint
-            with other ones.
+        skip: Places of records, `topic-partition-offset`, or beginnings of joined payments (`contracts.joined_beginning`). The
+            topology does not depend on them: the job can go on from its checkpoint with other ones.
 
     Returns:
         Java's DataStream of the same rows.

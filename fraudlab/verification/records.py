@@ -11,7 +11,7 @@ from typing import Any, TypeGuard
 
 import orjson
 
-from fraudlab.pipeline.contracts import SKIPPED, Names
+from fraudlab.pipeline.contracts import SKIPPED, Names, joined_beginning
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -95,6 +95,8 @@ class Records:
     _highest: dict[str, int] = field(default_factory=dict)
     """Partition of `transaction_mid` to the highest id of a payment there."""
     _profiles: set[int] = field(default_factory=set)
+    _dropped: set[str] = field(default_factory=set)
+    """How payments begin that the detector passes over from a skipped record on."""
     _captured_after: dict[int, int] = field(default_factory=dict)
     """Payment to how many further snapshots there had been when it first came."""
 
@@ -130,7 +132,9 @@ class Records:
         elif topic == names.user_profile:
             self._add_profile(record, is_read=place not in self.passed_over)
         elif place in self.passed_over:
-            return
+            self._dropped |= {joined_beginning(value)} - {""} if topic == names.transaction_mid else set()
+        elif self._dropped and topic == names.transaction_mid and joined_beginning(value) in self._dropped:
+            return  # the same payment again
         elif topic == names.transactions:
             self._add_payment(record, place.rpartition("-")[0])
         elif topic == names.transaction_mid and type(record.get("transaction_id")) is int:

@@ -17,6 +17,7 @@ from fraudlab.pipeline.contracts import (
     countries,
     dead_letter,
     eur_rates,
+    joined_beginning,
     server_ids,
 )
 from fraudlab.pipeline.detector import PROFILE_FIELDS, FraudDetector
@@ -197,3 +198,17 @@ def test_no_two_of_ten_thousand_learners_have_a_replica_id_in_common() -> None:
     assert len(set(ids)) == len(ids) == 4 * len(names)
     assert SERVER_IDS.start <= min(ids) <= max(ids) < SERVER_IDS.stop <= 2**31, "the connector takes no more"
     assert LIVE_QUERIES.stop <= SERVER_IDS.start
+
+
+@pytest.mark.parametrize(
+    ("message", "beginning"),
+    [
+        (b'{"transaction_id":17,"user_id":4}', '{"transaction_id":17'),
+        (b'{"transaction_id": 17,"user_id":4}', ""),
+        (b'{"transaction_id":17}', ""),
+        (b'{"transaction_id":"17",', ""),
+        (b"\xff", ""),
+    ],
+)
+def test_a_payment_is_told_by_how_its_joined_record_begins(message: bytes, beginning: str) -> None:
+    assert joined_beginning(message) == beginning

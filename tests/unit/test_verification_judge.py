@@ -407,6 +407,14 @@ def test_a_payment_that_was_passed_over_does_not_count_until_it_comes_again() ->
     assert (records.uncounted, records.overtaken()) == (set(), {5: (8, 1)})
 
 
+def test_the_detector_passes_over_a_payment_that_the_join_sends_again() -> None:
+    joined = b'{"transaction_id":5,"user_id":7}'
+    records = passing_over(NAMES.transaction_mid, {"transaction_id": 5})
+    for offset, value in enumerate((joined, joined, b'{"transaction_id":55,"user_id":7}')):
+        records.add(NAMES, NAMES.transaction_mid, f"{NAMES.transaction_mid}-0-{offset}", value)
+    assert (records.joined, records.uncounted) == ({55}, {5})
+
+
 def test_a_user_has_no_profile_while_the_first_one_was_passed_over() -> None:
     profile = {"op": "c", "before": None, "after": {"user_id": 7}}
     records = passing_over(NAMES.user_profile, profile)
