@@ -181,7 +181,9 @@ def skip(
     """Have a job go on without one record, from its last checkpoint. The record becomes a dead letter."""
     with explained(), busy(console, "restarting the job"):
         system.skip_record(Settings(), record, say)
-    next_step("`fraudlab status` shows whether the job runs; `fraudlab verify` names what is missing without the record.")
+    next_step(
+        "`fraudlab status` shows whether the job runs; `fraudlab verify` names what is missing without the record."
+    )
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
