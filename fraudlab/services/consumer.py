@@ -218,6 +218,14 @@ class _Work(ConsumerRebalanceListener):  # type: ignore[misc] # kafka-python is 
     def read(self, partition: TopicPartition, offset: int) -> None:
         self._next[partition] = offset + 1
 
+    def pass_by(self, consumer: KafkaConsumer) -> None:
+        """Counts as read what a poll passed by without a record: the markers that end a transaction, aborted or not."""
+        with contextlib.suppress(KafkaError):
+            for one in consumer.assignment():
+                position = consumer.position(one, timeout_ms=0)
+                if position is not None:
+                    self._next[one] = position
+
     def open(self, partition: TopicPartition, offset: int) -> None:
         self._open.setdefault(partition, {})[offset] = None
 
@@ -323,6 +331,8 @@ def consume(
                     except MalformedRecordError as error:
                         work.open(partition, record.offset)
                         work.letters.add(_Letter(partition, record.offset, str(error), record.value or b""))
+            if not count:
+                work.pass_by(consumer)
             # Not before all partitions are done.
             work.hold(complete())
             is_idle = count <= BUSY

@@ -3,15 +3,18 @@
 import io
 import json
 import re
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import mysql.connector
 import pytest
+from kafka import KafkaProducer
 from kafka.errors import MessageSizeTooLargeError
 from rich.console import Console
 
+from fraudlab import system
 from fraudlab.pipeline.contracts import MAX_DEAD_LETTER_PAYLOAD
 from fraudlab.pipeline.detector import NO_PROFILE
 from fraudlab.settings import Settings
@@ -544,6 +547,24 @@ def test_an_activity_of_nobody_does_nothing(hostile: LearnerLab, user: int) -> N
     record = hostile.topics.publish(hostile.names.suspicious_activities, "1", json.dumps(activity).encode())
     hostile.fraud_is_caught()
     assert hostile.letter_of(record) is None
+
+
+def test_the_marker_of_an_aborted_transaction_is_nothing_to_read(hostile: LearnerLab) -> None:
+    """No consumer ever gets it as a record; status called the flagger stuck until the next activity."""
+    bootstrap, topic = hostile.settings.bootstrap_servers, hostile.names.suspicious_activities
+    producer = KafkaProducer(bootstrap_servers=bootstrap, transactional_id=f"aborts-{time.time_ns()}")
+    try:
+        producer.init_transactions()
+        producer.begin_transaction()
+        for partition in range(hostile.topics.partitions(topic)):
+            content = json.dumps({"user_id": -1, "created_at": "2024-01-01T00:00:00Z"}).encode()
+            producer.send(topic, content, b"1", partition=partition)
+        producer.flush()
+        producer.abort_transaction()
+    finally:
+        producer.close()
+    flagger = hostile.names.group("flagger")
+    eventually(lambda: system.problem(hostile.settings, flagger) is None, "the flagger has nothing to read")
 
 
 def test_after_all_of_it_the_verification_finds_what_is_wrong_and_reads_on(hostile: LearnerLab) -> None:
