@@ -113,7 +113,7 @@ def pay(user_id: int) -> str:
 
 
 def test_mysql_02_an_open_payment_keeps_its_own_stop_waiting_and_no_other(lab: Lab) -> None:
-    """The case as it is written, on the whole pipeline."""
+    """mysql-02, as the case describes it, on the whole pipeline."""
     held = lab.add_user()
     free = lab.add_user(lab.new_user_id(like=held))
     lab.commit_fraud(lab.add_user())
@@ -152,6 +152,7 @@ def test_mysql_02_an_open_payment_keeps_its_own_stop_waiting_and_no_other(lab: L
     ids=["payment", "profile", "share"],
 )
 def test_mysql_02_locks_of_several_users_add_up_for_nobody_else(own: Own, lock: str) -> None:
+    """mysql-02: five locked accounts, each locked in one of three ways."""
     lab = own.lab
     held = [lab.add_user() for _ in range(5)]
     others = [lab.add_user(lab.new_user_id(like=held[0])) for _ in range(10)]
@@ -175,6 +176,7 @@ def test_mysql_02_locks_of_several_users_add_up_for_nobody_else(own: Own, lock: 
 
 
 def test_mysql_02_a_waiting_stop_survives_its_flagger_and_an_earlier_episode_stops_nobody(own: Own) -> None:
+    """mysql-02: the flagger is restarted while stops wait."""
     lab = own.lab
     still, cleared = lab.add_user(), lab.add_user()
     with own.session(pay(still), pay(cleared)):
@@ -192,6 +194,7 @@ def test_mysql_02_a_waiting_stop_survives_its_flagger_and_an_earlier_episode_sto
 
 
 def test_mysql_02_a_table_locked_by_root_makes_stops_wait_and_no_flagger_end(own: Own) -> None:
+    """mysql-02 with a lock on the table."""
     lab = own.lab
     user, log_at = lab.add_user(), log_size(lab.settings, "own.flagger")
     with own.session("LOCK TABLES user_profile WRITE"):
@@ -203,7 +206,7 @@ def test_mysql_02_a_table_locked_by_root_makes_stops_wait_and_no_flagger_end(own
 
 
 def test_mysql_02_an_account_in_constant_use_is_stopped_all_the_same(own: Own) -> None:
-    """Its lock is never free: one payment's transaction begins before the other's ends."""
+    """mysql-02: the lock is never free, because each transaction begins before the previous one ends."""
     lab = own.lab
     hot = lab.add_user()
     with closing(lab.connect("root")) as one, closing(lab.connect("root")) as other:
@@ -230,6 +233,7 @@ def test_mysql_02_an_account_in_constant_use_is_stopped_all_the_same(own: Own) -
 
 
 def test_mysql_02_locked_notifications_delay_nobody_elses_message(own: Own) -> None:
+    """mysql-02 for the notifier's own table."""
     lab = own.lab
     lab.start_notifier()
     held, free = lab.new_user_id(), [lab.new_user_id() for _ in range(10)]
@@ -257,6 +261,7 @@ def test_mysql_02_locked_notifications_delay_nobody_elses_message(own: Own) -> N
 
 
 def test_kafka_02_a_second_flagger_and_a_frozen_one_are_a_rebalance_and_no_error(lab: Lab, tmp_path: Path) -> None:
+    """kafka-02: a second flagger comes and goes five times; the first is stopped for 15 s."""
     log_at = log_size(lab.settings, "flagger")
     first = next(one.pid for one in system.status(lab.settings).programs if one.name == "flagger")
     assert first is not None
@@ -300,7 +305,7 @@ def flood(own: Own, value: bytes, key: str, count: int = FLOOD) -> float:
 
 @pytest.mark.parametrize("kind", ["unreadable", "hot", "nobody"])
 def test_poison_05_a_flood_of_activities_delays_no_other_stop(own: Own, kind: str) -> None:
-    """25,000 that cannot be read, of one user, or of a user that does not exist."""
+    """poison-05: 25,000 activities that are unreadable, or of one user, or of a user that doesn't exist."""
     lab = own.lab
     lab.start_notifier()
     users = [lab.add_user() for _ in range(8)]

@@ -208,6 +208,7 @@ def test_what_is_found_about_a_user_whose_profile_never_comes_is_given_up_and_no
 def test_garbage_in_a_topic_is_a_dead_letter_that_tells_its_place(
     hostile: LearnerLab, topic: str, value: bytes
 ) -> None:
+    """poison-01 and poison-02 are among them."""
     record = hostile.topics.publish(getattr(hostile.names, topic), "1", value)
     assert_letter(hostile, record)
 
@@ -449,6 +450,7 @@ def test_a_joined_payment_with_a_wrong_field_is_a_dead_letter(hostile: LearnerLa
 def test_poison_02_half_a_surrogate_pair_in_a_key_or_a_field_is_a_dead_letter_or_an_odd_name(
     hostile: LearnerLab,
 ) -> None:
+    """poison-02: valid JSON in plain ASCII that no UTF-8 string can hold."""
     user = hostile.add_user()
     for field in ("user_id", "transaction_country", "transaction_time"):
         content = json.dumps(joined_payment(**{field: "\ud800"})).encode()
@@ -456,6 +458,7 @@ def test_poison_02_half_a_surrogate_pair_in_a_key_or_a_field_is_a_dead_letter_or
 
 
 def test_poison_03_payments_at_the_beginning_of_time_are_dead_letters(hostile: LearnerLab) -> None:
+    """poison-03: the hour of such a payment would begin before the year 1."""
     user = hostile.add_user()
     for moment, country in (("0001-01-01T00:00:00Z", "DE"), ("0001-01-01T00:30:00Z", "JP")):
         times = {"transaction_time": moment, "created_at": moment}
@@ -466,6 +469,7 @@ def test_poison_03_payments_at_the_beginning_of_time_are_dead_letters(hostile: L
 
 @pytest.mark.parametrize("field", ["transaction_id", "user_id"])
 def test_poison_04_true_for_an_integer_is_exactly_one_dead_letter(hostile: LearnerLab, field: str) -> None:
+    """poison-04: the format of Flink makes 1 of true, so the payment was also joined."""
     user = hostile.add_user()
     content = envelope(**{"user_id": user, "transaction_id": 8 * 10**15 + user, field: True})
     record = hostile.topics.publish(hostile.names.transactions, str(user), content)

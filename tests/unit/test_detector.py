@@ -223,7 +223,7 @@ def test_a_record_that_is_skipped_by_hand_is_a_dead_letter() -> None:
 
 
 def test_poison_03_two_payments_at_the_beginning_of_time_are_dead_letters() -> None:
-    """Two records of one user at 0001-01-01T00:00:00Z and half an hour later: their hour begins before the year 1."""
+    """poison-03: two records of one user at 0001-01-01T00:00:00Z and half an hour later; their hour begins before the year 1."""
     user = OneUser()
     for offset, moment in enumerate(("0001-01-01T00:00:00Z", "0001-01-01T00:30:00Z")):
         record = {
