@@ -1,4 +1,4 @@
-"""The database decides: what a row may be is refused where it is written, for every client, and the order of things is its own."""
+"""The database decides: it refuses wrong rows from every client, and the order of payments and stops is its own."""
 
 from contextlib import closing
 from typing import Any
@@ -25,7 +25,7 @@ class Client:
         self.do("SET SESSION innodb_lock_wait_timeout = 1")
 
     def do(self, *statements: str) -> list[tuple[Any, ...]]:
-        """Runs them; the rows of the last one."""
+        """Runs them; returns the rows of the last one."""
         rows: list[tuple[Any, ...]] = []
         for statement in statements:
             with closing(self.connection.cursor()) as cursor:
@@ -172,7 +172,7 @@ def test_mysql_07_whatever_is_not_zero_is_true(clients: Any, true: str) -> None:
     assert learner.value("SELECT suspicious_activities FROM user_profile WHERE user_id = 1") == 1
     assert learner.do("SELECT user_id, suspicious_activities FROM flag_changes") == [(1, 1)]
     learner.do("UPDATE user_profile SET suspicious_activities = 3 WHERE user_id = 1")
-    assert learner.value("SELECT COUNT(*) FROM flag_changes") == 1, "true it was, and true it is"
+    assert learner.value("SELECT COUNT(*) FROM flag_changes") == 1, "it was true already"
 
 
 @pytest.mark.parametrize("role", ["learner", "root"])
@@ -355,7 +355,7 @@ OLD_TABLES = [
     " IF OLD.suspicious_activities <> NEW.suspicious_activities THEN"
     " INSERT INTO flag_changes (user_id, suspicious_activities) VALUES (NEW.user_id, NEW.suspicious_activities); END IF",
 ]  # fmt: skip
-"""What makes of today's tables those of the first version."""
+"""Turns today's tables into those of the first version."""
 
 
 def test_tables_of_the_first_version_are_brought_up_to_date_with_their_rows(database: Any) -> None:

@@ -178,7 +178,7 @@ def bank(settings: Settings) -> Iterator[World]:
     own = settings.model_copy(update={"learner": f"judge{next(LEARNERS)}"})
     system.prepare(own)
     with closing(World(own)) as world:
-        # They would refuse the times that the tests write, and which rows of an earlier version have.
+        # The triggers would refuse the times that the tests write, which rows of an earlier version can have.
         for trigger in ("refuse_flagged", "keep_stop", "refuse_uncaptured_deletion"):
             world.execute(f"DROP TRIGGER {trigger}")
         yield world

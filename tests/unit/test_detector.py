@@ -206,7 +206,7 @@ def test_a_record_that_raises_is_a_dead_letter_and_leaves_the_state_as_it_was(
 
 
 def test_what_flink_itself_raises_is_no_dead_letter(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A state that cannot be read would make a dead letter of every record."""
+    """An unreadable state would turn every record into a dead letter."""
     user = OneUser()
     monkeypatch.setattr(user, "value", lambda: (_ for _ in ()).throw(RuntimeError("java.lang.InterruptedException")))
     with pytest.raises(RuntimeError):
