@@ -51,6 +51,15 @@ def holder(port: int) -> Holder:
     return next((_describe(pid) for pid in pids if pid), Holder(None))
 
 
+def of_process(pid: int) -> set[int]:
+    """The ports that one of our own processes listens on; none where it has ended."""
+    try:
+        connections = psutil.Process(pid).net_connections(kind="tcp")
+    except psutil.Error:
+        return set()
+    return {one.laddr.port for one in connections if one.status == psutil.CONN_LISTEN}
+
+
 def _listens(connection: Any, port: int) -> bool:
     return connection.status == psutil.CONN_LISTEN and bool(connection.laddr) and connection.laddr.port == port
 

@@ -127,6 +127,7 @@ class Stack:
         say = progress or self._progress
         install.require_installed(self.layout, mysqld=self.settings.mysqld, with_mysql=not self.settings.in_container)
         with self.alone(say):
+            self.require_own_ports()
             to_start = [] if self.settings.in_container else self._not_running(say)
             for name in to_start:
                 self._require_free_ports(name, self.services[name].ports)
@@ -196,11 +197,25 @@ class Stack:
         """Whether the supervisor runs (not: whether all services do)."""
         return self._supervisord.is_running()
 
+    def require_own_ports(self) -> None:
+        """Raises StackError where the stack runs on other ports than these settings say, as another terminal started it."""
+        if self.settings.in_container or not self.is_running():
+            return
+        pid = int(self.processes().get(mysql.NAME, {}).get("pid", 0))
+        found = ports.of_process(pid) if pid else set()
+        wanted = self.services[mysql.NAME].ports
+        if found and not found & wanted.keys():
+            raise StackError(
+                f"The stack of this home runs on other ports than asked for: MySQL on {min(found)} instead of {min(wanted)}.",
+                "Set FRAUDLAB_PORT_BASE or FRAUDLAB_MYSQL_PORT as it was for the start, or end the stack with `fraudlab down`.",
+            )
+
     def status(self, programs: Sequence[Program] = ()) -> list[ServiceStatus]:
         """How each service and added program is, the stack's own first. Asks all at once; takes 3 s at most.
 
         Of the added ones those in `programs` are asked; of the others it is known whether they run.
         """
+        self.require_own_ports()
         known = {one["name"]: one for one in self._supervisord.processes()} if self.is_running() else {}
         names = [*self.services, *(name for name in known if name not in self.services)]
         problems = {name: service.problem for name, service in self.services.items()}
@@ -413,6 +428,7 @@ class Stack:
     def _require_running(self) -> None:
         if not self._supervisord.is_running():
             raise StackError("The stack does not run.", "Start it with `fraudlab up`.")
+        self.require_own_ports()
 
 
 def _named(processes: Sequence[psutil.Process]) -> str:
