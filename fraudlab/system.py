@@ -251,15 +251,20 @@ def _with_capture(settings: Settings, job: flink_jobs.JobStatus) -> flink_jobs.J
 
 def capture_problem(settings: Settings) -> str | None:
     """What is wrong with what cdc-ingestion writes; None if nothing is, or if MySQL or Kafka does not answer now."""
-    name = settings.names.job(CDC_JOB)
     try:
-        job = flink_jobs.newest(settings, [name]).get(name)
-        if job is None:
-            return None
-        with connect(settings, "cdc", connection_timeout=3) as connection:
-            return captured.problem(settings.bootstrap_servers, settings.names, connection, job.started_ms)
+        return _known_capture_problem(settings)
     except (mysql.connector.Error, KafkaError):
         return None
+
+
+def _known_capture_problem(settings: Settings) -> str | None:
+    """`capture_problem`, which raises what keeps it from being known."""
+    name = settings.names.job(CDC_JOB)
+    job = flink_jobs.newest(settings, [name]).get(name)
+    if job is None:
+        return None
+    with connect(settings, "cdc", connection_timeout=3) as connection:
+        return captured.problem(settings.bootstrap_servers, settings.names, connection, job.started_ms)
 
 
 def services(settings: Settings) -> list[Program]:
@@ -618,26 +623,47 @@ def wait_for_binlog_reader(
     deadline, length = time.monotonic() + deadline_s, 0
     with connect(settings, "root", autocommit=True) as connection, connection.cursor() as cursor:
         while True:
-            cursor.execute(
-                "SELECT COUNT(*) FROM information_schema.processlist WHERE user = %s AND command LIKE 'Binlog Dump%'",
-                (settings.names.account("cdc"),),
-            )
-            if cursor.fetchone()[0]:
-                if wrong := capture_problem(settings):
+            unknown: Exception | None = None
+            if _reads_binlog(settings, name, cursor):
+                try:
+                    wrong = _known_capture_problem(settings)
+                except (mysql.connector.Error, KafkaError) as error:
+                    unknown = error  # to be asked again: what is not known is not fine
+                else:
+                    if wrong is None:
+                        return
                     raise StackError(
                         f"The job {name} runs, but what it captures is wrong: it {wrong}.", flink_jobs.SNAPSHOT_ADVICE
                     )
-                return
             wait_for_jobs(settings, [name], deadline_s, since_ms=since_ms)
             now_long = topics.length(settings.bootstrap_servers, captured)
             if now_long > length:
                 deadline, length = time.monotonic() + deadline_s, now_long
+            if time.monotonic() > deadline and unknown is not None:
+                raise unknown
             if time.monotonic() > deadline:
                 raise StackError(
                     f"The job {name} runs, but does not read MySQL's binlog after {deadline_s:.0f} s.",
                     f"Look at {settings.flink_page} and `fraudlab logs taskmanager`.",
                 )
             time.sleep(0.1)
+
+
+def _reads_binlog(settings: Settings, name: str, cursor: Any) -> bool:
+    """Whether MySQL sends its binlog to the job that runs now.
+
+    The session of an earlier attempt stays until MySQL writes to it; one that asks for a place that is gone is there until it is refused.
+    """
+    cursor.execute(
+        "SELECT MIN(time) FROM information_schema.processlist WHERE user = %s AND command LIKE 'Binlog Dump%'"
+        " AND (state LIKE '% has sent all binlog%' OR state LIKE 'Sending binlog%')",
+        (settings.names.account("cdc"),),
+    )
+    (age_s,) = cursor.fetchone()
+    if age_s is None:
+        return False
+    job = flink_jobs.newest(settings, [name]).get(name)
+    return job is not None and age_s <= flink_jobs.attempt_s(settings, job) + 1
 
 
 def up(settings: Settings, progress: Progress) -> None:

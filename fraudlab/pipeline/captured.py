@@ -2,12 +2,13 @@
 
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
 from typing import Any
 
 import orjson
 from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaTimeoutError
 
 from fraudlab.pipeline.contracts import MOVED, Names
 
@@ -51,7 +52,7 @@ def problem(bootstrap_servers: str, names: Names, connection: Any, since_ms: int
     return None
 
 
-def _newest(consumer: Any, topics: Iterable[str]) -> Iterator[Any]:
+def _newest(consumer: Any, topics: Collection[str]) -> Iterator[Any]:
     partitions = [TopicPartition(name, each) for name in topics for each in consumer.partitions_for_topic(name) or ()]
     consumer.assign(partitions)
     ends, begins = consumer.end_offsets(partitions), consumer.beginning_offsets(partitions)
@@ -61,6 +62,8 @@ def _newest(consumer: Any, topics: Iterable[str]) -> Iterator[Any]:
     while any(consumer.position(one) < ends[one] for one in partitions) and time.monotonic() < deadline:
         for some in consumer.poll(timeout_ms=200).values():
             yield from some
+    if any(consumer.position(one) < ends[one] for one in partitions):
+        raise KafkaTimeoutError(f"the newest records of {', '.join(topics)} did not come within {PATIENCE_S} s")
 
 
 def _began_again(connection: Any, envelopes: list[dict[str, Any]]) -> bool:

@@ -91,10 +91,11 @@ def _keep_procedure(cursor: Any, procedure: re.Match[str]) -> None:
     """Creates a procedure if it is missing or differs. In between, the triggers that call it refuse everything."""
     database, name, body = procedure.groups()
     cursor.execute(
-        "SELECT routine_definition, sql_mode FROM information_schema.routines WHERE routine_schema = %s AND routine_name = %s",
-        (database, name),
+        "SELECT routine_definition FROM information_schema.routines"
+        " WHERE routine_schema = %s AND routine_name = %s AND sql_mode = %s",
+        (database, name, SQL_MODE),
     )
-    if [(there.split(), mode) for there, mode in cursor.fetchall()] != [(body.split(), SQL_MODE)]:
+    if [there.split() for (there,) in cursor.fetchall()] != [body.split()]:
         cursor.execute(f"DROP PROCEDURE IF EXISTS {database}.{name}")
         cursor.execute(procedure.group())
 

@@ -193,6 +193,4 @@ def port_check(service: str, port: int, setting: str, holder: ports.Holder | Non
         return Check(label, True, "free")
     if holder.pid in own:
         return Check(label, True, f"held by our own {service}, process {holder.pid}")
-    return Check(
-        label, False, f"held by {holder}", f"End that process, or choose another port: `export {setting}=<port>`."
-    )
+    return Check(label, False, f"held by {holder}", holder.advice(setting))

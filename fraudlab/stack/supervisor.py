@@ -327,10 +327,8 @@ class Stack:
     def _require_free_ports(self, name: str, listening: Mapping[int, str]) -> None:
         for port, setting in listening.items():
             if not ports.is_free(LOOPBACK, port):
-                raise StackError(
-                    f"Port {port}, which {name} needs, is held by {ports.holder(port)}.",
-                    f"End that process, or choose another port: export {setting}=<port>.",
-                )
+                holder = ports.holder(port)
+                raise StackError(f"Port {port}, which {name} needs, is held by {holder}.", holder.advice(setting))
 
     def _start_and_wait(self, to_start: Sequence[str], say: Progress) -> None:
         patience_s = NEIGHBOURS_DEADLINE_S if self.settings.in_container else START_DEADLINE_S
