@@ -186,7 +186,7 @@ class Stack:
         numbers = ", ".join(str(process.pid) for process in notebooks)
         return (
             f"stopped, but JupyterLab or notebooks are still open: {len(notebooks)} processes ({numbers}) of {resident} MiB. "
-            "Ctrl-C twice in the terminal of JupyterLab ends them"
+            "Press Ctrl-C twice in JupyterLab's terminal to end them"
         )
 
     @property
@@ -384,7 +384,7 @@ class Stack:
         raise StackError(f"Gave up waiting for {name}.", "`fraudlab up` begins again.")
 
     def problem_now(self, pid: int, problem: str | None) -> str | None:
-        """The problem of a program; of one that is not started because the disk is full it is that."""
+        """The problem of a program; if it is not started because the disk is full, that is the problem."""
         if self.settings.in_container or (pid and not watch.is_launcher(pid)):
             return problem
         return space.keeps_from_starting(self.layout.home, self.settings.disk_reserve_mib) or problem

@@ -1,4 +1,4 @@
-"""mysql-11: binlog that was purged before the job had read it is named with the command that helps, and that command makes all exact."""
+"""mysql-11: a binlog that was purged before the job read it is reported with the command that makes everything exact again."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from tests.support.lab import Lab, assert_exact
 from tests.support.waiting import eventually, patient
 
 TOLD_WITHIN_S = 25
-"""Of this the start of the TaskManager takes some."""
+"""Includes the start of the TaskManager."""
 
 
 def test_mysql_11_a_purged_binlog_is_named_and_one_command_makes_all_exact(lab: Lab) -> None:
@@ -75,7 +75,7 @@ def test_mysql_11_a_binlog_that_begins_again_is_named_and_one_command_makes_all_
 
 @contextmanager
 def a_hole(lab: Lab) -> Iterator[None]:
-    """What happens in it, no job will ever read in the binlog."""
+    """No job will ever read in the binlog what happens within this block."""
     lab.stack.remove_program("taskmanager")
     yield
     lab.execute("FLUSH BINARY LOGS")

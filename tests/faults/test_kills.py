@@ -170,11 +170,11 @@ def delay_s(activity: dict[str, Any]) -> float:
 
 
 AGAIN_AND_AGAIN_S = 60.0
-"""How long MySQL is killed again and again; longer than one wait of the services for it."""
+"""How long MySQL is killed again and again."""
 
 
 def test_fault_02_mysql_killed_again_and_again_ends_no_service(lab: Lab, tmp_path: Path) -> None:
-    """fault-02: whatever number a connection breaks with, services and bank wait; none ends."""
+    """fault-02: whatever error a connection breaks with, the services and the bank wait, and none of them ends."""
     services = ("flagger", "notifier", "analytics")
 
     def state() -> dict[str, int | None]:
@@ -190,7 +190,7 @@ def test_fault_02_mysql_killed_again_and_again_ends_no_service(lab: Lab, tmp_pat
         while time.monotonic() < ends_at:
             pid = process_id(lab, "mysql")
             if pid is not None:
-                # In turn in the middle of its work, in an orderly way (1053), and while it starts or recovers (2003, 2013).
+                # In turn: in the middle of its work, with an orderly shutdown (1053), and while it starts or recovers (2003, 2013).
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGTERM if kills % 3 == 1 else signal.SIGKILL)
                     kills += 1

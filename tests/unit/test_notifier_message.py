@@ -209,7 +209,7 @@ def test_what_is_no_activity_is_malformed(fields: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("user_id", [2**31 - 1, 0, -1, -(2**31)])
 def test_every_id_that_mysql_takes_is_a_users(user_id: int) -> None:
-    """The user with the lowest id of an INT was stopped and never told: their activity was a dead letter."""
+    """The user with the lowest INT as id was stopped and never told: the activity was a dead letter."""
     assert parse(ACTIVITY | {"user_id": user_id}).user_id == user_id
 
 
