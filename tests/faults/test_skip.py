@@ -1,4 +1,4 @@
-"""A record that fails a job five times: it is named with the command that skips it, and that command has the job go on."""
+"""A record that fails a job five times is named with the command that skips it, and that command makes the job continue."""
 
 import re
 import subprocess
