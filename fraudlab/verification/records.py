@@ -85,12 +85,12 @@ class Records:
     unreadable_activities: list[tuple[str, str]] = field(default_factory=list)
     """Where (`topic-partition-offset`) and why."""
     dead_letters: dict[str, list[DeadLetter]] = field(default_factory=lambda: defaultdict(list))
-    flag_changes: dict[int, dict[BinlogPosition, bool]] = field(default_factory=lambda: defaultdict(dict))
-    """User to the changes of the flag, as the binlog has them."""
+    flag_changes: dict[int, dict[tuple[int, BinlogPosition], bool]] = field(default_factory=lambda: defaultdict(dict))
+    """User to the changes of the flag, as the binlog has them; each with how many further snapshots there had been when it came."""
     miscaptured: set[int] = field(default_factory=set)
     """Payments of which `transactions` has two that differ. No payment ever changes: columns had moved when one of them was captured."""
     _snapshots: dict[str, tuple[int, bool]] = field(default_factory=dict)
-    """Partition of `transactions` to how many snapshots came after its first records, and whether the binlog has been read since."""
+    """Partition of the captured tables to how many snapshots came after its first records, and whether the binlog has been read since."""
     _rows: dict[int, int] = field(default_factory=dict)
     _highest: dict[str, int] = field(default_factory=dict)
     """Partition of `transaction_mid` to the highest id of a payment there."""
@@ -130,7 +130,7 @@ class Records:
             if letter.reason == SKIPPED:
                 self.skipped[letter.dead_letter_id] = _skipped(names, letter.dead_letter_id, record)
         elif topic == names.user_profile:
-            self._add_profile(record, is_read=place not in self.passed_over)
+            self._add_profile(record, place.rpartition("-")[0], is_read=place not in self.passed_over)
         elif place in self.passed_over:
             self._dropped |= {joined_beginning(value)} - {""} if topic == names.transaction_mid else set()
         elif self._dropped and topic == names.transaction_mid and joined_beginning(value) in self._dropped:
@@ -141,13 +141,7 @@ class Records:
             self._add_joined(record["transaction_id"], place.rpartition("-")[0])
 
     def _add_payment(self, envelope: dict[str, Any], partition: str) -> None:
-        after = envelope.get("after")
-        snapshots, reads_binlog = self._snapshots.get(partition, (0, False))
-        if binlog_position(envelope):
-            reads_binlog = True
-        elif envelope.get("op") == "r" and reads_binlog:
-            snapshots, reads_binlog = snapshots + 1, False
-        self._snapshots[partition] = snapshots, reads_binlog
+        after, snapshots = envelope.get("after"), self._snapshots_at(envelope, partition)
         if envelope.get("op") not in ("c", "r") or not isinstance(after, dict):
             return
         transaction_id, position = after.get("transaction_id"), binlog_position(envelope)
@@ -160,6 +154,16 @@ class Records:
             self.captured[transaction_id] = position
             self._captured_after.setdefault(transaction_id, snapshots)
 
+    def _snapshots_at(self, envelope: dict[str, Any], partition: str) -> int:
+        """How many snapshots have begun in a partition since its first change from the binlog."""
+        snapshots, reads_binlog = self._snapshots.get(partition, (0, False))
+        if binlog_position(envelope):
+            reads_binlog = True
+        elif envelope.get("op") == "r" and reads_binlog:
+            snapshots, reads_binlog = snapshots + 1, False
+        self._snapshots[partition] = snapshots, reads_binlog
+        return snapshots
+
     def _add_joined(self, transaction_id: int, partition: str) -> None:
         highest = self._highest.get(partition, 0)
         if transaction_id in self.skipped_payments and transaction_id not in self.joined and transaction_id < highest:
@@ -167,7 +171,8 @@ class Records:
         self.joined.add(transaction_id)
         self._highest[partition] = max(highest, transaction_id)
 
-    def _add_profile(self, envelope: dict[str, Any], *, is_read: bool) -> None:
+    def _add_profile(self, envelope: dict[str, Any], partition: str, *, is_read: bool) -> None:
+        snapshots = self._snapshots_at(envelope, partition)
         user_id = _user_of(envelope)
         if user_id is not None and is_read:
             self._profiles.add(user_id)
@@ -177,7 +182,7 @@ class Records:
         if position and isinstance(before, dict) and isinstance(after, dict):
             was, is_now = bool(before.get("suspicious_activities")), bool(after.get("suspicious_activities"))
             if was != is_now and type(after.get("user_id")) is int:
-                self.flag_changes[after["user_id"]][position] = is_now
+                self.flag_changes[after["user_id"]][snapshots, position] = is_now
 
     @property
     def uncounted(self) -> set[int]:
@@ -207,9 +212,11 @@ class Records:
         """Whether the account was stopped when the payment was committed, by the binlog; `otherwise` where that is silent.
 
         It is silent, too, where it has the same change before and after the payment: the opposite one between them was never captured.
+        Positions on both sides of a further snapshot have no order: the binlog may have begun again.
         """
-        position = self.captured.get(transaction_id)
-        changes = self.flag_changes.get(user_id)
+        position, snapshots = self.captured.get(transaction_id), self._captured_after.get(transaction_id, 0)
+        known = self.flag_changes.get(user_id, {})
+        changes = {at: stopped for (since, at), stopped in known.items() if since == snapshots}
         if position is None or not changes:
             return otherwise
         last = max((at for at in changes if at < position), default=None)

@@ -328,6 +328,19 @@ def test_the_binlog_decides_whether_a_payment_was_accepted_while_stopped(
     )
 
 
+@pytest.mark.parametrize("by_clock", [False, True])
+def test_mysql_11_a_place_in_a_binlog_that_began_again_says_nothing_of_the_order(by_clock: bool) -> None:
+    """mysql-11: after RESET MASTER and a snapshot, a stop was before the payments that came days earlier."""
+    records = records_of(ACTIVITY)
+    profile = {"user_id": 7, "suspicious_activities": 0}
+    add(records, NAMES.user_profile, flag_envelope(160, was=0, is_now=0))
+    add(records, NAMES.user_profile, {"op": "r", "before": None, "after": profile, "source": {"file": "", "pos": 0}})
+    add(records, NAMES.user_profile, flag_envelope(150, was=0, is_now=1))
+    accepted = Accepted(2, 7, "12:00:00.001", "12:00:00.000", after_by_clock=by_clock)
+    truth = dataclasses.replace(TRUTH, stopped_in_episode=(accepted,))
+    assert kinds(compared(records, truth)) == ({"accepted_while_stopped": ["2"]} if by_clock else {})
+
+
 def test_a_binlog_file_of_more_digits_comes_later() -> None:
     def in_file(file: str, op: str = "c") -> Any:
         return binlog_position({"op": op, "source": {"file": file, "pos": 4, "row": 0}})
