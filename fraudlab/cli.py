@@ -166,7 +166,7 @@ def reinstate(user: Annotated[int, typer.Argument(help="the user's id")]) -> Non
 
 @app.command()
 def resnapshot() -> None:
-    """Have cdc-ingestion read the tables again: for a binlog that was purged, or columns that moved."""
+    """Make cdc-ingestion read the tables again, after the binlog was purged or columns moved."""
     with explained(), busy(console, "taking a new snapshot"):
         system.resnapshot(Settings(), say)
     next_step("`fraudlab verify` shows whether anything is missing.")
@@ -178,10 +178,12 @@ def skip(
         str, typer.Argument(help="topic-partition-offset, as `fraudlab status` and dead letters name it")
     ],
 ) -> None:
-    """Have a job go on without one record, from its last checkpoint. The record becomes a dead letter."""
+    """Make a job continue without one record, from its last checkpoint. The record becomes a dead letter."""
     with explained(), busy(console, "restarting the job"):
         system.skip_record(Settings(), record, say)
-    next_step("`fraudlab status` shows whether the job runs; `fraudlab verify` names what is missing without the record.")
+    next_step(
+        "`fraudlab status` shows whether the job runs; `fraudlab verify` names what is missing without the record."
+    )
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
@@ -212,7 +214,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="print it as one
         seen = system.status(settings)
     if as_json:
         print(json.dumps(dataclasses.asdict(seen)))
-        raise typer.Exit(1 if seen.ill else 0)
+        raise typer.Exit(1 if seen.unhealthy else 0)
     table = Table("service", "state", "pid", "resident", "up", "health")
     for one in seen.programs:
         running = (str(one.pid), f"{one.resident_mib} MiB", f"{one.uptime_s} s") if one.pid else ("", "", "")
@@ -228,11 +230,11 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="print it as one
         if job.advice is not None:
             console.print(f"  {escape(job.advice)}")
     next_step(_after_status(settings, seen))
-    raise typer.Exit(1 if seen.ill else 0)
+    raise typer.Exit(1 if seen.unhealthy else 0)
 
 
 def _print_disk(settings: Settings, seen: system.Status) -> None:
-    """The room on the home's disk, and what the watcher has done within the last hour."""
+    """The free space on the home's disk, and what the watcher did in the last hour."""
     color = "red" if seen.disk.warning else "default"
     console.print(f"[{color}]disk of {escape(str(settings.home))}: {escape(seen.disk.words)}[/{color}]")
     for name, what, at in watch.recent(Layout(settings.home)):
@@ -263,16 +265,18 @@ def _after_status(settings: Settings, seen: system.Status) -> str:
     """What to do next."""
     if settings.in_container:
         return "`docker compose logs NAME`, outside, shows a neighbour's log, `fraudlab logs NAME` that of a program of yours."
-    ill = next((one.name for one in seen.programs if one.problem is not None), None)
+    unhealthy = next((one.name for one in seen.programs if one.problem is not None), None)
     told = next((one.advice for one in seen.jobs if one.advice is not None), None)
-    if ill is None and told is not None:
+    if unhealthy is None and told is not None:
         return told
-    if ill is None and seen.ill:
+    if unhealthy is None and seen.unhealthy:
         return "`fraudlab up` submits a job that is not there, and says what to do about one that fails."
-    if ill is None:
+    if unhealthy is None:
         return "`fraudlab logs NAME` shows a log; `fraudlab down` stops everything."
     if any(one.pid for one in seen.programs):
-        return f"`fraudlab logs {ill}` shows why {ill} is not ready; `fraudlab up` starts what does not run."
+        return (
+            f"`fraudlab logs {unhealthy}` shows why {unhealthy} is not ready; `fraudlab up` starts what does not run."
+        )
     return "`fraudlab up` starts the stack."
 
 

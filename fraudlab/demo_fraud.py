@@ -113,14 +113,14 @@ class DemoFraud:
         if self.fraud is not None:
             missing = [step.name.lower() for step in self.fraud.steps[1:] if step.after_ms is None and not step.problem]
             what = f"no {', no '.join(missing)} within {PATIENCE_S} s"
-        ill = self._ill()
-        return f"{what} ({'; '.join(ill)})" if ill else what
+        unhealthy = self._unhealthy()
+        return f"{what} ({'; '.join(unhealthy)})" if unhealthy else what
 
-    def _ill(self) -> list[str]:
+    def _unhealthy(self) -> list[str]:
         """The jobs and programs that do not work, a phrase each."""
         seen = system.status(self._settings)
-        ill = [(one.name, one.problem) for one in seen.jobs] + [(one.name, one.problem) for one in seen.programs]
-        return [f"{name} {problem}" for name, problem in ill if problem]
+        unhealthy = [(one.name, one.problem) for one in seen.jobs] + [(one.name, one.problem) for one in seen.programs]
+        return [f"{name} {problem}" for name, problem in unhealthy if problem]
 
     def report(self, started_s: float) -> dict[str, Any]:
         """Milliseconds from the fraudulent payment's commit, by step, and the seconds from `started_s` to the refusal."""

@@ -77,7 +77,7 @@ class Settings(BaseSettings):
     notify_retry_max_s: float = Field(60, gt=0, description="longest pause before a message is tried again")
     notify_deadline_s: int = Field(86_400, ge=1, description="how long a message is tried before it is undeliverable")
 
-    partitions: int = Field(4, ge=2, description="partitions of topics that are made; those that are there keep theirs")
+    partitions: int = Field(4, ge=2, description="partitions of topics that are created; existing topics keep theirs")
     parallelism: int = Field(1, ge=1, description="parallelism of the join and the detector")
     taskmanagers: int = Field(
         1, ge=1, description="local TaskManagers; each has a Python interpreter of its own, so one a core at most"

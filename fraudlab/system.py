@@ -37,9 +37,9 @@ UNBUFFERED = {"PYTHONUNBUFFERED": "1"}
 BANK = "data-generator"
 """The bank's container. It is no program of the supervisor's; its health can be asked for all the same."""
 STUCK_AFTER_S = 3
-"""So long a consumer that has something to read may commit nothing."""
+"""How long a consumer that has something to read may commit nothing."""
 PAYMENT_PATIENCE_S = 5
-"""So long no payment may come while the bank is open."""
+"""How long no payment may come while the bank is open."""
 
 
 def connect(settings: Settings, role: str, **options: Any) -> Any:
@@ -80,8 +80,8 @@ def start_generator(
 ) -> subprocess.Popen[bytes]:
     """Starts the synthetic bank as a process of its own, which writes its counts to `report` when it ends.
 
-    It ends with this process, however that ends: the bank's standard input is a pipe of which this one holds the other end. `fraudlab
-    down` ends it, too, unless it is not `of_the_stack`. `end_generator` ends it from here.
+    It ends with this process, however that ends: the bank's standard input is a pipe whose other end this process holds. `fraudlab
+    down` ends it, too, if it is `of_the_stack`. `end_generator` ends it from here.
     """
     seed = seed if seed is not None else int(time.time())
     arguments = ["--rate", str(rate), "--users", str(users), "--seed", str(seed), "--report", str(report), "--quiet"]
@@ -97,7 +97,7 @@ def start_generator(
 
 
 def end_generator(process: subprocess.Popen[bytes], patience_s: float) -> int:
-    """Ends the bank after the batch in hand, or kills it after `patience_s`; gives its exit status."""
+    """Ends the bank after its current batch, or kills it after `patience_s`; returns its exit status."""
     assert process.stdin is not None, "start_generator made it"
     process.terminate()
     process.stdin.close()
@@ -118,7 +118,7 @@ def prepare(settings: Settings) -> None:
         except topics.TopicsLostError as lost:
             raise StackError(
                 f"Kafka has lost topics of {settings.names.database}, and with them their records: {lost}.",
-                "Put Kafka's data folder back from a backup, then run the command again. Without one, `fraudlab reset` wipes the "
+                "Restore Kafka's data folder from a backup, then run the command again. Without one, `fraudlab reset` wipes the "
                 "database, the topics and the jobs' state together (in a notebook, `lab.reset()` wipes what is yours).",
             ) from lost
         if present != made:
@@ -126,9 +126,9 @@ def prepare(settings: Settings) -> None:
 
 
 def _set_aside(settings: Settings, connection: Any) -> dict[str, str]:
-    """Topics of ours that Kafka has set aside, for a home of an older version, in which no topic was written down: their ids are not known.
+    """Topics of ours that Kafka has set aside, for a home of an older version, which recorded no topics: their ids are not known.
 
-    Without payments nothing can be missed: such folders are left when a topic is deleted and Kafka killed.
+    Without payments nothing can be lost: such folders remain when a topic is deleted and Kafka is killed.
     """
     partitions = kafka_metadata.stray(Layout(settings.home).kafka_data)
     stray = {one.rpartition("-")[0] for one in partitions} & set(settings.names.topics)
@@ -140,13 +140,13 @@ def _set_aside(settings: Settings, connection: Any) -> dict[str, str]:
 
 
 def forget_topics(settings: Settings) -> None:
-    """Forgets which topics there were, before they are deleted on purpose; harmless where there is no database."""
+    """Forgets which topics there were, before they are deleted on purpose; harmless if there is no database."""
     with connect(settings, "root", autocommit=True) as connection:
         database.remember_topics(connection, settings.names, {})
 
 
 def partitions_note(settings: Settings) -> str | None:
-    """A sentence where topics do not have the partitions that the settings name: a topic keeps what it has, and readers follow it."""
+    """A sentence if topics do not have as many partitions as the settings say: a topic keeps what it has, and readers follow it."""
     with contextlib.closing(KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)) as admin:
         counts = {one["name"]: len(one["partitions"]) for one in admin.describe_topics(list(settings.names.topics))}
     others = {name: count for name, count in counts.items() if count != settings.partitions}
@@ -154,8 +154,8 @@ def partitions_note(settings: Settings) -> str | None:
         return None
     found = ", ".join(f"{name} {count}" for name, count in sorted(others.items()))
     return (
-        f"FRAUDLAB_PARTITIONS is {settings.partitions}, which counts only for topics that are made anew; those here keep their "
-        f"partitions: {found}"
+        f"FRAUDLAB_PARTITIONS is {settings.partitions}, which applies only to topics that are created from now on; the topics here "
+        f"keep their partitions: {found}"
     )
 
 
@@ -179,7 +179,7 @@ def create_database(settings: Settings) -> None:
 
 
 def _require_own_server_ids(connection: Any, names: Names) -> None:
-    """Raises StackError where another learner's CDC job, or a replica, has ids of this one's: each would end the other's connection."""
+    """Raises StackError if another learner's CDC job, or a replica, has ids of this one's: they would disconnect each other."""
     mine = set(server_ids(names))
     with connection.cursor() as cursor:
         cursor.execute("SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE '%\\_payment'")
@@ -195,7 +195,7 @@ def _require_own_server_ids(connection: Any, names: Names) -> None:
     taken = [number for number in others if number in mine]
     if taken:
         raise StackError(
-            f"The replica id {taken[0]}, under which {names.job(CDC_JOB)} would read MySQL's binlog, belongs to {others[taken[0]]}.",
+            f"The replica id {taken[0]}, with which {names.job(CDC_JOB)} would read MySQL's binlog, belongs to {others[taken[0]]}.",
             "Choose another name: export FRAUDLAB_LEARNER=<name>.",
         )
 
@@ -215,7 +215,7 @@ class Status:
     disk: space.Space
 
     @property
-    def ill(self) -> list[str]:
+    def unhealthy(self) -> list[str]:
         """The names of what is not ready or does not run."""
         programs = [one.name for one in self.programs if one.problem is not None]
         return programs + [one.name for one in self.jobs if one.problem is not None]
@@ -237,7 +237,7 @@ def status(settings: Settings) -> Status:
 
 
 def job_status(settings: Settings, wanted: Sequence[str]) -> list[flink_jobs.JobStatus]:
-    """How the jobs of these full names are, by Flink's account and by what they have written. Raises as `flink_jobs.status` does."""
+    """How the jobs of these full names are, judged by what Flink says and by what they have written. Raises as `flink_jobs.status` does."""
     known = flink_jobs.status(settings, wanted)
     return [_with_capture(settings, one) if one.name == settings.names.job(CDC_JOB) else one for one in known]
 
@@ -250,16 +250,21 @@ def _with_capture(settings: Settings, job: flink_jobs.JobStatus) -> flink_jobs.J
 
 
 def capture_problem(settings: Settings) -> str | None:
-    """What is wrong with what cdc-ingestion writes; None where nothing is, or nobody can be asked now."""
-    name = settings.names.job(CDC_JOB)
+    """What is wrong with what cdc-ingestion writes; None if nothing is, or if MySQL or Kafka does not answer now."""
     try:
-        job = flink_jobs.newest(settings, [name]).get(name)
-        if job is None:
-            return None
-        with connect(settings, "cdc", connection_timeout=3) as connection:
-            return captured.problem(settings.bootstrap_servers, settings.names, connection, job.started_ms)
+        return _known_capture_problem(settings)
     except (mysql.connector.Error, KafkaError):
         return None
+
+
+def _known_capture_problem(settings: Settings) -> str | None:
+    """`capture_problem`, which raises what keeps it from being known."""
+    name = settings.names.job(CDC_JOB)
+    job = flink_jobs.newest(settings, [name]).get(name)
+    if job is None:
+        return None
+    with connect(settings, "cdc", connection_timeout=3) as connection:
+        return captured.problem(settings.bootstrap_servers, settings.names, connection, job.started_ms)
 
 
 def services(settings: Settings) -> list[Program]:
@@ -384,7 +389,7 @@ def _group_problem(settings: Settings, group: str) -> str | None:
     except (KafkaError, KeyError) as error:
         return f"Kafka cannot be asked for its consumer group {group} ({error!r})"
     if unread:
-        return f"it is stuck: its consumer group {group} has {unread} activities to read, and commits none"
+        return f"it is stuck: its consumer group {group} has {unread} activities to read and commits none"
     return None
 
 
@@ -445,9 +450,9 @@ def submit_jobs(settings: Settings, progress: Progress, only: Collection[str] | 
 
 
 def resnapshot(settings: Settings, progress: Progress) -> None:
-    """Has cdc-ingestion forget its place in the binlog, and begin with a new snapshot of both tables. Can be repeated at any time.
+    """Makes cdc-ingestion forget its position in the binlog, and start with a new snapshot of both tables. Can be repeated at any time.
 
-    The other jobs go on: they tolerate rows that come again. Raises StackError as `submit_jobs` does.
+    The other jobs keep running: they tolerate duplicate rows. Raises StackError as `submit_jobs` does.
     """
     name = settings.names.job(CDC_JOB)
     for job in flink_jobs.cancel(settings, name):
@@ -509,12 +514,12 @@ def _parsed(place: str) -> tuple[str, int, int]:
 
 
 def _tell_of_deletions(settings: Settings, progress: Progress) -> None:
-    """After a snapshot, which only says what is there: tells the topics of rows that were deleted while no job read the binlog."""
+    """After a snapshot, which only has existing rows: writes delete records for rows that were deleted while no job read the binlog."""
     with connect(settings, "root") as connection:
         written = deletions.write_missing(settings.bootstrap_servers, settings.names, connection)
     for table, count in written.items():
         if count:
-            progress(f"{count} rows of {table} were deleted meanwhile: their deletions are in the topic now")
+            progress(f"{count} rows of {table} were deleted in the meantime: the topic has their delete records now")
 
 
 def _submissions(settings: Settings) -> dict[str, Callable[[], object]]:
@@ -562,8 +567,8 @@ def wait_for_account(settings: Settings, role: str, progress: Progress, deadline
         except mysql.connector.Error as error:
             if time.monotonic() > deadline:
                 raise StackError(
-                    f"The database {settings.names.database} lets {role} not in after {deadline_s:.0f} s: {error}",
-                    "`fraudlab up` makes the database and its accounts.",
+                    f"The database {settings.names.database} has rejected the login of {role} for {deadline_s:.0f} s: {error}",
+                    "`fraudlab up` creates the database and its accounts.",
                 ) from error
             progress(f"waiting for the database {settings.names.database} and its account {role} ({error})")
         time.sleep(2)
@@ -584,9 +589,11 @@ def wait_for_jobs(
         if len(settled) == len(names) and all(settled):
             return
         if time.monotonic() > deadline:
-            ill = [f"{one.name} {one.problem}" for one in flink_jobs.status(settings, names) if one.problem is not None]
+            unhealthy = [
+                f"{one.name} {one.problem}" for one in flink_jobs.status(settings, names) if one.problem is not None
+            ]
             raise StackError(
-                f"Not all jobs run after {deadline_s:.0f} s: {'; '.join(ill)}.",
+                f"Not all jobs run after {deadline_s:.0f} s: {'; '.join(unhealthy)}.",
                 f"Look at {settings.flink_page} and `fraudlab logs taskmanager`.",
             )
         time.sleep(0.2)
@@ -616,26 +623,47 @@ def wait_for_binlog_reader(
     deadline, length = time.monotonic() + deadline_s, 0
     with connect(settings, "root", autocommit=True) as connection, connection.cursor() as cursor:
         while True:
-            cursor.execute(
-                "SELECT COUNT(*) FROM information_schema.processlist WHERE user = %s AND command LIKE 'Binlog Dump%'",
-                (settings.names.account("cdc"),),
-            )
-            if cursor.fetchone()[0]:
-                if wrong := capture_problem(settings):
+            unknown: Exception | None = None
+            if _reads_binlog(settings, name, cursor):
+                try:
+                    wrong = _known_capture_problem(settings)
+                except (mysql.connector.Error, KafkaError) as error:
+                    unknown = error  # to be asked again: what is not known is not fine
+                else:
+                    if wrong is None:
+                        return
                     raise StackError(
                         f"The job {name} runs, but what it captures is wrong: it {wrong}.", flink_jobs.SNAPSHOT_ADVICE
                     )
-                return
             wait_for_jobs(settings, [name], deadline_s, since_ms=since_ms)
             now_long = topics.length(settings.bootstrap_servers, captured)
             if now_long > length:
                 deadline, length = time.monotonic() + deadline_s, now_long
+            if time.monotonic() > deadline and unknown is not None:
+                raise unknown
             if time.monotonic() > deadline:
                 raise StackError(
                     f"The job {name} runs, but does not read MySQL's binlog after {deadline_s:.0f} s.",
                     f"Look at {settings.flink_page} and `fraudlab logs taskmanager`.",
                 )
             time.sleep(0.1)
+
+
+def _reads_binlog(settings: Settings, name: str, cursor: Any) -> bool:
+    """Whether MySQL sends its binlog to the job that runs now.
+
+    The session of an earlier attempt stays until MySQL writes to it; one that asks for a place that is gone is there until it is refused.
+    """
+    cursor.execute(
+        "SELECT MIN(time) FROM information_schema.processlist WHERE user = %s AND command LIKE 'Binlog Dump%'"
+        " AND (state LIKE '% has sent all binlog%' OR state LIKE 'Sending binlog%')",
+        (settings.names.account("cdc"),),
+    )
+    (age_s,) = cursor.fetchone()
+    if age_s is None:
+        return False
+    job = flink_jobs.newest(settings, [name]).get(name)
+    return job is not None and age_s <= flink_jobs.attempt_s(settings, job) + 1
 
 
 def up(settings: Settings, progress: Progress) -> None:

@@ -26,7 +26,7 @@ from fraudlab.stack.flink import get_json
 
 SHARED = ("mysql", "zookeeper", "kafka", "jobmanager", "taskmanager", "watcher", "inbox")
 RESTARTING = ("jobmanager", "taskmanager")
-"""Who is killed with one of these sees every job start again."""
+"""Killing one of these restarts every job."""
 
 RECOVERY_S = 120
 SETTLED_S = 0.5

@@ -350,10 +350,10 @@ class World:
 
     def problem(self) -> tuple[str, str] | None:
         """What of the stack is not ready, and what to do; None if all of it is ready."""
-        ill = [one for one in self.stack.status() if one.name in self.stack.services and not one.healthy]
-        if not ill:
+        unhealthy = [one for one in self.stack.status() if one.name in self.stack.services and not one.healthy]
+        if not unhealthy:
             return None
-        what = "; ".join(f"{one.name} {one.problem}" for one in ill)
+        what = "; ".join(f"{one.name} {one.problem}" for one in unhealthy)
         return (
             f"{what[0].upper()}{what[1:]}.",
             "Run `lab.up()` here, or `make lab` in a terminal: it starts what does not run.",

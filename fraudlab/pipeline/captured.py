@@ -1,21 +1,22 @@
-"""Whether what the job cdc-ingestion writes is what the tables hold: a binlog that began again and columns that moved end no job."""
+"""Whether what the job cdc-ingestion writes is what the tables hold: neither a binlog that was reset nor columns that moved end the job."""
 
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
 from typing import Any
 
 import orjson
 from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaTimeoutError
 
 from fraudlab.pipeline.contracts import MOVED, Names
 
 LOOKED_AT = 3
-"""So many of the newest records of each partition are looked at."""
+"""How many of the newest records of each partition are checked."""
 PATIENCE_S = 3
-BEGAN_AGAIN = "reads a binlog that began again, or is another server's: changes since then may be missing"
-NOT_THE_ROW = "captures rows that are not as in the table: its columns have moved"
+BEGAN_AGAIN = "reads a binlog that was reset, or another server's binlog: changes since then may be missing"
+NOT_THE_ROW = "captures rows that differ from the table's: its columns have moved"
 
 _NUMBER = re.compile(r"[0-9]{1,18}\Z")
 _SAME = ("user_id", "type", "merchant")
@@ -23,13 +24,13 @@ _SAME = ("user_id", "type", "merchant")
 
 
 def problem(bootstrap_servers: str, names: Names, connection: Any, since_ms: int) -> str | None:
-    """What is wrong with what a job has captured, as the end of a line that begins with its name; None where nothing is seen to be.
+    """What is wrong with what a job has captured, as the end of a line that begins with its name; None if no problem is seen.
 
     Args:
         bootstrap_servers: Kafka's address.
         names: Names of topics and database.
         connection: A `mysql.connector` connection that may read the tables and the binlog's position.
-        since_ms: When the job was submitted. Records from before it, by Kafka's clock, are not its own.
+        since_ms: When the job was submitted. Earlier records, by Kafka's clock, are not its own.
 
     Raises:
         KafkaError, mysql.connector.Error: Kafka or MySQL does not answer.
@@ -51,7 +52,7 @@ def problem(bootstrap_servers: str, names: Names, connection: Any, since_ms: int
     return None
 
 
-def _newest(consumer: Any, topics: Iterable[str]) -> Iterator[Any]:
+def _newest(consumer: Any, topics: Collection[str]) -> Iterator[Any]:
     partitions = [TopicPartition(name, each) for name in topics for each in consumer.partitions_for_topic(name) or ()]
     consumer.assign(partitions)
     ends, begins = consumer.end_offsets(partitions), consumer.beginning_offsets(partitions)
@@ -61,10 +62,12 @@ def _newest(consumer: Any, topics: Iterable[str]) -> Iterator[Any]:
     while any(consumer.position(one) < ends[one] for one in partitions) and time.monotonic() < deadline:
         for some in consumer.poll(timeout_ms=200).values():
             yield from some
+    if any(consumer.position(one) < ends[one] for one in partitions):
+        raise KafkaTimeoutError(f"the newest records of {', '.join(topics)} did not come within {PATIENCE_S} s")
 
 
 def _began_again(connection: Any, envelopes: list[dict[str, Any]]) -> bool:
-    """Whether a change was read at a place that the server's binlog has not reached, or of another server."""
+    """Whether a change was read at a position that the server's binlog has not reached, or from another server."""
     sources = [one["source"] for one in envelopes if isinstance(one.get("source"), dict)]
     with closing(connection.cursor()) as cursor:
         cursor.execute("SHOW MASTER STATUS")
@@ -91,7 +94,7 @@ def _position(source: Mapping[str, Any]) -> tuple[int, int] | None:
 
 
 def _differ(connection: Any, database: str, payments: list[dict[str, Any]]) -> bool:
-    """Whether one of these payments is in the table with the same id and other contents."""
+    """Whether one of these payments is in the table with the same id but other contents."""
     captured = {row["transaction_id"]: row for row in payments if type(row.get("transaction_id")) is int}
     if not captured:
         return False

@@ -12,7 +12,7 @@ from pyflink.common.job_client import JobClient
 from pyflink.datastream import FlatMapFunction
 
 from fraudlab.pipeline.contracts import CDC_JOB, MOVED, Names, dead_letter
-from fraudlab.pipeline.contracts import server_ids as server_ids  # it is found here by notebooks, too
+from fraudlab.pipeline.contracts import server_ids as server_ids  # notebooks import it from here
 from fraudlab.pipeline.flink import FlinkCluster, MySqlEndpoint, kafka_values, mysql_cdc_source
 from fraudlab.pipeline.statements import statements
 
@@ -39,10 +39,9 @@ class RouteByTable(FlatMapFunction):  # type: ignore[misc] # PyFlink is untyped
 def _without_strangers(
     flat_map: Callable[["RouteByTable", str], Iterator[Row]],
 ) -> Callable[["RouteByTable", str], Iterator[Row]]:
-    """Makes a dead letter of what cannot be a row of its table.
+    """Turns what cannot be a row of its table into a dead letter.
 
-    The connector passes over DDL that it cannot parse. Where that has moved columns, each value is called by its neighbour's name
-    from then on.
+    The connector skips DDL that it cannot parse. If that DDL moved columns, each value gets its neighbour's name from then on.
     """
 
     @functools.wraps(flat_map)
@@ -58,7 +57,7 @@ def _without_strangers(
             topic,
             -1,
             -1,
-            reason=f"{MOVED}, or are not those that are agreed on: {wrong} cannot be {row.get(wrong)!r:.80}."
+            reason=f"{MOVED}, or are not the expected ones: {wrong} cannot be {row.get(wrong)!r:.80}."
             " `fraudlab resnapshot` reads the table again.",
             payload=value,
             letter_id=f"binlog-{source['table']}-{source.get('file')}-{source.get('pos')}-{source.get('row')}",
@@ -74,7 +73,7 @@ RouteByTable.flat_map = _without_strangers(RouteByTable.flat_map)  # type: ignor
 
 
 def wrong_column(table: str, row: dict[str, Any]) -> str | None:
-    """Which column of a row in an envelope has a value that the table's own definition rules out; None where all of them can be."""
+    """Which column of a row in an envelope has a value that the table's own definition rules out; None if all values are possible."""
     if type(row.get("user_id")) is not int:
         return "user_id"
     if table == "user_profile":

@@ -18,18 +18,18 @@ FUTURE_TOLERANCE_MS = 60_000
 """How far a payment's event time may lie after the moment the database took it, before it counts as malformed."""
 
 SERVER_IDS = range(1_000_000_000, 2**31)
-"""Replica ids of CDC jobs: above those that people choose, and those that other tools draw by chance (5400 and up). MySQL takes
-more, the connector does not."""
+"""Replica ids of CDC jobs: above those that people choose, and those that other tools pick at random (5400 and up). MySQL accepts
+higher ones, the connector does not."""
 PARALLEL_READERS = 4
-"""So many replica ids a CDC job has: one for each reader, of which there is one today."""
+"""How many replica ids a CDC job has: one for each reader, of which there is one today."""
 
 MAX_DEAD_LETTER_PAYLOAD = 65_536
 """So many characters of a record go into its dead letter, which must itself fit into a record. dead_letters.sql has it, too."""
 
 SKIPPED = "skipped by hand"
-"""The reason of a dead letter whose record a person has a job skip."""
+"""The reason in the dead letter of a record that `fraudlab skip` made a job skip."""
 MOVED = "the columns of the table have moved"
-"""How the reason of a dead letter begins that cdc-ingestion writes for what cannot be a row of its table."""
+"""The beginning of the reason in a dead letter that cdc-ingestion writes for what cannot be a row of its table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class Names:
 def server_ids(names: Names) -> range:
     """The replica ids of a learner's CDC job, a function of the name alone: a job that is restored or submitted again keeps them.
 
-    Two of n names have the same ones with a probability of n² in 570 million; `system.create_database` refuses the second one.
+    Among n names, two share their ids with a probability of n² in 570 million; `system.create_database` refuses the second one.
     """
     digest = hashlib.sha256(names.learner.encode()).digest()
     first = SERVER_IDS[int.from_bytes(digest[:8]) % (len(SERVER_IDS) // PARALLEL_READERS) * PARALLEL_READERS]

@@ -13,9 +13,9 @@ TRIGGER = re.compile(r"CREATE TRIGGER (\w+)\.(\w+) (?:BEFORE|AFTER) \w+ ON \S+ F
 PROCEDURE = re.compile(r"CREATE PROCEDURE (\w+)\.(\w+)\([^)]*\)\s(.*)", re.DOTALL)
 """A procedure's statement in schema.sql: its database, its name and its body."""
 SQL_MODE = "ONLY_FULL_GROUP_BY,STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION"
-"""The one in which triggers run. Without NO_ZERO_DATE, so that a row of an earlier version with such a date can be deleted and kept."""
+"""The SQL mode of the triggers. Without NO_ZERO_DATE, so that a row of an earlier version with such a date can be deleted and kept."""
 BINLOG = {"log_bin": "ON", "binlog_format": "ROW", "binlog_row_image": "FULL", "binlog_transaction_compression": "OFF"}
-"""What change data capture needs of the server's variables, where the server has them at all."""
+"""The values that change data capture needs; not every server has each variable."""
 
 
 class UnusableServerError(Exception):
@@ -25,8 +25,8 @@ class UnusableServerError(Exception):
 def create(connection: Any, names: Names, passwords: Mapping[str, str], *, clients: str) -> None:
     """Creates what is missing of the database and its accounts; run again, it changes nothing that is there but the passwords.
 
-    Tables of an earlier version are brought up to date. Where a trigger is missing or differs from today's, all that do are replaced
-    while nobody can write to any of the tables.
+    Tables of an earlier version are brought up to date. Triggers that are missing or differ from today's are replaced
+    while all tables are locked.
 
     Args:
         connection: A `mysql.connector` connection of an administrator.
@@ -35,7 +35,7 @@ def create(connection: Any, names: Names, passwords: Mapping[str, str], *, clien
         clients: From where the accounts may log in, a host as MySQL names it: `127.0.0.1`, or `%` for anywhere.
 
     Raises:
-        UnusableServerError: Change data capture could not rely on this server; nothing was changed.
+        UnusableServerError: Change data capture would miss changes on this server; nothing was changed.
     """
     accounts = {role: account(names, role, clients) for role in ROLES}
     values = {"database": names.database}
@@ -63,7 +63,7 @@ def create(connection: Any, names: Names, passwords: Mapping[str, str], *, clien
 
 
 def _require_usable(cursor: Any, database: str) -> None:
-    """Raises UnusableServerError where the server's settings are not those that change data capture needs."""
+    """Raises UnusableServerError if the server's settings are not those that change data capture needs."""
     wrong = []
     for variable, wanted in BINLOG.items():
         cursor.execute("SHOW GLOBAL VARIABLES WHERE variable_name = %s", (variable,))
@@ -88,13 +88,14 @@ def _add_missing_column(cursor: Any, database: str) -> None:
 
 
 def _keep_procedure(cursor: Any, procedure: re.Match[str]) -> None:
-    """Creates a procedure where it is missing or another one has its name. In between, the triggers that call it refuse everything."""
+    """Creates a procedure if it is missing or differs. In between, the triggers that call it refuse everything."""
     database, name, body = procedure.groups()
     cursor.execute(
-        "SELECT routine_definition, sql_mode FROM information_schema.routines WHERE routine_schema = %s AND routine_name = %s",
-        (database, name),
+        "SELECT routine_definition FROM information_schema.routines"
+        " WHERE routine_schema = %s AND routine_name = %s AND sql_mode = %s",
+        (database, name, SQL_MODE),
     )
-    if [(there.split(), mode) for there, mode in cursor.fetchall()] != [(body.split(), SQL_MODE)]:
+    if [there.split() for (there,) in cursor.fetchall()] != [body.split()]:
         cursor.execute(f"DROP PROCEDURE IF EXISTS {database}.{name}")
         cursor.execute(procedure.group())
 
@@ -133,7 +134,7 @@ def drop(connection: Any, names: Names, *, clients: str) -> None:
 
 
 def topics_made(connection: Any, names: Names) -> dict[str, str]:
-    """Topic to id of the topics that have been made for this database. Kept here, because Kafka could lose them."""
+    """Topic to id of the topics that were created for this database. Kept here, because Kafka could lose them."""
     with connection.cursor() as cursor:
         if not _has_topics_made(cursor, names):
             return {}
@@ -142,9 +143,9 @@ def topics_made(connection: Any, names: Names) -> dict[str, str]:
 
 
 def remember_topics(connection: Any, names: Names, ids: Mapping[str, str]) -> None:
-    """Writes down which topics have been made, in the place of what was written before; `{}` forgets them all.
+    """Records which topics were created, and replaces the previous record; `{}` forgets them all.
 
-    The connection commits by itself. Nothing of this is for the binlog.
+    The connection must be in autocommit mode. Nothing of this is written to the binlog.
     """
     table = f"{names.database}.topics_made"
     with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""What a fresh snapshot cannot say: rows that the topics still hold, and the tables no longer do."""
+"""What a fresh snapshot cannot tell: rows that are still in the topics but no longer in the tables."""
 
 import time
 from collections.abc import Iterator
@@ -20,10 +20,10 @@ Place = tuple[int, int]
 
 
 def write_missing(bootstrap_servers: str, names: Names, connection: Any) -> dict[str, int]:
-    """Writes an envelope with `op` d for each row that is in a topic and not in its table. Doing it twice does nothing more.
+    """Writes an envelope with `op` d for each row that is in a topic and not in its table. Idempotent.
 
-    To be called after a fresh snapshot, when the binlog is read: what is deleted from then on is in the binlog. A user's deletion is
-    written while the database keeps the id free, so that it cannot follow the envelope of a row that was inserted meanwhile.
+    To be called after a fresh snapshot, when the binlog is read: later deletions are in the binlog. A deletion is written while
+    a lock keeps the id free, so that it cannot follow the envelope of a row that was inserted meanwhile.
 
     Args:
         bootstrap_servers: Kafka's address.
@@ -31,7 +31,7 @@ def write_missing(bootstrap_servers: str, names: Names, connection: Any) -> dict
         connection: A `mysql.connector` connection that may lock rows of `user_profile`.
 
     Returns:
-        Table to how many deletions were written.
+        Table to the number of deletions written.
 
     Raises:
         KafkaError, mysql.connector.Error: Kafka or MySQL went away; then some may have been written.
@@ -60,7 +60,7 @@ def write_missing(bootstrap_servers: str, names: Names, connection: Any) -> dict
 
 
 def _held(consumer: Any, topic: str, key: str) -> dict[int, Place]:
-    """The rows that are in a topic, by its newest envelopes: id to where that is."""
+    """The rows that are in a topic, by its newest envelopes: id to place."""
     held: dict[int, Place] = {}
     for partition, offset, value in _records(consumer, topic):
         envelope = _envelope(value)
@@ -94,7 +94,7 @@ def _records(consumer: Any, topic: str) -> Iterator[tuple[int, int, bytes | None
 
 
 def _read_one(consumer: Any, partition: TopicPartition, offset: int) -> dict[str, Any] | None:
-    """The row in the envelope at this place; None where the broker has thrown it away."""
+    """The row in the envelope at this place; None if the broker has deleted it."""
     consumer.assign([partition])
     consumer.seek(partition, offset)
     deadline = time.monotonic() + LONGEST_SILENCE_S
@@ -116,7 +116,7 @@ def _absent(connection: Any, table: str, key: str, held: dict[int, Place]) -> It
 
 
 def _still_absent(connection: Any, table: str, key: str, row_id: int) -> bool:
-    """Whether there is no such row; until the transaction ends none can be inserted."""
+    """Whether there is no such row; until the transaction ends, none can be inserted."""
     with closing(connection.cursor()) as cursor:
         cursor.execute(f"SELECT {key} FROM {table} WHERE {key} = %s FOR UPDATE", (row_id,))  # noqa: S608 - our own names
         there = cursor.fetchone()

@@ -22,20 +22,20 @@ _NUMBERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "DECIMAL"}
 def read_envelopes(
     tables: StreamTableEnvironment, names: Iterable[str], values: Mapping[str, object], skip: Collection[str] = ()
 ) -> None:
-    """Reads the topics of tables that are defined with the format `debezium-json`, and loses nothing of what is in them.
+    """Reads the topics of tables that are defined with the format `debezium-json`, without losing a record.
 
-    The format skips a record that it cannot read, or ends the job. Here each table gets a temporary view of the same name, with the
-    same columns, which reads the table's topic with the same format. What it cannot use is in the view `unreadable`:
+    The format either skips a record that it cannot read, or fails the job. Here each table gets a temporary view of the same name, with the
+    same columns, which reads the table's topic with the same format. Unusable records are in the view `unreadable`:
     `message BYTES, message_topic STRING, message_partition INT, message_offset BIGINT, reason STRING`.
 
-    Every integer column must hold an integer. Decimals and times that are none are NULL.
+    Every integer column must hold an integer. Invalid decimals and times become NULL.
 
     Args:
         tables: Where the tables are defined.
         names: The tables' names.
-        values: What envelopes.sql leaves open, and for each table's name its topic.
+        values: The values of the placeholders in envelopes.sql, and for each table's name its topic.
         skip: Places of records, `topic-partition-offset`, that are unreadable whatever they hold. The job's topology does not
-            depend on them: it can go on from its savepoint with other ones.
+            depend on them: it can be restored from its savepoint with other ones.
     """
     streams = []
     for name in names:
@@ -47,11 +47,11 @@ def read_envelopes(
 
 
 def _read(tables: StreamTableEnvironment, name: str, skip: Collection[str]) -> DataStream:
-    """Defines the view of one table; gives the stream of what is unreadable."""
+    """Defines the view of one table; returns the stream of unreadable records."""
     jvm: Any = get_gateway().jvm
     defined = tables.from_path(name)._j_table.getResolvedSchema()
     columns = defined.toPhysicalRowDataType()
-    # With the table's key a row that a snapshot reads again replaces the one that is there.
+    # With the table's key, a row that a snapshot reads again replaces the old one.
     key = defined.getPrimaryKey().get().getColumns()
     schema = jvm.org.apache.flink.table.api.Schema.newBuilder().fromRowDataType(columns).primaryKey(key).build()
     rows = jvm.org.apache.flink.table.runtime.typeutils.InternalTypeInfo.of(columns.getLogicalType())
@@ -80,7 +80,7 @@ def _format(jvm: Any, columns: Any, rows: Any) -> Any:
         [],
         rows,
         False,  # the envelope has no schema
-        True,  # gives nothing where it cannot read
+        True,  # emits nothing for what it cannot read
         jvm.org.apache.flink.formats.common.TimestampFormat.ISO_8601,
     )
 

@@ -1,4 +1,4 @@
-"""A user's history in bytes: what the rule remembers, packed, since one value a payment crosses between Python and Flink's state."""
+"""A user's history in bytes: what the rule remembers, packed, so that one value per payment crosses between Python and Flink's state."""
 
 import struct
 from bisect import bisect_left
@@ -9,7 +9,7 @@ Entry = tuple[int, int, int, bytes, bool]
 """A retained payment: event time (ms), transaction id, EUR cents, country, and whether its hour was raised."""
 
 SEVERAL = b"\0\0"
-"""In the place of a country: the retained payments come from several, or the rule does not ask for more than one."""
+"""Instead of a country: the retained payments come from several, or the rule does not require more than one."""
 
 
 class Window:
@@ -21,12 +21,12 @@ class Window:
         self.length_ms, self.first, self.total_cents, self.countries = length_ms, first, total_cents, countries
 
     def add(self, cents: int, country: bytes) -> None:
-        """One payment more."""
+        """Adds a payment."""
         self.total_cents += cents
         self.countries[country] = self.countries.get(country, 0) + 1
 
     def remove(self, cents: int, country: bytes) -> None:
-        """One payment fewer."""
+        """Removes a payment."""
         self.total_cents -= cents
         left = self.countries[country] - 1
         if left:
@@ -36,7 +36,7 @@ class Window:
 
 
 class History(NamedTuple):
-    """What is remembered of a user. `home` is the country of all entries, or SEVERAL; `window` is there only with SEVERAL.
+    """What is remembered of a user. `home` is the country of all entries, or SEVERAL; only with SEVERAL is there a `window`.
 
     `entries` is packed, sorted by event time and id.
     """
@@ -50,7 +50,7 @@ class History(NamedTuple):
 
 
 # A header (event time of the latest payment, highest id seen, highest id forgotten, home), the window where home is _WITH_WINDOW,
-# and the entries. Histories of earlier versions have SEVERAL there, and no window: it is counted again.
+# and the entries. Histories of earlier versions have SEVERAL there, and no window: it is then counted from the entries.
 _HEADER = struct.Struct("<qqq2s")
 _WITH_WINDOW = b"\0\1"
 _WINDOW = struct.Struct("<qIqH")
@@ -110,7 +110,7 @@ def has_payments(history: bytes) -> bool:
 
 
 def forget_payments(history: bytes) -> bytes:
-    """The history without its payments: 26 bytes a user, which still tell late payments and duplicates from new ones."""
+    """The history without its payments: 26 bytes a user, which still distinguish late payments and duplicates from new ones."""
     latest_ms, latest_id, _, home = _HEADER.unpack_from(history)
     return _HEADER.pack(latest_ms, latest_id, latest_id, SEVERAL if home == _WITH_WINDOW else home)
 
@@ -151,7 +151,7 @@ def _place(entries: bytes, *time_and_id: int) -> int:
 
 
 def without_before(entries: bytes, horizon_ms: int) -> bytes:
-    """The entries later than `horizon_ms`. Mostly none or one is not."""
+    """The entries later than `horizon_ms`. Mostly at most one is not."""
     first = 0
     while first < len(entries) and _TIME.unpack_from(entries, first)[0] <= horizon_ms:
         first += SIZE

@@ -129,7 +129,7 @@ def judge(rule: Rule, history: bytes, payment: Payment) -> Verdict:
     else:
         at = place(entries, time_ms, transaction_id)
     if rule.min_countries > 1 and (home == country or (_of_one_country(window) and all_from(entries, country))):
-        # Nearly all are at home: no hour can meet the rule, and nothing needs to be counted.
+        # Nearly all users pay in one country: no hour can meet the rule, and nothing needs to be counted.
         entries = entries[:at] + pack_entry(*payment, False) + entries[at:]
         return Verdict(pack(latest_ms, latest_id, forgotten_id, country, None, entries), Arrival.COUNTED, ())
 
@@ -159,7 +159,7 @@ def _count(entries: bytes, latest_ms: int, length_ms: int) -> Window:
 
 
 def _slide(window: Window, entries: bytes, latest_ms: int) -> None:
-    """Lets those go that are no longer in the window. Each goes once: that costs the same for a payment, however many there are."""
+    """Removes payments that are no longer in the window. Each is removed once, so the cost per payment does not grow with their number."""
     for time_ms, cents, country in money_from(entries, window.first):
         if time_ms > latest_ms - window.length_ms:
             return

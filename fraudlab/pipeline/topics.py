@@ -15,22 +15,22 @@ from kafka.errors import KafkaTimeoutError, TopicAlreadyExistsError
 from fraudlab.pipeline.contracts import Names, dead_letter
 
 MAX_DEAD_LETTER_BYTES = 4 * 2**20
-"""Room for a record of the largest size that the other topics take (1 MiB), escaped, and why it is here."""
+"""Enough for a record of the largest size that the other topics take (1 MiB), escaped, and for its reason."""
 READ_DEADLINE_S = 30
 CREATED_WITHIN_S = 30
-"""So long after its creation a topic may be unknown to the broker's metadata."""
+"""How long after its creation a topic may be missing from the broker's metadata."""
 
 
 @dataclass(frozen=True)
 class TopicsLostError(Exception):
-    """Topics that were made before are not there any more, or are others of the same name."""
+    """Topics that were created before no longer exist, or are other topics of the same name."""
 
     missing: list[str]
     replaced: list[str]
 
     def __str__(self) -> str:
         words = [f"{', '.join(self.missing)} missing"] if self.missing else []
-        return "; ".join(words + ([f"{', '.join(self.replaced)} made again, empty"] if self.replaced else []))
+        return "; ".join(words + ([f"{', '.join(self.replaced)} created again, empty"] if self.replaced else []))
 
 
 def create(bootstrap_servers: str, names: Names, partitions: int, made: Mapping[str, str]) -> dict[str, str]:
@@ -40,14 +40,14 @@ def create(bootstrap_servers: str, names: Names, partitions: int, made: Mapping[
         bootstrap_servers: Where Kafka is.
         names: Of the topics.
         partitions: Of each.
-        made: Topic to id (empty: not known) of those that were made before. None of these is made again: its
-            records would silently be gone.
+        made: Topic to id (empty: not known) of those that were created before. None of these is created again: its
+            records would silently be lost.
 
     Returns:
         Topic to id, of all of them.
 
     Raises:
-        TopicsLostError: A topic that was made before is missing, or has another id. Nothing was created.
+        TopicsLostError: A topic that was created before is missing, or has another id. Nothing was created.
     """
     admin = KafkaAdminClient(bootstrap_servers=bootstrap_servers)
     try:
@@ -74,7 +74,7 @@ def _ids(admin: KafkaAdminClient, names: Names) -> dict[str, str]:
 
 
 def length(bootstrap_servers: str, names: Iterable[str]) -> int:
-    """How many records were ever written to these topics. Raises KafkaError where Kafka does not answer."""
+    """How many records were ever written to these topics. Raises KafkaError if Kafka does not answer."""
     with closing(KafkaConsumer(bootstrap_servers=bootstrap_servers)) as consumer:
         partitions = [
             TopicPartition(name, each) for name in names for each in consumer.partitions_for_topic(name) or ()
@@ -83,7 +83,7 @@ def length(bootstrap_servers: str, names: Iterable[str]) -> int:
 
 
 def read_record(bootstrap_servers: str, topic: str, partition: int, offset: int) -> bytes | None:
-    """The value of a record, b"" of a tombstone; None where there is no such record. Raises KafkaError where Kafka does not answer."""
+    """The value of a record, b"" for a tombstone; None if there is no such record. Raises KafkaError if Kafka does not answer."""
     one = TopicPartition(topic, partition)
     with closing(KafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False)) as consumer:
         if partition not in (consumer.partitions_for_topic(topic) or ()):
@@ -102,7 +102,7 @@ def read_record(bootstrap_servers: str, topic: str, partition: int, offset: int)
 def write_dead_letter(
     bootstrap_servers: str, names: Names, topic: str, partition: int, offset: int, reason: str, value: bytes
 ) -> None:
-    """Writes the dead letter of a record; the same one when it is written again. Raises KafkaError where Kafka does not take it."""
+    """Writes the dead letter of a record; written again, it is the same one. Raises KafkaError if Kafka does not accept it."""
     text = value.decode("utf-8", "replace")
     letter = dead_letter(topic, partition, offset, reason=reason, payload=text)
     with closing(KafkaProducer(bootstrap_servers=bootstrap_servers, acks="all")) as producer:
@@ -121,7 +121,7 @@ def _topic(name: str, names: Names, partitions: int) -> NewTopic:
 
 
 def partitions(consumer: Any, topics: Collection[str]) -> list[TopicPartition]:
-    """The partitions that topics have now. Asks the broker, for a topic may grow at any time; one that is not there has none."""
+    """The partitions that topics have now. Asks the broker, because a topic may grow at any time; a missing topic has none."""
     there = consumer.topics()  # `partitions_for_topic` alone gives what the consumer knew some minutes ago
     return [
         TopicPartition(topic, number)
@@ -132,7 +132,7 @@ def partitions(consumer: Any, topics: Collection[str]) -> list[TopicPartition]:
 
 
 def follow(consumer: Any, topics: Collection[str]) -> None:
-    """Lets a consumer without a group read all partitions of topics: those that are new from their beginning, the others further on."""
+    """Makes a consumer without a group read all partitions of topics: new ones from their beginning, the others from where it was."""
     here = partitions(consumer, topics)
     new = set(here) - consumer.assignment()
     if new:

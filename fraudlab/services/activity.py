@@ -25,12 +25,12 @@ def user_and_time(activity: dict[str, Any]) -> tuple[int, datetime]:
 
 
 def known_by(activity: dict[str, Any]) -> int | None:
-    """The payment with which an activity became known: of its episode is the activity.
+    """The payment that made an activity known: the activity belongs to its episode.
 
-    An activity of an earlier version does not name it, and gives its own payment; None where it has neither.
+    An activity of an earlier version does not name it, and its own payment is used; None if it has neither.
 
     Raises:
-        MalformedRecordError: It is no integer that the database could have given.
+        MalformedRecordError: It is not an integer that the database could have assigned.
     """
     payment = activity.get("known_by", activity.get("transaction_id"))
     if payment is not None and (type(payment) is not int or abs(payment) >= 2**63):

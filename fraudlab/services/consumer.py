@@ -21,27 +21,27 @@ log = logging.getLogger(__name__)
 
 BROKER_PATIENCE_S = 300
 BOOTSTRAP_MS = 5_000
-"""How long one try to reach the broker takes at most."""
+"""How long one attempt to reach the broker takes at most."""
 POLL_MS = 2000
 """How long a poll waits where there is nothing. kafka-python 3.0 forgets a join of the group whose answer comes after a poll has ended."""
 MOST_RECORDS = 1000
-"""So many records are taken at a time."""
+"""How many records are read at a time."""
 COMMIT_MS = 2000
 ASSIGNMENT_PATIENCE_S = 30
-"""So long a consumer may be without partitions, should that happen all the same."""
+"""How long a consumer may be without partitions, if that happens in spite of the long polls."""
 
 LOOK_S = 1
 """How often a broker or a topic that is not there yet is looked for."""
 LETTERS_WHEN_BUSY, LETTERS_WHEN_IDLE = 50, 2000
-"""Dead letters sent after each poll: a few ms of the time in which records are waited for, or nobody's time."""
+"""Dead letters sent after each poll: when busy a few ms' worth, when idle nothing has to wait for them."""
 BUSY = 100
 """A poll with more records than this."""
 MOST_LETTERS, MOST_LETTER_BYTES = 50_000, 64 * 2**20
-"""So much may wait to be sent to `dead_letters` before records have to wait for it."""
+"""How much may wait to be sent to `dead_letters` before reading pauses."""
 ACKNOWLEDGED_S = 0.1
 """How long an idle consumer waits for the broker to have its dead letters, so that their offsets are committed at once."""
 BLOCK_MS = 500
-"""How long sending may block: where `dead_letters` is missing, nothing else waits for it longer."""
+"""How long sending may block: if `dead_letters` is missing, nothing else waits longer than this."""
 SAY_LETTERS_EVERY_S = 1.0
 
 
@@ -50,7 +50,7 @@ class MalformedRecordError(ValueError):
 
 
 class Received(NamedTuple):
-    """A record of the topic: the JSON object in it, and where it lies."""
+    """A record of the topic: the JSON object in it, and its place."""
 
     content: dict[str, Any]
     partition: int
@@ -58,7 +58,7 @@ class Received(NamedTuple):
 
 
 class DeadLetters:
-    """Writes to the topic `dead_letters`; for several threads. Connects for the first letter: who has none needs no broker."""
+    """Writes to the topic `dead_letters`; for several threads. Connects for the first letter."""
 
     def __init__(self, bootstrap_servers: str, names: Names) -> None:
         self._bootstrap_servers, self._topic = bootstrap_servers, names.dead_letters
@@ -69,11 +69,11 @@ class DeadLetters:
         self._said_at = 0.0
 
     def write(self, letter: dict[str, Any]) -> None:
-        """Returns when the broker has the letter. Raises KafkaError where it does not take it within 30 s."""
+        """Returns when the broker has the letter. Raises KafkaError if it does not accept it within 30 s."""
         self.send(letter).get(timeout=30)
 
     def send(self, letter: dict[str, Any]) -> Any:
-        """Returns at once, with kafka-python's future of the letter. Raises KafkaError where it cannot be sent at the moment."""
+        """Returns at once, with kafka-python's future of the letter. Raises KafkaError if it cannot be sent at the moment."""
         future = self._connected().send(self._topic, key=letter["dead_letter_id"].encode(), value=orjson.dumps(letter))
         self._say(letter)
         return future
@@ -85,7 +85,7 @@ class DeadLetters:
             self._producer.close(timeout=5)
 
     def say(self, *, now: bool = False) -> None:
-        """Logs how many letters there were since the last time; a flood of them is a line a second, not a line each."""
+        """Logs how many letters there were since the last time; a flood of them is one line a second, not one line each."""
         with self._lock:
             if not self._unsaid or not (now or time.monotonic() - self._said_at >= SAY_LETTERS_EVERY_S):
                 return
@@ -127,7 +127,7 @@ class _Letter(NamedTuple):
 
 
 class _Letters:
-    """The dead letters of records whose offsets are not committed before the broker has them; sent when there is time for it."""
+    """The dead letters of records; an offset is committed once the broker has its letter. They are sent when there is time."""
 
     def __init__(self, dead_letters: DeadLetters, done: Callable[[TopicPartition, int], None]) -> None:
         self._dead_letters, self._done = dead_letters, done
@@ -145,13 +145,13 @@ class _Letters:
         return len(self._waiting) > MOST_LETTERS or self._waiting_bytes > MOST_LETTER_BYTES
 
     def drop(self, partitions: Collection[TopicPartition]) -> None:
-        """Forgets those of partitions that another consumer reads from now on, who writes them again, with the same ids."""
+        """Forgets those of partitions that another consumer reads from now on; it writes them again, with the same ids."""
         self._waiting = deque(one for one in self._waiting if one.partition not in partitions)
         self._waiting_bytes = sum(len(one.value) for one in self._waiting)
         self._sent = deque(one for one in self._sent if one[0].partition not in partitions)
 
     def send(self, most: int, wait_s: float = 0.0) -> None:
-        """Sends so many of those that wait, and notes which the broker has. What it does not take is sent again later."""
+        """Sends at most this many of those that wait, and notes which ones the broker has. What it rejects is sent again later."""
         if self._waiting and time.monotonic() >= self._again_at:
             try:
                 for _ in range(min(most, len(self._waiting))):
@@ -176,11 +176,11 @@ class _Letters:
 
     def _later(self, error: BaseException) -> None:
         self._again_at = time.monotonic() + LOOK_S
-        log.warning("Kafka takes no dead letter at the moment, %d wait: %r", len(self._waiting), error)
+        log.warning("Kafka accepts no dead letter at the moment, %d wait: %r", len(self._waiting), error)
 
 
 class _Work(ConsumerRebalanceListener):  # type: ignore[misc] # kafka-python is untyped
-    """How far each partition is done: up to its first record that is not, or to the end of what was read."""
+    """How far each partition is done: up to its first unfinished record, or to the end of what was read."""
 
     def __init__(self, topic: str, dead_letters: DeadLetters) -> None:
         self.topic = topic
@@ -203,7 +203,7 @@ class _Work(ConsumerRebalanceListener):  # type: ignore[misc] # kafka-python is 
         log.info("reads the partitions %s of %s", sorted(one.partition for one in assigned), self.topic)
 
     def forget_revoked(self) -> None:
-        """Forgets the partitions that others read from now on, from the committed offsets; or we do, again."""
+        """Forgets revoked partitions: another consumer reads them from the committed offsets, or this one does, again."""
         partitions = set()
         while self._revoked:
             partitions.add(self._revoked.popleft())
@@ -218,6 +218,14 @@ class _Work(ConsumerRebalanceListener):  # type: ignore[misc] # kafka-python is 
     def read(self, partition: TopicPartition, offset: int) -> None:
         self._next[partition] = offset + 1
 
+    def pass_by(self, consumer: KafkaConsumer) -> None:
+        """Counts as read what a poll passed by without a record: the markers that end a transaction, aborted or not."""
+        with contextlib.suppress(KafkaError):
+            for one in consumer.assignment():
+                position = consumer.position(one, timeout_ms=0)
+                if position is not None:
+                    self._next[one] = position
+
     def open(self, partition: TopicPartition, offset: int) -> None:
         self._open.setdefault(partition, {})[offset] = None
 
@@ -225,7 +233,7 @@ class _Work(ConsumerRebalanceListener):  # type: ignore[misc] # kafka-python is 
         self._open.get(partition, {}).pop(offset, None)
 
     def hold(self, held: Collection[Received]) -> None:
-        """Notes which records could not be done with; those of the last time that are not among them are done."""
+        """Notes which records could not be finished; those of the last time that are not among them are done."""
         before, self.held = self.held, {(TopicPartition(self.topic, one.partition), one.offset): one for one in held}
         for at in self.held:
             self.open(*at)
@@ -252,7 +260,7 @@ class _Patience:
         self._since = None
 
     def wait(self, error: KafkaError) -> None:
-        """Waits a moment; raises the error after five minutes of them."""
+        """Waits a moment; raises the error if Kafka has been away for five minutes."""
         self._since = self._since or time.monotonic()
         if time.monotonic() - self._since > BROKER_PATIENCE_S:
             raise error
@@ -269,15 +277,15 @@ def consume(
     handle: Callable[[Received], None],
     complete: Callable[[], Collection[Received]] = tuple,
 ) -> None:
-    """Hands every record of a topic to `handle`, until SIGTERM or SIGINT; then ends after the records in hand.
+    """Hands every record of a topic to `handle`, until SIGTERM or SIGINT; then ends after the current records.
 
-    A record is handed over again after a crash between its handling and the commit of its offset, and where a rebalance gave its
-    partition away before, so `handle` must be idempotent. It raises MalformedRecordError for what it cannot use; any other exception
-    ends the service, which its supervisor starts again where it was. `complete` is called before offsets are committed, for what is
-    better done for many records at once. It returns those that could not be done with yet: they are handed over again after the next
-    poll, while later ones go on, and offsets are committed only up to them.
+    A record is handed over again after a crash between its handling and the commit of its offset, and after a rebalance in between,
+    so `handle` must be idempotent. It raises MalformedRecordError for what it cannot use; any other exception
+    ends the service, and its supervisor restarts it. `complete` is called before offsets are committed, for what is
+    better done for many records at once. It returns those that could not be finished yet: they are handed over again after the next
+    poll, while later ones are processed, and offsets are committed only up to them.
 
-    A broker that is away is waited for, at each step, up to five minutes. Raises KafkaError when that was not enough.
+    Waits for a broker that is away, at each step, for up to five minutes. Raises KafkaError when that was not enough.
     """
     stopped = False
     consumer: KafkaConsumer | None = None
@@ -298,7 +306,7 @@ def consume(
         except KafkaError as error:
             patience.wait(error)
     logging.getLogger("kafka.cluster").setLevel(logging.CRITICAL)  # says ten times a second that a topic is missing
-    # It must be known before the group is joined, so that it is joined once.
+    # The topic must be known before the group is joined, so that it is joined once.
     while not stopped and not _is_there(consumer, topic, patience):
         log.warning("waiting for the topic %s", topic)
         time.sleep(LOOK_S)
@@ -323,6 +331,8 @@ def consume(
                     except MalformedRecordError as error:
                         work.open(partition, record.offset)
                         work.letters.add(_Letter(partition, record.offset, str(error), record.value or b""))
+            if not count:
+                work.pass_by(consumer)
             # Not before all partitions are done.
             work.hold(complete())
             is_idle = count <= BUSY
@@ -345,7 +355,7 @@ def consume(
 
 
 def _commit(consumer: KafkaConsumer, work: _Work, patience: _Patience) -> None:
-    """Commits what is done. What fails is done with the next one: whoever reads the records again does the same again."""
+    """Commits what is done. A commit that fails is made up for by the next one: reading the records again does no harm."""
     offsets = work.to_commit()
     if not offsets:
         return

@@ -15,10 +15,10 @@ SHORT_WAITS = (
     "SET SESSION innodb_lock_wait_timeout = 1, SESSION lock_wait_timeout = 1,"
     " SESSION transaction_isolation = 'READ-COMMITTED'"
 )
-"""Nobody's lock keeps a statement waiting for more than about a second, the shortest that MySQL has."""
+"""A statement waits for a lock for about a second at most, the shortest time that MySQL offers."""
 
 OF_THE_CLIENT = {-1, *range(2000, 2100)}
-"""Numbers that the client gives: no connection, or one that broke."""
+"""Numbers from the client: no connection, or one that broke."""
 SERVER_AWAY = {
     errorcode.ER_CON_COUNT_ERROR,
     errorcode.ER_BAD_HOST_ERROR,
@@ -42,7 +42,7 @@ SERVER_AWAY = {
     errorcode.ER_SESSION_WAS_KILLED,
     errorcode.ER_CLIENT_INTERACTION_TIMEOUT,
 }
-"""The server is there, but not for us at the moment: it starts, stops, is full, or has ended our session."""
+"""The server is not available to us at the moment: it starts, stops, is full, or has ended our session."""
 OUT_OF_RESOURCES = {
     errorcode.ER_ERROR_ON_WRITE,
     1021,  # disk full
@@ -63,7 +63,7 @@ ROLLED_BACK = {
     errorcode.ER_QUERY_TIMEOUT,
     errorcode.ER_TRANSACTION_ROLLBACK_DURING_COMMIT,
 }
-"""The server has undone it, and takes it when it is tried again."""
+"""The server has rolled the transaction back; it may succeed when it is tried again."""
 MAY_PASS = OF_THE_CLIENT | SERVER_AWAY | OUT_OF_RESOURCES | LOCKED | ROLLED_BACK
 
 P = ParamSpec("P")
@@ -71,13 +71,13 @@ T = TypeVar("T")
 
 
 def may_pass(error: BaseException) -> bool:
-    """Whether an error of MySQL, or of the connection to it, may be gone when the work is tried again. The number decides.
+    """Whether an error of MySQL, or of the connection to it, is temporary, so that the work should be tried again. The number decides.
 
-    The class does not: the connector makes a DatabaseError of most of them, and another one of the same number in another release.
+    The class does not: the connector raises most of them as a DatabaseError, and other releases of it use other classes.
     """
     if isinstance(error, mysql.connector.Error):
         return error.errno in MAY_PASS
-    return isinstance(error, OSError)  # the client in pure Python lets a broken socket through as it is
+    return isinstance(error, OSError)  # the pure-Python client passes socket errors on unchanged
 
 
 def is_locked(error: mysql.connector.Error) -> bool:
@@ -88,8 +88,8 @@ def is_locked(error: mysql.connector.Error) -> bool:
 def patiently(log: logging.Logger) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Does the work again, with growing pauses, after an error that may pass.
 
-    The work must be idempotent, and open a connection anew after an error. What does not succeed within five minutes raises
-    its last error.
+    The work must be idempotent, and open a new connection after an error. If it does not succeed within five minutes, its
+    last error is raised.
     """
 
     def say_waiting(state: RetryCallState) -> None:

@@ -62,7 +62,7 @@ def require_room(settings: Settings, programs: Sequence[Program], progress: Call
     if not memory.ok:
         progress(f"memory: {memory.found}. {memory.advice}")
     if warning := space.measure(layout.home).warning:
-        progress(f"{warning}. Free some before Kafka has to be stopped.")
+        progress(f"{warning}. Free some space, or Kafka will be stopped.")
     lacking = next((check for check in (_disk(layout), *_ports(settings, programs)) if not check.ok), None)
     if lacking is not None:
         raise StackError(f"Not ready to start: {lacking.name}: {lacking.found}.", lacking.advice)
@@ -160,9 +160,12 @@ def _disk(layout: Layout) -> Check:
     room = space.measure(layout.home)
     needed = NEEDED_DISK_INSTALLED_MIB if (layout.flink / "installed").exists() else disk.NEEDED_MIB
     if room.lacks(needed) is not None:
-        advice = f"At least {needed} MiB and {space.LEAST_INODES} inodes are needed: free some, or point FRAUDLAB_HOME to a larger disk."
+        advice = (
+            f"At least {needed} MiB and {space.LEAST_INODES} inodes are needed: free some space, "
+            "or point FRAUDLAB_HOME to a larger disk."
+        )
         return Check("disk", False, f"{room.words} for {layout.home}", advice)
-    advice = "" if room.warning is None else "Less than a tenth is free: free some before Kafka has to be stopped."
+    advice = "" if room.warning is None else "Less than a tenth is free: free some space, or Kafka will be stopped."
     return Check("disk", True, f"{room.words} for {layout.home}", advice)
 
 
@@ -190,6 +193,4 @@ def port_check(service: str, port: int, setting: str, holder: ports.Holder | Non
         return Check(label, True, "free")
     if holder.pid in own:
         return Check(label, True, f"held by our own {service}, process {holder.pid}")
-    return Check(
-        label, False, f"held by {holder}", f"End that process, or choose another port: `export {setting}=<port>`."
-    )
+    return Check(label, False, f"held by {holder}", holder.advice(setting))

@@ -24,9 +24,9 @@ JOBMANAGER_METASPACE_MIB = 160
 
 
 TASKMANAGER_SESSION = "-Dhigh-availability.zookeeper.client.session-timeout=30 s"
-"""A TaskManager that stood still for seconds goes on where it was: its own heartbeats, not ZooKeeper, decide whether it is lost.
+"""A TaskManager that was paused for seconds continues where it was: its own heartbeats, not ZooKeeper, decide whether it is lost.
 
-It only reads from ZooKeeper who leads. The JobManager's session is short, because a successor waits for its end."""
+It only asks ZooKeeper for the leader. The JobManager's session is short, because a successor waits until it has expired."""
 
 LATE_OPTIMISATION = (
     "-XX:Tier4InvocationThreshold=20000",

@@ -152,6 +152,13 @@ def cancel(settings: Settings, name: str) -> list[Job]:
     return ending
 
 
+def attempt_s(settings: Settings, job: Job) -> float:
+    """The seconds since the newest of a job's tasks was started, for the first time or again; 0 where one is not started."""
+    seen = get_json(settings, f"/jobs/{job.id}")
+    started_ms = [int(vertex["start-time"]) for vertex in seen["vertices"]]
+    return max(0.0, (int(seen["now"]) - max(started_ms)) / 1000) if min(started_ms) > 0 else 0.0
+
+
 def latest_checkpoint(settings: Settings, job: Job) -> str | None:
     """Where a job's last complete checkpoint is, or the one that it has gone on from; None where it has none."""
     latest = get_json(settings, f"/jobs/{job.id}/checkpoints")["latest"]

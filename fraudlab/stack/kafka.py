@@ -91,7 +91,7 @@ def _prepare(settings: Settings, layout: Layout) -> None:
     if layout.kafka_metadata_copy.exists():
         raise StackError(
             f"Kafka's data folder {layout.kafka_data} is gone or empty, and with it all topics and their records.",
-            "Put the folder back from a backup, then run the command again. Without one, `fraudlab reset` wipes the database, the topics "
+            "Restore the folder from a backup, then run the command again. Without one, `fraudlab reset` wipes the database, the topics "
             "and the jobs' state together, so that they agree again.",
         )
     cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")

@@ -1,8 +1,8 @@
-"""Kafka's metadata log is kept twice, because Kafka can lose it when its disk is full.
+"""A copy of Kafka's metadata log, because Kafka can lose the log when its disk is full.
 
-The log `__cluster_metadata-0` says which topics there are. At each start Kafka recovers it from its first byte, and a disk that fills
-up meanwhile can leave it cut off, even to nothing. Kafka then knows none of its topics, and sets the folders of all partitions aside
-as `-stray`. So before each start the log is copied; and if the log has lost what its copy has, the copy takes its place, and
+The log `__cluster_metadata-0` says which topics there are. At each start Kafka recovers it from its first byte. If the disk fills up
+during that, the log can be truncated, even to nothing. Kafka then knows none of its topics, and sets the folders of all partitions aside
+as `-stray`. So before each start the log is copied. If the log has lost something that the copy has, it is restored from the copy, and
 the folders that were set aside get their names back.
 
 Run as a script, `kafka_metadata.py <data folder> <folder of the copy>`, before each start. Standard library only, and none of our modules.
@@ -24,7 +24,7 @@ LOG = "__cluster_metadata-0"
 QUORUM_STATE = "quorum-state"
 STRAY = re.compile(r"(?P<partition>.+-\d+)\.[0-9a-f]{32}-stray")
 METADATA_INDEX_BYTES = 10 * 2**20
-"""Kafka's default, which the metadata log always has. Its indexes are written from scratch at each start, whatever they hold."""
+"""Kafka's default, which the metadata log always has. Its indexes are rewritten at each start, whatever they hold."""
 MOST_INDEX_BYTES = 2**20
 """Of other partitions, `log.index.size.max.bytes`."""
 _BATCH_HEAD = struct.Struct(">qiibI")
@@ -33,7 +33,7 @@ _LENGTH_AT, _CRC_FROM, _SMALLEST = 12, 21, 61
 
 
 def batches(log: bytes, start: int = 0) -> Iterator[tuple[int, int]]:
-    """Where each whole batch of a log segment begins and ends, in bytes, up to the first that is none."""
+    """Where each complete batch of a log segment begins and ends, in bytes, up to the first that is not one."""
     while start + _SMALLEST <= len(log):
         _, length, _, magic, _ = _BATCH_HEAD.unpack_from(log, start)
         end = start + _LENGTH_AT + length
@@ -44,9 +44,9 @@ def batches(log: bytes, start: int = 0) -> Iterator[tuple[int, int]]:
 
 
 def lost_at(kept: bytes, present: bytes) -> int | None:
-    """From which byte on a segment has lost batches that its copy has; None where it has all of them.
+    """From which byte on a segment has lost batches that its copy has; None if it has all of them.
 
-    A batch that was written in part, or whose checksum is wrong, is none: Kafka cuts it off, and goes on there.
+    A batch that was partly written, or whose checksum is wrong, does not count: Kafka truncates the log there.
     """
     for start, end in batches(kept):
         if kept[start:end] != present[start:end]:
@@ -56,7 +56,7 @@ def lost_at(kept: bytes, present: bytes) -> int | None:
 
 
 def loss(data: Path, copy: Path) -> str | None:
-    """What the metadata log has lost since it was copied, in words; None where nothing is lost, or the copy is of another cluster."""
+    """What the metadata log has lost since it was copied, in words; None if nothing is lost, or if the copy is of another cluster."""
     log, kept = data / LOG, copy / LOG
     if not kept.is_dir() or _cluster(data / "meta.properties") != _cluster(copy / "meta.properties"):
         return None
@@ -74,7 +74,7 @@ def loss(data: Path, copy: Path) -> str | None:
 
 
 def keep(data: Path, copy: Path) -> None:
-    """Copy the metadata log, durably. What was kept before stays until the new copy is whole. Kafka must not run."""
+    """Copy the metadata log, durably. The old copy stays until the new one is complete. Kafka must not run."""
     if not (data / LOG).is_dir():
         return
     fresh, old = copy.with_name(f"{copy.name}.new"), copy.with_name(f"{copy.name}.old")
@@ -96,9 +96,9 @@ def keep(data: Path, copy: Path) -> None:
 
 
 def preallocate(data: Path) -> None:
-    """Give the sparse indexes that Kafka writes when it recovers their blocks, so that a disk that fills up meanwhile cannot fail it.
+    """Allocate the blocks of the sparse indexes that Kafka writes during recovery, so that a disk that fills up meanwhile does no harm.
 
-    Kafka writes them as mapped memory: a page without a block ends the recovery anywhere. Raises OSError where there is no room.
+    Kafka writes them as mapped memory: a page without a block can end the recovery at any point. Raises OSError if there is no space.
     """
     for folder in data.iterdir():
         if not folder.is_dir():
@@ -112,14 +112,14 @@ def preallocate(data: Path) -> None:
 
 
 def settle(copy: Path) -> None:
-    """Put the copy in its place again where a kill came between the two renames of `keep`."""
+    """Put the old copy back if a kill came between the two renames of `keep`."""
     old = copy.with_name(f"{copy.name}.old")
     if old.exists() and not copy.exists():
         old.rename(copy)
 
 
 def restore(data: Path, copy: Path) -> list[str]:
-    """Put the copy in the place of a damaged log, which is set aside, and give stray partitions their names back.
+    """Replace a damaged log, which is set aside, by the copy, and give stray partitions their names back.
 
     Returns the partitions' names. Kafka must not run.
     """
@@ -145,7 +145,7 @@ def _rename_back(data: Path, aside: Path) -> list[str]:
         if name is None or topic is None or topic not in known:
             continue
         place = data / name["partition"]
-        if place.exists():  # made empty when the old one was not known any more
+        if place.exists():  # created empty when the old one was unknown
             if _topic_id(place) == topic:
                 continue
             place.rename(aside / place.name)
@@ -161,7 +161,7 @@ def stray(data: Path) -> list[str]:
 
 
 def _topic_id(partition: Path) -> bytes | None:
-    """The 16 bytes by which the metadata log names a partition's topic."""
+    """The 16 bytes with which the metadata log names a partition's topic."""
     try:
         text = (partition / "partition.metadata").read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError):
@@ -222,7 +222,7 @@ def crc32c(data: bytes) -> int:
 
 
 def main(data: Path, copy: Path) -> None:
-    """What happens before each start."""
+    """Runs before each start of Kafka."""
     settle(copy)
     damage = loss(data, copy)
     if damage is not None:

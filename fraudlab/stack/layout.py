@@ -71,7 +71,7 @@ class Layout:
 
     @property
     def kafka_kept(self) -> Path:
-        """What is kept of Kafka's metadata beside its data, and what was set aside when it was damaged."""
+        """The copy of Kafka's metadata, beside its data, and what was set aside when it was damaged."""
         return self.kafka / "kept"
 
     @property
@@ -118,7 +118,7 @@ class Layout:
 
     @property
     def restarts(self) -> Path:
-        """What the watcher has done of late, as JSON."""
+        """What the watcher did recently, as JSON."""
         return self.supervisor / "restarts.json"
 
     @property

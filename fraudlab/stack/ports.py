@@ -10,16 +10,27 @@ import psutil
 
 @dataclass(frozen=True)
 class Holder:
-    """The process that listens on a port; `pid` is None where the system does not tell (another user's process)."""
+    """The process that holds a port; `pid` is None where the system does not tell (another user's process).
+
+    `closing`: no process holds it, but a connection that was closed within the last minute (TIME_WAIT).
+    """
 
     pid: int | None
     name: str = ""
     command: str = ""
+    closing: bool = False
 
     def __str__(self) -> str:
+        if self.closing:
+            return "a connection that has just been closed"
         if self.pid is None:
             return "a process of another user (its number is not visible from here)"
         return f"process {self.pid}, {self.name} ({self.command})"
+
+    def advice(self, setting: str) -> str:
+        """What to do about it; `setting` is the variable that moves the port."""
+        first = "Try again in a minute" if self.closing else "End that process"
+        return f"{first}, or choose another port: `export {setting}=<port>`."
 
 
 def answers(host: str, port: int, timeout_s: float = 0.5) -> bool:
@@ -43,12 +54,25 @@ def is_free(host: str, port: int) -> bool:
 
 
 def holder(port: int) -> Holder:
-    """Who listens on a port that is not free."""
+    """Who holds a port that is not free: a listener, or else an outgoing connection that was given this port."""
     try:
-        pids = [one.pid for one in psutil.net_connections(kind="tcp") if _listens(one, port)]
+        there = [one for one in psutil.net_connections(kind="tcp") if one.laddr and one.laddr.port == port]
     except psutil.AccessDenied:  # macOS: only one's own processes may be asked, one by one
         pids = [process.pid for process in psutil.process_iter() if _process_listens(process, port)]
-    return next((_describe(pid) for pid in pids if pid), Holder(None))
+        return next((_describe(pid) for pid in pids), Holder(None))
+    # The server's end of a connection has the server's port, too, and may belong to a child: the listener comes first.
+    there.sort(key=lambda one: one.status != psutil.CONN_LISTEN)
+    closing = bool(there) and all(one.status == psutil.CONN_TIME_WAIT for one in there)
+    return next((_describe(one.pid) for one in there if one.pid), Holder(None, closing=closing))
+
+
+def of_process(pid: int) -> set[int]:
+    """The ports that one of our own processes listens on; none where it has ended."""
+    try:
+        connections = psutil.Process(pid).net_connections(kind="tcp")
+    except psutil.Error:
+        return set()
+    return {one.laddr.port for one in connections if one.status == psutil.CONN_LISTEN}
 
 
 def _listens(connection: Any, port: int) -> bool:

@@ -12,7 +12,7 @@ class Program:
     `priority` orders the end: programs with a high one are stopped before those with a low one (the stack's own are
     below 100). `stop_wait_s` is how long it may take to end after SIGTERM before it is killed. `ports` maps each TCP
     port that an added program listens on to the setting that changes it; a service of the stack has its own.
-    `before` are commands that run before it at each start, once the disk has room; where one fails, it is tried again.
+    `before` are commands that run before each start, once the disk has free space; if one fails, the start is tried again.
     `problem` asks an added program, when it runs: None if it is ready, otherwise one line; it returns within about 3 s.
     """
 

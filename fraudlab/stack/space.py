@@ -1,6 +1,6 @@
-"""How much room the disk of a home has: measured here and nowhere else.
+"""How much space the disk of a home has: measured here and nowhere else.
 
-Run as a script, `space.py <home> <reserve in MiB>`, it returns when there is room: every launcher does this before it starts
+Run as a script, `space.py <home> <reserve in MiB>`, it returns when there is free space: every launcher does this before it starts
 its program. Standard library only, and none of our modules: it must start at once.
 """
 
@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 LEAST_INODES = 1_000
-"""With fewer left a disk is full, whatever its bytes say. Some file systems do not count them, and say 0 of 0."""
+"""With fewer left a disk is full, however many bytes are free. Some file systems do not count inodes, and say 0 of 0."""
 WARN_SHARE = 0.1
 START_FACTOR = 2
-"""A program is started when this many times the reserve is free: what it repairs at its start takes room, too."""
+"""A program is started when this many times the reserve is free: what it repairs on startup takes space, too."""
 POLL_S = 1.0
 SAY_EVERY_S = 30.0
 
 
 class Space(NamedTuple):
-    """What a file system has left for us, and has in all."""
+    """The free and the total space of a file system."""
 
     free_bytes: int
     total_bytes: int
@@ -32,12 +32,12 @@ class Space(NamedTuple):
 
     @property
     def free_mib(self) -> int:
-        """Rounded down: what is promised is there."""
+        """Rounded down, so that it is never less than promised."""
         return self.free_bytes // 2**20
 
     @property
     def out_of_inodes(self) -> bool:
-        """Whether no more files can be made, soon."""
+        """Whether soon no more files can be created."""
         return bool(self.total_inodes) and self.free_inodes < LEAST_INODES
 
     @property
@@ -59,7 +59,7 @@ class Space(NamedTuple):
         return f"{self.free_mib:,} MiB of {self.total_bytes // 2**20:,} MiB free ({100 * share:.0f} %){inodes}"
 
     def lacks(self, needed_mib: int) -> str | None:
-        """What is missing until so much is free; None where it is."""
+        """What is missing until this much is free; None if nothing is."""
         if self.out_of_inodes:
             return f"{self.free_inodes:,} inodes are free, {LEAST_INODES:,} are needed"
         if self.free_mib < needed_mib:
@@ -68,19 +68,19 @@ class Space(NamedTuple):
 
 
 def measure(home: Path) -> Space:
-    """The space where a home is or will be. Raises OSError where that cannot be asked."""
+    """The space where a home is or will be. Raises OSError if it cannot be measured."""
     found = os.statvfs(next(one for one in (home, *home.parents) if one.exists()))
     return Space(found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize, found.f_favail, found.f_files)
 
 
 def keeps_from_starting(home: Path, reserve_mib: int) -> str | None:
-    """Why nothing is started in a home now; None where there is room."""
+    """Why nothing is started in a home now; None if there is enough space."""
     lack = measure(home).lacks(START_FACTOR * reserve_mib)
-    return None if lack is None else f"waits for room on the disk of {home}: {lack}"
+    return None if lack is None else f"waits for free space on the disk of {home}: {lack}"
 
 
 def wait_for_room(home: Path, reserve_mib: int, say: Callable[[str], None]) -> None:
-    """Return when there is room for a program to start; says what it waits for, and when it goes on."""
+    """Return when there is enough space for a program to start; says what it waits for, and when the wait is over."""
     said_at = None
     while (lack := keeps_from_starting(home, reserve_mib)) is not None:
         if said_at is None or time.monotonic() > said_at + SAY_EVERY_S:
@@ -88,7 +88,7 @@ def wait_for_room(home: Path, reserve_mib: int, say: Callable[[str], None]) -> N
             say(lack)
         time.sleep(POLL_S)
     if said_at is not None:
-        say(f"there is room on the disk of {home} again")
+        say(f"there is free space on the disk of {home} again")
 
 
 def _say(line: str) -> None:
@@ -96,5 +96,5 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a path may have any letter
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a path may hold any character
     wait_for_room(Path(sys.argv[1]), int(sys.argv[2]), _say)

@@ -127,6 +127,7 @@ class Stack:
         say = progress or self._progress
         install.require_installed(self.layout, mysqld=self.settings.mysqld, with_mysql=not self.settings.in_container)
         with self.alone(say):
+            self.require_own_ports()
             to_start = [] if self.settings.in_container else self._not_running(say)
             for name in to_start:
                 self._require_free_ports(name, self.services[name].ports)
@@ -185,7 +186,7 @@ class Stack:
         numbers = ", ".join(str(process.pid) for process in notebooks)
         return (
             f"stopped, but JupyterLab or notebooks are still open: {len(notebooks)} processes ({numbers}) of {resident} MiB. "
-            "Ctrl-C twice in the terminal of JupyterLab ends them"
+            "Press Ctrl-C twice in JupyterLab's terminal to end them"
         )
 
     @property
@@ -196,11 +197,25 @@ class Stack:
         """Whether the supervisor runs (not: whether all services do)."""
         return self._supervisord.is_running()
 
+    def require_own_ports(self) -> None:
+        """Raises StackError where the stack runs on other ports than these settings say, as another terminal started it."""
+        if self.settings.in_container or not self.is_running():
+            return
+        pid = int(self.processes().get(mysql.NAME, {}).get("pid", 0))
+        found = ports.of_process(pid) if pid else set()
+        wanted = self.services[mysql.NAME].ports
+        if found and not found & wanted.keys():
+            raise StackError(
+                f"The stack of this home runs on other ports than asked for: MySQL on {min(found)} instead of {min(wanted)}.",
+                "Set FRAUDLAB_PORT_BASE or FRAUDLAB_MYSQL_PORT as it was for the start, or end the stack with `fraudlab down`.",
+            )
+
     def status(self, programs: Sequence[Program] = ()) -> list[ServiceStatus]:
         """How each service and added program is, the stack's own first. Asks all at once; takes 3 s at most.
 
         Of the added ones those in `programs` are asked; of the others it is known whether they run.
         """
+        self.require_own_ports()
         known = {one["name"]: one for one in self._supervisord.processes()} if self.is_running() else {}
         names = [*self.services, *(name for name in known if name not in self.services)]
         problems = {name: service.problem for name, service in self.services.items()}
@@ -312,10 +327,8 @@ class Stack:
     def _require_free_ports(self, name: str, listening: Mapping[int, str]) -> None:
         for port, setting in listening.items():
             if not ports.is_free(LOOPBACK, port):
-                raise StackError(
-                    f"Port {port}, which {name} needs, is held by {ports.holder(port)}.",
-                    f"End that process, or choose another port: export {setting}=<port>.",
-                )
+                holder = ports.holder(port)
+                raise StackError(f"Port {port}, which {name} needs, is held by {holder}.", holder.advice(setting))
 
     def _start_and_wait(self, to_start: Sequence[str], say: Progress) -> None:
         patience_s = NEIGHBOURS_DEADLINE_S if self.settings.in_container else START_DEADLINE_S
@@ -371,7 +384,7 @@ class Stack:
         raise StackError(f"Gave up waiting for {name}.", "`fraudlab up` begins again.")
 
     def problem_now(self, pid: int, problem: str | None) -> str | None:
-        """The problem of a program; of one that is not started because the disk is full it is that."""
+        """The problem of a program; if it is not started because the disk is full, that is the problem."""
         if self.settings.in_container or (pid and not watch.is_launcher(pid)):
             return problem
         return space.keeps_from_starting(self.layout.home, self.settings.disk_reserve_mib) or problem
@@ -413,6 +426,7 @@ class Stack:
     def _require_running(self) -> None:
         if not self._supervisord.is_running():
             raise StackError("The stack does not run.", "Start it with `fraudlab up`.")
+        self.require_own_ports()
 
 
 def _named(processes: Sequence[psutil.Process]) -> str:

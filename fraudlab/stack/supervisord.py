@@ -26,7 +26,7 @@ from fraudlab.stack.secret_store import write_private
 MARKER = "FRAUDLAB_SUPERVISED"
 """In the environment of supervisord, of all that it starts, and of banks: the home it belongs to. Ends orphans, never a shell."""
 NOTEBOOK_PROGRAMS = ("jupyterlab", "ipykernel_launcher")
-"""Modules that run as processes of a learner's own; nobody but the learner knows what is still unsaved in them."""
+"""Modules that run as processes of the learner; they may hold unsaved work."""
 
 PROGRAMS, PID_FILE, LOGS = "programs", "supervisord.pid", "../logs"
 """As supervisord finds them from its own folder."""
@@ -252,7 +252,7 @@ def program_config(program: Program, version: str) -> str:
 
 
 def launcher(program: Program, layout: Layout, reserve_mib: int) -> str:
-    """The shell script that waits until the disk has room, and then becomes the program. A shell's quotes can hold every character."""
+    """The shell script that waits for free disk space, and then becomes the program. A shell's quotes can hold every character."""
     environment = {**program.environment, MARKER: str(layout.home)}
     room = (*BARE_PYTHON, str(Path(space.__file__)), str(layout.home), str(reserve_mib))
     lines = [

@@ -1,7 +1,7 @@
 """The watcher: stops Kafka before the disk is full, and restarts a service that runs but stays unhealthy.
 
-supervisord restarts what ends. It does not see a JobManager that runs without a leader, or a broker that answers nothing. The watcher
-asks each service, as `fraudlab status` does, and signals one that has been unhealthy for a minute; supervisord then starts it again.
+supervisord restarts what ends. It does not see a JobManager that runs without a leader, or a broker that does not answer. The watcher
+checks each service, as `fraudlab status` does, and ends one that has been unhealthy for a minute; supervisord then restarts it.
 It runs under supervisord itself: `python -m fraudlab.stack.watcher`.
 """
 
@@ -30,10 +30,10 @@ NAME = "watcher"
 MEASURE_EVERY_S = 1.0
 ASK_EVERY_S = 10.0
 PATIENCE_S = 60.0
-"""So long a service is unhealthy without a pause before it is restarted. Each restart that does not help doubles it."""
+"""How long a service must be unhealthy without a break before it is restarted. Each restart that does not help doubles it."""
 MOST_PATIENCE_S = 960.0
 START_PATIENCE_S = 180.0
-"""So long a process that was never healthy may still be starting."""
+"""How long a process that was never healthy may still be starting."""
 KEPT, TOLD_FOR_S = 5, 3600
 
 
@@ -42,7 +42,7 @@ Processes = Mapping[str, Mapping[str, Any]]
 
 
 def program(settings: Settings) -> Program:
-    """The watcher, as a program of the supervisor's: the first to be stopped, so that it does not take an end for a fault."""
+    """The watcher, as a program of the supervisor: it is stopped first, so that it does not mistake a shutdown for a fault."""
     return Program(
         name=NAME,
         command=[sys.executable, "-m", "fraudlab.stack.watcher"],
@@ -53,7 +53,7 @@ def program(settings: Settings) -> Program:
 
 @dataclass(frozen=True)
 class Look:
-    """How a service was found. `pid` is 0 where it does not run; `held` where its process is stopped by a signal (SIGSTOP)."""
+    """The state of a service at one moment. `pid` is 0 if it does not run; `held`: its process is stopped by a signal (SIGSTOP)."""
 
     name: str
     pid: int
@@ -74,21 +74,21 @@ class _Record:
 
 @dataclass
 class Judge:
-    """Decides which services are restarted. `needs` says what each cannot be healthy without."""
+    """Decides which services are restarted. `needs` says on which others each one depends."""
 
     needs: Mapping[str, Sequence[str]]
     _records: dict[str, _Record] = field(default_factory=dict)
     _last: float = 0.0
 
     def restarts(self, now: float, looks: Sequence[Look], *, full: bool) -> dict[str, str]:
-        """The services to restart now, each with the reason. `now` is in seconds of a monotonic clock; `full`: the disk is.
+        """The services to restart now, each with the reason. `now` is in seconds of a monotonic clock; `full`: whether the disk is full.
 
         A service is left alone while it starts, while its process is held, while what it needs is unhealthy, while the disk is full, and
-        after the watcher itself was not run for a while: then the machine slept, or is too busy to judge.
+        after the watcher itself did not run for a while: then the machine slept, or is too busy for a judgement.
         """
         delayed = now - self._last > 3 * ASK_EVERY_S
         self._last = now
-        ill = {one.name for one in looks if one.problem is not None or not one.pid}
+        unhealthy = {one.name for one in looks if one.problem is not None or not one.pid}
         found = {}
         for one in looks:
             record = self._records.setdefault(one.name, _Record())
@@ -98,7 +98,7 @@ class Judge:
                 record.was_healthy, record.unhealthy_since, record.patience_s = True, None, PATIENCE_S
                 continue
             starting = not record.was_healthy and one.uptime_s < START_PATIENCE_S
-            waits = any(need in ill for need in self.needs.get(one.name, ()))
+            waits = any(need in unhealthy for need in self.needs.get(one.name, ()))
             if not one.pid or one.held or starting or waits or full or delayed:
                 record.unhealthy_since = None
                 continue
@@ -111,7 +111,7 @@ class Judge:
 
 
 class Watcher:
-    """Looks at the disk each second and at the services every ten, and acts through signals to their processes.
+    """Checks the disk every second and the services every ten seconds, and acts by sending signals to their processes.
 
     Args:
         settings: Of the stack.
@@ -128,7 +128,7 @@ class Watcher:
         self._stopped_kafka = 0
 
     def run(self, ended: threading.Event) -> None:
-        """Watch until `ended`. Whatever else goes wrong is tried again: supervisord may be ending, or the disk is full."""
+        """Watch until `ended`. After any other error it tries again: supervisord may be ending, or the disk is full."""
         next_ask = time.monotonic()
         while not ended.wait(MEASURE_EVERY_S):
             with contextlib.suppress(OSError):
@@ -141,7 +141,7 @@ class Watcher:
                     self._restart(self._processes(), full=lack is not None)
 
     def _stop_kafka(self, known: Processes, lack: str) -> None:
-        """Once for each process, and only the broker itself: supervisord starts its launcher again, which waits for room."""
+        """Once for each process, and only the broker itself: supervisord starts its launcher again, which waits for free space."""
         pid = int(known.get(kafka.NAME, {}).get("pid", 0))
         if pid and pid != self._stopped_kafka and is_java(pid):
             self._stopped_kafka = pid
@@ -177,7 +177,7 @@ class Watcher:
 
 
 def is_java(pid: int) -> bool:
-    """Whether a launcher has become its program already, where that is a JVM."""
+    """Whether a launcher has already become its program, if that is a JVM."""
     try:
         return psutil.Process(pid).name() == "java"
     except psutil.Error:
@@ -185,7 +185,7 @@ def is_java(pid: int) -> bool:
 
 
 def is_launcher(pid: int) -> bool:
-    """Whether it is still the shell that becomes the program when the disk has room."""
+    """Whether it is still the shell that becomes the program once the disk has free space."""
     try:
         return psutil.Process(pid).name() in ("sh", "dash", "bash", "busybox")
     except psutil.Error:
@@ -205,7 +205,7 @@ def _signal(pid: int, number: int) -> None:
 
 
 def remember(layout: Layout, name: str, what: str) -> None:
-    """Write down what was done, for `fraudlab status`. On a full disk it is in the log alone."""
+    """Record what was done, for `fraudlab status`. On a full disk it is only in the log."""
     events = [*recent(layout, float("inf")), (name, what, time.time())]
     with contextlib.suppress(OSError):
         fresh = layout.restarts.with_suffix(".new")
@@ -214,7 +214,7 @@ def remember(layout: Layout, name: str, what: str) -> None:
 
 
 def recent(layout: Layout, for_s: float = TOLD_FOR_S) -> list[tuple[str, str, float]]:
-    """What the watcher has done lately: the service, what and why, and when (seconds since the epoch)."""
+    """What the watcher did recently: the service, what and why, and when (seconds since the epoch)."""
     try:
         events = json.loads(layout.restarts.read_text(encoding="utf-8"))
     except (OSError, ValueError):

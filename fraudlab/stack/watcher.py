@@ -1,4 +1,4 @@
-"""Runs the watcher until it is told to end: `python -m fraudlab.stack.watcher`."""
+"""Runs the watcher until SIGTERM: `python -m fraudlab.stack.watcher`."""
 
 import logging
 import signal
@@ -12,7 +12,7 @@ from fraudlab.stack.watch import Watcher
 def main() -> None:
     """Watches the stack whose settings are in the environment."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for noisy in ("kafka", "mysql.connector"):  # what they say of a service that is away is its problem's text
+    for noisy in ("kafka", "mysql.connector"):  # the problem of a service that is away says the same
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())

@@ -2,8 +2,8 @@
 
     .fraudlab/venv/bin/python -m tests.faults.chaos --minutes 20 --at-a-time 2 --seed 1
 
-It uses the tests' own system, beside yours. After each blow it commits small frauds, one after another, until one has been caught within
-a second, and measures how long that took from the blow. Exit status 0: `fraudlab verify` says EXACT.
+It uses the tests' own system, beside yours. After each blow it commits small frauds, one after another, until one is caught within
+a second, and measures the time since the blow. Exit status 0: `fraudlab verify` says EXACT.
 """
 
 import argparse
@@ -33,9 +33,9 @@ PROGRAMS = ("mysql", "zookeeper", "kafka", "jobmanager", "taskmanager", "flagger
 RATE, USERS = 100, 20_000
 CAUGHT_WITHIN_S = 1.0
 GIVES_UP_S = 300.0
-"""So long after a blow without a fraud that was caught within a second, chaos ends: the system does not recover."""
+"""If no fraud has been caught within a second for this long after a blow, chaos ends: the system does not recover."""
 KILLED = 0.75
-"""So many of the programs are killed; the others are stopped."""
+"""The share of blows that kill a program; the others stop it for some seconds."""
 LONGEST_PAUSE_S, LONGEST_STOP_S = 10.0, 20.0
 BANK_PATIENCE_S, SETTLE_S = 60.0, 180.0
 FIRST_VICTIM = 50_000_000
@@ -50,13 +50,13 @@ class Blow(NamedTuple):
 
 
 class Thief:
-    """Commits frauds one by one, each on an account of its own, and sees whether the account is stopped."""
+    """Commits frauds one by one, each on a new account, and sees whether the account is stopped."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings, self._user_id = settings, FIRST_VICTIM
 
     def is_caught_at_once(self) -> bool:
-        """Commits one fraud; whether the account was stopped within a second. False, too, where the database is away."""
+        """Commits one fraud; whether the account was stopped within a second. Also False if the database is away."""
         self._user_id += 1
         database = self._settings.names.database
         try:
@@ -95,7 +95,7 @@ class Thief:
 
 
 def strike(stack: Stack, settings: Settings, programs: list[str], chance: random.Random) -> tuple[str, list[Timer]]:
-    """Kills each of the programs, or stops it for some seconds; gives what it did, and what lets the stopped ones go on."""
+    """Kills each of the programs, or stops it for some seconds; returns what it did, and the timers that resume the stopped ones."""
     words: list[str] = []
     timers: list[Timer] = []
     for name in programs:
@@ -114,13 +114,13 @@ def strike(stack: Stack, settings: Settings, programs: list[str], chance: random
 
 
 def go_on(process_id: int) -> None:
-    """Lets a stopped process go on, unless somebody has ended it meanwhile."""
+    """Resumes a stopped process, unless it has ended meanwhile."""
     with suppress(ProcessLookupError):
         os.kill(process_id, signal.SIGCONT)
 
 
 def wreak(settings: Settings, minutes: float, at_a_time: int, seed: int, console: Console) -> list[Blow]:
-    """Strikes again and again. Raises TimeoutError where the system does not recover."""
+    """Strikes again and again. Raises TimeoutError if the system does not recover."""
     stack, thief, chance = Stack(settings), Thief(settings), random.Random(seed)
     blows: list[Blow] = []
     end = time.monotonic() + minutes * 60
@@ -135,7 +135,9 @@ def wreak(settings: Settings, minutes: float, at_a_time: int, seed: int, console
         blows.append(Blow(what, time.monotonic() - began))
         for timer in timers:
             timer.join()
-        console.print(f"{len(blows):3}. {what}: a fraud was caught within a second after {blows[-1].recovered_s:.1f} s")
+        console.print(
+            f"{len(blows):3}. {what}: frauds are caught within a second again after {blows[-1].recovered_s:.1f} s"
+        )
     return blows
 
 
@@ -164,8 +166,8 @@ def main() -> int:
         render(verification, console)
     seconds = [one.recovered_s for one in blows]
     console.print(
-        f"{len(blows)} blows of {arguments.at_a_time} programs each (seed {arguments.seed}); until a fraud was caught within a second"
-        f" again: {statistics.median(seconds):.1f} s at the median, {max(seconds):.1f} s at most; the bank ended with {bank_status}."
+        f"{len(blows)} blows of {arguments.at_a_time} programs each (seed {arguments.seed}). Time until frauds were caught within a second"
+        f" again: median {statistics.median(seconds):.1f} s, maximum {max(seconds):.1f} s. The bank ended with status {bank_status}."
     )
     return 0 if verification.exact and bank_status == 0 else 1
 

@@ -1,4 +1,4 @@
-"""mysql-10: columns that others add do no harm; columns that move are noticed, and one command reads them again."""
+"""mysql-10: columns that others add do no harm; columns that move are noticed, and one command makes everything exact again."""
 
 from collections.abc import Iterator
 
@@ -22,7 +22,7 @@ MOVING = {
     "before the times": "VARCHAR(10) UNICODE AFTER country",
     "between the times": "VARCHAR(10) UNICODE AFTER merchant",
 }
-"""DDL that MySQL takes and the connector's parser does not."""
+"""DDL that MySQL accepts and the connector's parser does not."""
 
 
 @pytest.fixture
@@ -82,6 +82,6 @@ def captured(lab: Lab, user: int) -> set[int]:
 
 
 def told() -> str | None:
-    """What `fraudlab status` prints, once it is not content."""
+    """What `fraudlab status` prints, once it reports the columns."""
     done = command("status")
     return done.stdout if done.returncode == 1 and "columns" in done.stdout else None

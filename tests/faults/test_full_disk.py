@@ -1,4 +1,4 @@
-"""Case disk-01: a disk that fills up and is freed loses nothing. Kafka alone, on small disks of its own."""
+"""Case disk-01: nothing is lost when a disk fills up and is freed. Kafka alone, on small disks."""
 
 import contextlib
 import os
@@ -27,7 +27,7 @@ HELD_FULL_S = 5
 
 
 class Broker:
-    """Kafka under a supervisord, its home on a disk of its own."""
+    """Kafka under a supervisord, with its home on a small disk."""
 
     def __init__(self, disk: Disk, software: Settings) -> None:
         home = disk.folder / "home"
@@ -71,7 +71,7 @@ class Broker:
             admin.create_topics([NewTopic(TOPIC, PARTITIONS, 1)])
 
     def write(self, ended: threading.Event) -> None:
-        """Writes records one after the other, and counts those that the broker has acknowledged. Errors are retried."""
+        """Writes records one after another, and counts those that the broker has acknowledged. Retries after errors."""
         while not ended.is_set():
             with contextlib.suppress(KafkaError), contextlib.closing(_producer(self.settings)) as producer:
                 while not ended.is_set():
@@ -132,19 +132,19 @@ def writing(broker: Broker) -> Iterator[None]:
 
 
 def test_disk_01_kafka_that_a_full_disk_stopped_waits_for_room_and_has_every_record(broker: Broker) -> None:
-    """Filled within a second, three times in a row on the same disk: no watcher could be quick enough."""
+    """The disk is filled within a second, three times in a row: no watcher could be quick enough."""
     broker.start()
     broker.create_topic()
     with writing(broker):
         for _ in range(3):
             fill_and_free(broker)
-    assert "waits for room on the disk of" in broker.log
+    assert "waits for free space on the disk of" in broker.log
     assert broker.stored() >= broker.acknowledged, "what was acknowledged is there"
     print(f"\n{broker.acknowledged} acknowledged, {broker.stored()} stored")
 
 
 def fill_and_free(broker: Broker) -> None:
-    """Kafka ends on the full disk, is not started on it, and goes on when there is room."""
+    """Kafka ends on the full disk, is not started on it, and continues when there is free space."""
     before, first = broker.acknowledged, broker.pid
     eventually(lambda: broker.acknowledged >= before + BEFORE, "records before the disk is full")
     with broker.disk.full():
@@ -152,7 +152,7 @@ def fill_and_free(broker: Broker) -> None:
         waiting, began = broker.pid, time.monotonic()
         problem = broker.stack.problem_now(waiting, "does not answer")
         assert problem is not None
-        assert problem.startswith("waits for room on the disk of")
+        assert problem.startswith("waits for free space on the disk of")
         eventually(lambda: time.monotonic() > began + HELD_FULL_S, "some restarts would have been tried")
         assert broker.pid == waiting, "it was not started again and again"
     broker.await_ready()
@@ -162,7 +162,7 @@ def fill_and_free(broker: Broker) -> None:
 
 
 def test_disk_01_a_metadata_log_cut_off_by_kafka_is_restored_and_stray_partitions_come_back(broker: Broker) -> None:
-    """What a full disk did to Kafka before launchers waited, done by hand: its metadata log is empty, all partitions stray."""
+    """What a full disk did to Kafka before launchers waited, by hand: its metadata log is empty, and all partitions are stray."""
     broker.start()
     broker.create_topic()
     with writing(broker):
@@ -186,7 +186,7 @@ def test_disk_01_a_metadata_log_cut_off_by_kafka_is_restored_and_stray_partition
 
 
 def run_without_guard(broker: Broker) -> None:
-    """Kafka as it was started before: it makes a new, empty metadata log."""
+    """Starts Kafka without the guard: it creates a new, empty metadata log."""
     program = broker.stack.services[kafka.NAME].program
     process = subprocess.Popen(
         program.command, cwd=program.directory, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -1,4 +1,4 @@
-"""One customer's trouble is one customer's: locks, floods and lost partitions delay nobody else's stop or message by more than a second."""
+"""One customer's trouble stays one customer's: locks, floods and rebalances delay no other stop or message by more than a second."""
 
 import os
 import signal
@@ -43,7 +43,7 @@ class Own:
         self.lab = lab
 
     def activity(self, user_id: int, at: datetime | None = None) -> bytes:
-        """As the detector writes it: as much of it as flagger and notifier read."""
+        """An activity as the detector writes it, with the fields that flagger and notifier read."""
         known = iso(at or datetime.now(UTC))
         return orjson.dumps(
             {
@@ -67,7 +67,7 @@ class Own:
         self.lab.topics.publish(self.lab.names.suspicious_activities, str(user_id), self.activity(user_id, at))
 
     def stopped_within(self, user_id: int) -> float:
-        """Writes an activity of a user; gives after how many seconds the account is stopped."""
+        """Writes an activity of a user; returns the seconds until the account is stopped."""
         began = time.monotonic()
         self.publish(user_id)
         while not self.lab.is_stopped(user_id):
@@ -76,7 +76,7 @@ class Own:
         return time.monotonic() - began
 
     def due(self) -> list[int]:
-        """Whose stops wait."""
+        """The users whose stops wait."""
         return [user_id for (user_id,) in self.lab.query("SELECT user_id FROM due_stops ORDER BY user_id")]
 
     def lag(self) -> int:
@@ -113,7 +113,7 @@ def pay(user_id: int) -> str:
 
 
 def test_mysql_02_an_open_payment_keeps_its_own_stop_waiting_and_no_other(lab: Lab) -> None:
-    """The case as it is written, on the whole pipeline."""
+    """mysql-02, as the case describes it, on the whole pipeline."""
     held = lab.add_user()
     free = lab.add_user(lab.new_user_id(like=held))
     lab.commit_fraud(lab.add_user())
@@ -152,6 +152,7 @@ def test_mysql_02_an_open_payment_keeps_its_own_stop_waiting_and_no_other(lab: L
     ids=["payment", "profile", "share"],
 )
 def test_mysql_02_locks_of_several_users_add_up_for_nobody_else(own: Own, lock: str) -> None:
+    """mysql-02: five locked accounts, each locked in one of three ways."""
     lab = own.lab
     held = [lab.add_user() for _ in range(5)]
     others = [lab.add_user(lab.new_user_id(like=held[0])) for _ in range(10)]
@@ -175,6 +176,7 @@ def test_mysql_02_locks_of_several_users_add_up_for_nobody_else(own: Own, lock: 
 
 
 def test_mysql_02_a_waiting_stop_survives_its_flagger_and_an_earlier_episode_stops_nobody(own: Own) -> None:
+    """mysql-02: the flagger is restarted while stops wait."""
     lab = own.lab
     still, cleared = lab.add_user(), lab.add_user()
     with own.session(pay(still), pay(cleared)):
@@ -183,7 +185,7 @@ def test_mysql_02_a_waiting_stop_survives_its_flagger_and_an_earlier_episode_sto
         eventually(lambda: own.due() == sorted([still, cleared]), "both wait")
         eventually(lambda: own.lag() == 0, "committed: only the table knows of them")
         lab.stop_flagger()
-    for flag in ("TRUE", "FALSE"):  # a clerk has stopped and reinstated the one meanwhile
+    for flag in ("TRUE", "FALSE"):  # meanwhile a clerk stops and reinstates one of them
         lab.execute(f"UPDATE user_profile SET suspicious_activities = {flag} WHERE user_id = %s", cleared)
     lab.start_flagger()
     lab.await_stopped(still)
@@ -196,7 +198,7 @@ SERIALIZABLE = "SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE"
 
 
 def test_mysql_02_a_gap_in_the_history_of_some_users_delays_nobody_else(own: Own) -> None:
-    """A locking read of one user's history locks a gap, into which the stops of many users would have to write: SKIP LOCKED skips none."""
+    """mysql-02: a locking read of one user's history locks a gap, into which the stops of many users would have to write: SKIP LOCKED skips none."""
     lab = own.lab
     others, fence = [lab.add_user() for _ in range(10)], lab.add_user()
     own.stopped_within(fence)
@@ -234,6 +236,7 @@ def test_mysql_02_a_gap_in_the_history_of_some_users_delays_nobody_else(own: Own
     ids=["profiles", "states", "history", "gap", "every profile", "every state", "server", "read-only"],
 )
 def test_mysql_02_a_lock_that_every_stop_needs_is_said_and_ends_no_flagger(own: Own, lock: list[str]) -> None:
+    """mysql-02 with a lock on whole tables or on the server."""
     lab = own.lab
     users, log_at = [lab.add_user() for _ in range(20)], log_size(lab.settings, "own.flagger")
     with own.session(*lock):
@@ -254,7 +257,7 @@ def test_mysql_02_a_lock_that_every_stop_needs_is_said_and_ends_no_flagger(own: 
 
 
 def test_mysql_02_a_stop_that_can_not_even_be_noted_delays_nobody_else(own: Own) -> None:
-    """One account is locked, and so is the table in which its stop would be noted: then its offset waits."""
+    """mysql-02: one account is locked, and so is the table in which its stop would be noted: then its offset waits."""
     lab = own.lab
     held, others = lab.add_user(), [lab.add_user() for _ in range(10)]
     with own.session(pay(held)) as session, own.session(SERIALIZABLE, "SELECT * FROM due_stops"):
@@ -281,7 +284,7 @@ def test_mysql_02_a_stop_that_can_not_even_be_noted_delays_nobody_else(own: Own)
 def test_mysql_02_what_clerks_do_to_many_rows_locks_none_that_they_do_not_change(
     own: Own, role: str, statement: str
 ) -> None:
-    """In the isolation that the server gives to a session, in an open transaction."""
+    """mysql-02, in the isolation that the server gives to a session, in an open transaction."""
     lab = own.lab
     users = [lab.add_user() for _ in range(5)]
     with own.session(statement, role=role):
@@ -291,7 +294,7 @@ def test_mysql_02_what_clerks_do_to_many_rows_locks_none_that_they_do_not_change
 
 
 def test_mysql_05_a_profile_that_is_deleted_before_its_stop_comes_again_stopped(lab: Lab) -> None:
-    """The whole pipeline: a fraud, the profile goes before the flagger could act, and comes again."""
+    """mysql-05, the whole pipeline: a fraud, the profile goes before the flagger could act, and comes again."""
     user = lab.add_user()
     lab.commit_fraud(lab.add_user())
     with closing(lab.connect("learner")) as clerk, closing(clerk.cursor()) as cursor:
@@ -312,6 +315,7 @@ def test_mysql_05_a_profile_that_is_deleted_before_its_stop_comes_again_stopped(
 
 
 def test_mysql_05_a_closed_account_that_was_reinstated_meanwhile_stays_free(own: Own) -> None:
+    """mysql-05: an activity of an earlier episode stops no closed account either."""
     lab = own.lab
     user, unknown = lab.add_user(), lab.new_user_id()
     lab.stop_flagger()
@@ -328,7 +332,7 @@ def test_mysql_05_a_closed_account_that_was_reinstated_meanwhile_stays_free(own:
 
 
 def test_mysql_02_an_account_in_constant_use_is_stopped_all_the_same(own: Own) -> None:
-    """Its lock is never free: one payment's transaction begins before the other's ends."""
+    """mysql-02: the lock is never free, because each transaction begins before the previous one ends."""
     lab = own.lab
     hot = lab.add_user()
     with closing(lab.connect("root")) as one, closing(lab.connect("root")) as other:
@@ -349,12 +353,13 @@ def test_mysql_02_an_account_in_constant_use_is_stopped_all_the_same(own: Own) -
             sessions.reverse()
             next_one = Thread(target=payment, args=(sessions[0],))
             next_one.start()
-            next_one.join(0.05)  # it waits for the one before only where the stop waits, too, and came first
+            next_one.join(0.05)  # it waits for the previous one only if the stop also waits, and came first
             sessions[1].commit()
             next_one.join()
 
 
 def test_mysql_02_locked_notifications_delay_nobody_elses_message(own: Own) -> None:
+    """mysql-02 for the notifier's own table."""
     lab = own.lab
     lab.start_notifier()
     held, free = lab.new_user_id(), [lab.new_user_id() for _ in range(10)]
@@ -364,7 +369,7 @@ def test_mysql_02_locked_notifications_delay_nobody_elses_message(own: Own) -> N
         return found == [("sent",)] * 2
 
     own.publish(free[0])
-    eventually(lambda: sent(free[0]), "it tells")
+    eventually(lambda: sent(free[0]), "the notifier runs")
     row = (
         "INSERT INTO notifications (user_id, episode, channel, activity_id, activity, source_partition, source_offset, message_id)"
         f" VALUES ({held}, 0, 'email', 'x', '{{}}', 0, 0, 'x')"
@@ -382,6 +387,7 @@ def test_mysql_02_locked_notifications_delay_nobody_elses_message(own: Own) -> N
 
 
 def test_kafka_02_a_second_flagger_and_a_frozen_one_are_a_rebalance_and_no_error(lab: Lab, tmp_path: Path) -> None:
+    """kafka-02: a second flagger comes and goes five times; the first is stopped for 15 s."""
     log_at = log_size(lab.settings, "flagger")
     first = next(one.pid for one in system.status(lab.settings).programs if one.name == "flagger")
     assert first is not None
@@ -399,7 +405,7 @@ def test_kafka_02_a_second_flagger_and_a_frozen_one_are_a_rebalance_and_no_error
         second = Service(lab.settings, "flagger")
         lab.fraud_is_caught()
         os.kill(first, signal.SIGSTOP)
-        time.sleep(15)  # longer than its session: how long it is frozen is the case
+        time.sleep(15)  # longer than its session timeout; the case says 15 s
         os.kill(first, signal.SIGCONT)
         lab.fraud_is_caught()
         second.stop()
@@ -413,7 +419,7 @@ def test_kafka_02_a_second_flagger_and_a_frozen_one_are_a_rebalance_and_no_error
 
 
 def flood(own: Own, value: bytes, key: str, count: int = FLOOD) -> float:
-    """Writes so many of a record as fast as Kafka takes them; gives how long that took, in seconds."""
+    """Writes a record this many times, as fast as Kafka accepts them; returns the seconds that took."""
     began = time.monotonic()
     producer = KafkaProducer(bootstrap_servers=own.lab.settings.bootstrap_servers, linger_ms=20, acks=1)
     with closing(producer):
@@ -425,7 +431,7 @@ def flood(own: Own, value: bytes, key: str, count: int = FLOOD) -> float:
 
 @pytest.mark.parametrize("kind", ["unreadable", "hot", "nobody"])
 def test_poison_05_a_flood_of_activities_delays_no_other_stop(own: Own, kind: str) -> None:
-    """25,000 that cannot be read, of one user, or of a user that does not exist."""
+    """poison-05: 25,000 activities that are unreadable, or of one user, or of a user that doesn't exist."""
     lab = own.lab
     lab.start_notifier()
     users = [lab.add_user() for _ in range(8)]

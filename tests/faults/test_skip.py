@@ -1,4 +1,4 @@
-"""A record that a person has a job skip: a dead letter, the job goes on from its checkpoint, and does not forget it."""
+"""`fraudlab skip`: the record becomes a dead letter, and the job continues from its checkpoint and keeps skipping the record."""
 
 from fraudlab.pipeline.contracts import SKIPPED
 from tests.faults.test_binlog_hole import command
@@ -12,7 +12,7 @@ def test_a_record_that_is_skipped_is_a_dead_letter_and_the_job_goes_on_from_its_
     flink.await_checkpoint(lab.settings)
     user = lab.add_user()
     lab.settle(user)
-    lab.stack.remove_program("taskmanager")  # so that nobody reads the record before it is to be skipped
+    lab.stack.remove_program("taskmanager")  # so that the job does not read the record before the command
     record = lab.topics.publish(lab.names.transaction_mid, str(user), b'{"transaction_id": "poison"}')
     done = command("skip", "elsewhere-0-1")
     assert (done.returncode, "No job skips records" in done.stdout) == (1, True)

@@ -1,4 +1,4 @@
-"""fault-03: a TaskManager that stands still while the bank pays goes on at once: no reader waits 30 s for one that hangs."""
+"""fault-03: a TaskManager that is paused while the bank pays continues at once: no reader waits 30 s for one that hangs."""
 
 import os
 import signal
@@ -33,7 +33,7 @@ def test_fault_03_a_taskmanager_that_stood_still_goes_on_at_once(lab: Lab, stopp
     began = time.monotonic()
     try:
         pay(lab)
-        eventually(lambda: time.monotonic() - began >= stopped_s, "it stands still for long enough", stopped_s + 60)
+        eventually(lambda: time.monotonic() - began >= stopped_s, "it has been paused for long enough", stopped_s + 60)
     finally:
         os.kill(pid, signal.SIGCONT)
     longest_s = longest_gap(lab, captured + PAYMENTS)
@@ -46,7 +46,7 @@ def test_fault_03_a_taskmanager_that_stood_still_goes_on_at_once(lab: Lab, stopp
 
 
 def pay(lab: Lab) -> None:
-    """Writes the payments, of users without a profile, so that each has few."""
+    """Writes the payments, a few for each of many users without a profile."""
     first = next(_first_strangers)
     statement = (
         "INSERT INTO transactions (user_id, amount, currency, type, country, merchant, transaction_time)"
@@ -64,7 +64,7 @@ def length(lab: Lab) -> int:
 
 
 def longest_gap(lab: Lab, end: int) -> float:
-    """The longest time, in seconds, in which no record came, until the topic is so long."""
+    """The longest time without a new record, in seconds, until the topic has this many."""
     seen, since, longest = length(lab), time.monotonic(), 0.0
 
     def look() -> bool:

@@ -13,7 +13,7 @@ from tests.support.lab import Lab, assert_exact
 from tests.support.waiting import eventually
 
 BACK_S = 240
-"""A minute of patience, what a hung service may take to end, its start, and the jobs'."""
+"""A minute of patience, the time that a hung service takes to end, its start, and the start of the jobs."""
 
 
 def process_id(lab: Lab, name: str) -> int:
@@ -21,26 +21,26 @@ def process_id(lab: Lab, name: str) -> int:
 
 
 def healthy(lab: Lab) -> bool:
-    """Whether all services and all jobs are, as `fraudlab status` sees them."""
-    return not status(lab.settings).ill
+    """Whether `fraudlab status` finds all services and jobs healthy."""
+    return not status(lab.settings).unhealthy
 
 
 def passed(seconds: float) -> None:
-    """Returns when so much time has passed: how long a fault lasts is a part of the case."""
+    """Returns after this much time: the case says how long the fault lasts."""
     end = time.monotonic() + seconds
     eventually(lambda: time.monotonic() > end, f"{seconds} s have passed", 2 * seconds)
 
 
 @pytest.mark.parametrize("program", ["jobmanager", "mysql"])
 def test_fault_01_a_service_that_runs_but_answers_nobody_is_restarted(lab: Lab, program: str) -> None:
-    """It may open no further files: its process goes on, and nobody can connect to it."""
+    """fault-01: it can't open any more files, so its process runs, but nothing can connect to it."""
     lab.fraud_is_caught()
     eventually(lambda: healthy(lab), "all is well before")
-    ill = process_id(lab, program)
-    _, most = resource.prlimit(ill, resource.RLIMIT_NOFILE)
-    resource.prlimit(ill, resource.RLIMIT_NOFILE, (1, most))
+    hung = process_id(lab, program)
+    _, most = resource.prlimit(hung, resource.RLIMIT_NOFILE)
+    resource.prlimit(hung, resource.RLIMIT_NOFILE, (1, most))
     began = time.monotonic()
-    eventually(lambda: process_id(lab, program) not in (0, ill), f"{program} is restarted", BACK_S)
+    eventually(lambda: process_id(lab, program) not in (0, hung), f"{program} is restarted", BACK_S)
     restarted_s = time.monotonic() - began
     eventually(lambda: healthy(lab), "all is well again", BACK_S)
     print(f"\n{program} was restarted after {restarted_s:.0f} s; all was well after {time.monotonic() - began:.0f} s")
@@ -50,7 +50,7 @@ def test_fault_01_a_service_that_runs_but_answers_nobody_is_restarted(lab: Lab, 
 
 
 def test_fault_01_zookeeper_away_and_then_the_jobmanager_held_is_left_alone_and_comes_back(lab: Lab) -> None:
-    """ZooKeeper killed and away for 9 s, then the JobManager stopped for 20 s: on a busy machine nobody was leader any more."""
+    """fault-01: ZooKeeper is away for 9 s, then the JobManager is stopped for 20 s. On a busy machine, no leader was left."""
     lab.fraud_is_caught()
     eventually(lambda: healthy(lab), "all is well before")
     zookeeper, jobmanager = process_id(lab, "zookeeper"), process_id(lab, "jobmanager")

@@ -1,4 +1,4 @@
-"""Fuzzes both jobs' inputs on a system of its own. `python -m tests.fuzz.fuzz --records 1000000 --seed 1`; a failure names the record."""
+"""Fuzzes both jobs' inputs on a system of its own: `python -m tests.fuzz.fuzz --records 1000000 --seed 1`. A failure names the record."""
 
 import argparse
 import json
@@ -24,17 +24,17 @@ CONTROL_EVERY = 500
 BATCH = 20_000
 FIRST_CONTROL = 4 * 10**15
 QUIET_S = 20.0
-"""How long nothing more must come out before the jobs are done."""
+"""After this long without any output the jobs count as done."""
 
 
 def fuzz(lab: LearnerLab, job: str, records: int, seed: int) -> Counter[str]:
-    """Writes the records and a good fraud between them now and then; gives how many became what. Fails with what is not as it must be."""
+    """Writes the records, with a valid fraud now and then; returns how many became what. Fails with a list of what went wrong."""
     began = time.monotonic()
     before = {each.id for each in flink.jobs_of(lab.settings)}
     written, frauds = write(lab, job, records, seed)
     print(f"{len(written):,} records written in {time.monotonic() - began:.0f} s", flush=True)
     letters, joined, activities = settled(lab)
-    print(f"all of it came out after {time.monotonic() - began:.0f} s", flush=True)
+    print(f"everything was processed after {time.monotonic() - began:.0f} s", flush=True)
     after = flink.jobs_of(lab.settings)
     problems = [f"{each.name} restarted: {each.failures} failures" for each in after if each.failures or each.restarts]
     if {each.id for each in after if each.state == "RUNNING"} != before:
@@ -57,11 +57,11 @@ def fuzz(lab: LearnerLab, job: str, records: int, seed: int) -> Counter[str]:
             said = what_it_says(value)
             is_joined = said is not None and said in joined
             if place not in letters and said is None and not is_delete(value):
-                problems.append(f"{place}: in none ({value[:300]!r})")
+                problems.append(f"{place}: neither read nor a dead letter ({value[:300]!r})")
             if place not in letters and said is not None and not is_joined:
                 problems.append(f"{place}: payment {said} is not joined ({value[:300]!r})")
             if place in letters and said == number and is_joined:
-                problems.append(f"{place}: in both ({value[:300]!r})")
+                problems.append(f"{place}: both read and a dead letter ({value[:300]!r})")
         else:
             outcome["read" if place not in letters else "dead"] += 1
     assert not problems, f"{len(problems)} problems, the first of seed {seed}:\n" + "\n".join(problems[:20])
@@ -69,7 +69,7 @@ def fuzz(lab: LearnerLab, job: str, records: int, seed: int) -> Counter[str]:
 
 
 def write(lab: LearnerLab, job: str, records: int, seed: int) -> tuple[dict[str, tuple[int, bytes | None]], list[int]]:
-    """Writes it all; gives what was written, by place, and the users who committed a fraud."""
+    """Writes everything; returns what was written, by place, and the users who committed a fraud."""
     inputs = Inputs(seed)
     producer = KafkaProducer(
         bootstrap_servers=lab.settings.bootstrap_servers, linger_ms=20, batch_size=2**18, max_request_size=2**21, acks=1
@@ -96,7 +96,7 @@ def write(lab: LearnerLab, job: str, records: int, seed: int) -> tuple[dict[str,
 
 
 def control(lab: LearnerLab, producer: KafkaProducer, inputs: Inputs, job: str, number: int) -> int:
-    """A good user and two good payments that must be found, in the midst of the others."""
+    """Writes a valid user and two valid payments, among the others, that must be found."""
     user = 10_000_000 + number
     now = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
     for step, country in enumerate(("DE", "FR")):
@@ -117,7 +117,7 @@ def control(lab: LearnerLab, producer: KafkaProducer, inputs: Inputs, job: str, 
 
 
 def settled(lab: LearnerLab) -> tuple[dict[str, Any], set[int], set[int]]:
-    """When nothing more comes: dead letters by place, ids of payments in transaction_mid, users with an activity."""
+    """Waits until no more output comes; returns dead letters by place, ids of payments in transaction_mid, users with an activity."""
     letters: dict[str, Any] = {}
     joined: set[int] = set()
     users: set[int] = set()
@@ -146,7 +146,7 @@ def settled(lab: LearnerLab) -> tuple[dict[str, Any], set[int], set[int]]:
 
 
 def what_it_says(value: bytes) -> int | None:
-    """The id of the payment that an envelope inserts or updates, by another parser than the job's; None where it says none."""
+    """The id of the payment that an envelope inserts or updates, read by another parser than the job's; None if there is none."""
     envelope = loosely(value)
     after = envelope.get("after") if isinstance(envelope, dict) and envelope.get("op") in ("c", "r", "u") else None
     try:
@@ -161,7 +161,7 @@ def is_delete(value: bytes) -> bool:
 
 
 def loosely(value: bytes) -> Any:
-    """JSON in whatever encoding, with anything behind it."""
+    """JSON in any encoding, with anything after it."""
     try:
         text = value.decode(json.detect_encoding(value), "surrogatepass")
         text = re.sub(

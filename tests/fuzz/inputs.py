@@ -1,4 +1,4 @@
-"""Records that nobody should write, from a seed: bytes, JSON of every kind, Unicode's edges, extreme times and numbers, truncations."""
+"""Hostile records from a seed: bytes, JSON of every kind, Unicode's edges, extreme times and numbers, truncations."""
 
 import json
 import random
@@ -77,14 +77,14 @@ Fields = dict[str, Any]
 
 
 class Inputs:
-    """Endless records for a topic. The same seed gives the same ones, but for the times of the good ones, which are now."""
+    """Endless records for a topic. The same seed gives the same ones, except for the times of the valid ones, which are now."""
 
     def __init__(self, seed: int) -> None:
         self._chance = random.Random(seed)
         self._now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     def record(self, topic: str, number: int) -> tuple[bytes | None, bytes | None]:
-        """Key and value of one record. Ids in it are those of `number`, unless it is they that are wrong."""
+        """Key and value of one record. Its ids are made from `number`, unless the ids are what is wrong."""
         kinds: list[Callable[[str, int], bytes | None]] = [
             *(self._mutated, self._field, self._json, self._bytes, self._encoded, self._shape, self._large),
             lambda *_: None,
@@ -97,7 +97,7 @@ class Inputs:
         return (b"1" if key is None and content is None else key), content
 
     def good(self, topic: str, number: int) -> Fields:
-        """What a program of ours writes there."""
+        """A valid record, as our programs write it."""
         if topic == "transaction_mid":
             return self._joined(number)
         after = self._profile(number) if topic == "user_profile" else self._payment(number)
@@ -148,7 +148,7 @@ class Inputs:
         return user if self._chance.random() < 0.9 else self._chance.choice(odd)
 
     def _text(self, value: Any) -> bytes:
-        """JSON, its characters escaped or not; half a surrogate pair then stands there in bytes that are no UTF-8."""
+        """JSON, its characters escaped or not; unescaped, half a surrogate pair becomes bytes that are not UTF-8."""
         return json.dumps(value, ensure_ascii=self._chance.random() < 0.5).encode("utf-8", "surrogatepass")
 
     def _whole(self, topic: str, number: int) -> Fields:
@@ -240,5 +240,5 @@ class Inputs:
 
 
 def user_of(number: int) -> int:
-    """Each few records have a user of their own."""
+    """A new user every few records."""
     return 1 + number % 5_000

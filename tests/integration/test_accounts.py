@@ -210,6 +210,24 @@ def test_preparing_again_leaves_the_triggers_as_they_are_and_mends_one_that_diff
     assert all(after[name] == before[name] for name in unchanged)
 
 
+def test_preparing_again_leaves_the_procedures_as_they_are(database: Any) -> None:
+    """While one that the triggers call was away for a moment, a payment was refused with error 1305, which ended the bank."""
+    before = made(database)
+    system.create_database(database.settings)
+    assert made(database) == before
+    as_role(database, "root", "DROP PROCEDURE require_plain_session")
+    system.create_database(database.settings)
+    assert made(database) == before + 1
+    as_role(database, "root", "INSERT INTO user_profile (user_id) VALUES (1)")
+
+
+def made(database: Any) -> int:
+    """How many procedures and triggers the server has ever made."""
+    with closing(database.connect("root")) as connection, closing(connection.cursor()) as cursor:
+        cursor.execute("SHOW GLOBAL STATUS WHERE variable_name IN ('Com_create_procedure', 'Com_create_trigger')")
+        return sum(int(count) for _, count in cursor.fetchall())
+
+
 def triggers(database: Any) -> dict[str, tuple[Any, str]]:
     """Name to time of creation and body."""
     with closing(database.connect("root")) as connection, closing(connection.cursor()) as cursor:

@@ -18,11 +18,11 @@ from tests.support.lab import Lab, LearnerLab, learner_lab
 from tests.support.waiting import patient
 
 
-def fraudlab(*arguments: str, learner: str = "") -> subprocess.CompletedProcess[str]:
+def fraudlab(*arguments: str, learner: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs the command; wide, so that no line is broken."""
     return subprocess.run(
         [str(Path(sys.executable).with_name("fraudlab")), *arguments],
-        env=outside_pytest() | {"FRAUDLAB_LEARNER": learner, "COLUMNS": "200"},
+        env=outside_pytest() | {"FRAUDLAB_LEARNER": learner, "COLUMNS": "200"} | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -65,6 +65,13 @@ def test_verify_ends_with_0_where_nothing_is_wrong(lab: Lab) -> None:
     done = fraudlab("verify")
     assert done.returncode == 0, done.stdout
     assert "EXACT: nothing missing, nothing extra, nothing twice." in done.stdout
+
+
+@pytest.mark.parametrize("command", ["status", "up"])
+def test_a_terminal_that_asks_for_other_ports_is_told_so(lab: Lab, command: str) -> None:
+    done = fraudlab(command, FRAUDLAB_MYSQL_PORT="1")
+    assert done.returncode == 1, done.stdout
+    assert f"MySQL on {lab.settings.mysql_port} instead of 1." in done.stdout
 
 
 def test_a_reinstated_account_can_pay_again(lab: Lab) -> None:

@@ -1,4 +1,4 @@
-"""The database decides: what a row may be is refused where it is written, for every client, and the order of things is its own."""
+"""The database decides: it refuses wrong rows from every client, and the order of payments and stops is its own."""
 
 from contextlib import closing
 from typing import Any
@@ -25,7 +25,7 @@ class Client:
         self.do("SET SESSION innodb_lock_wait_timeout = 1")
 
     def do(self, *statements: str) -> list[tuple[Any, ...]]:
-        """Runs them; the rows of the last one."""
+        """Runs them; returns the rows of the last one."""
         rows: list[tuple[Any, ...]] = []
         for statement in statements:
             with closing(self.connection.cursor()) as cursor:
@@ -77,6 +77,7 @@ TIMES = [
 
 @pytest.mark.parametrize("time", TIMES)
 def test_mysql_01_a_time_that_is_none_is_refused_in_every_mode(clients: Any, time: str) -> None:
+    """mysql-01: outside strict mode, and with INSERT IGNORE, MySQL would store '0000-00-00'."""
     learner = clients()
     values = (
         f"INTO transactions (user_id, amount, currency, country, transaction_time) VALUES (1, 1, 'EUR', 'DE', {time})"
@@ -88,6 +89,7 @@ def test_mysql_01_a_time_that_is_none_is_refused_in_every_mode(clients: Any, tim
 
 
 def test_mysql_01_what_mysql_would_cut_to_fit_is_refused(clients: Any) -> None:
+    """mysql-01, other columns: outside strict mode MySQL stores the nearest value that fits."""
     learner = clients()
     for mode, insert in (("DEFAULT", "INSERT IGNORE"), ("''", "INSERT")):
         learner.do(f"SET SESSION sql_mode = {mode}")
@@ -101,6 +103,7 @@ def test_mysql_01_what_mysql_would_cut_to_fit_is_refused(clients: Any) -> None:
 
 @pytest.mark.parametrize("xid", ["'a'", "''", "'a', 'b', 7"])
 def test_mysql_03_an_xa_transaction_can_change_nothing_that_is_captured(clients: Any, xid: str) -> None:
+    """mysql-03: the connector captures a prepared XA transaction and ignores its rollback."""
     learner = clients()
     learner.do(PAY.format(1), f"XA START {xid}")
     for statement in (
@@ -116,6 +119,7 @@ def test_mysql_03_an_xa_transaction_can_change_nothing_that_is_captured(clients:
 
 
 def test_mysql_04_a_user_id_is_never_changed(clients: Any) -> None:
+    """mysql-04: the id ties payments, stops and messages to an account."""
     learner = clients()
     learner.is_refused("UPDATE user_profile SET user_id = 9003 WHERE user_id = 3", "user_id is never changed")
     learner.is_refused(f"{OPEN.format(3)} ON DUPLICATE KEY UPDATE user_id = 9003", "user_id is never changed")
@@ -141,6 +145,7 @@ WAYS_BACK = {
 
 @pytest.mark.parametrize("way", WAYS_BACK.values(), ids=WAYS_BACK)
 def test_mysql_05_a_stop_survives_whatever_happens_to_the_profile(clients: Any, way: list[str]) -> None:
+    """mysql-05: REPLACE and other ways to write the profile again."""
     learner = clients()
     learner.do(STOP.format(1), *way)
     learner.is_refused(PAY.format(1), "the account is stopped")
@@ -151,6 +156,7 @@ def test_mysql_05_a_stop_survives_whatever_happens_to_the_profile(clients: Any, 
 
 
 def test_mysql_06_no_account_is_opened_stopped(clients: Any) -> None:
+    """mysql-06: such a stop would have no entry in flag_changes."""
     learner = clients()
     for insert in ("INSERT", "INSERT IGNORE", "REPLACE"):
         values = "INTO user_profile (user_id, suspicious_activities) VALUES (6, 1)"
@@ -160,16 +166,18 @@ def test_mysql_06_no_account_is_opened_stopped(clients: Any) -> None:
 
 @pytest.mark.parametrize("true", ["-1", "1", "2", "127", "'1'"])
 def test_mysql_07_whatever_is_not_zero_is_true(clients: Any, true: str) -> None:
+    """mysql-07: some clients write TRUE as -1."""
     learner = clients()
     learner.do(f"UPDATE user_profile SET suspicious_activities = {true} WHERE user_id = 1")
     assert learner.value("SELECT suspicious_activities FROM user_profile WHERE user_id = 1") == 1
     assert learner.do("SELECT user_id, suspicious_activities FROM flag_changes") == [(1, 1)]
     learner.do("UPDATE user_profile SET suspicious_activities = 3 WHERE user_id = 1")
-    assert learner.value("SELECT COUNT(*) FROM flag_changes") == 1, "true it was, and true it is"
+    assert learner.value("SELECT COUNT(*) FROM flag_changes") == 1, "it was true already"
 
 
 @pytest.mark.parametrize("role", ["learner", "root"])
 def test_mysql_08_a_clock_that_a_client_sets_is_ignored(clients: Any, role: str) -> None:
+    """mysql-08: SET SESSION timestamp moves NOW() and CURRENT_TIMESTAMP."""
     client = clients(role)
     client.do(
         "SET SESSION timestamp = 1900000000",
@@ -213,6 +221,7 @@ def test_an_update_that_changes_nothing_leaves_the_row_alone_and_one_that_change
 
 
 def test_mysql_08_ids_come_from_the_database_alone(clients: Any) -> None:
+    """mysql-08: explicit ids, SET INSERT_ID and NO_AUTO_VALUE_ON_ZERO."""
     root = clients("root")
     root.do(PAY.format(1))
     reason = "comes from the database alone"
@@ -261,6 +270,7 @@ def test_a_session_whose_changes_would_not_be_captured_can_change_nothing(
 
 
 def test_mysql_09_episodes_are_in_the_order_of_the_database_whatever_the_clock_says(clients: Any) -> None:
+    """mysql-09: the account is reinstated in a session whose clock is two hours slow."""
     learner, operator = clients(), clients("operator")
     learner.do(PAY.format(1), STOP.format(1))
     operator.do("SET SESSION timestamp = UNIX_TIMESTAMP() - 7200", REINSTATE.format(1))
@@ -274,6 +284,7 @@ def test_mysql_09_episodes_are_in_the_order_of_the_database_whatever_the_clock_s
 
 @pytest.mark.parametrize("table", ["transactions", "user_profile"])
 def test_mysql_12_truncate_is_refused_with_what_to_do_instead(clients: Any, table: str) -> None:
+    """mysql-12: TRUNCATE runs no trigger, writes no row events and resets the ids."""
     root = clients("root")
     root.do(PAY.format(1))
     root.is_refused(f"TRUNCATE TABLE {table}", "use_delete_because_truncate_would_leave_no_history")
@@ -281,6 +292,7 @@ def test_mysql_12_truncate_is_refused_with_what_to_do_instead(clients: Any, tabl
 
 
 def test_mysql_12_ids_never_come_twice(clients: Any) -> None:
+    """mysql-12: DELETE, the way that is allowed, keeps counting."""
     root = clients("root")
     root.do(*[PAY.format(1)] * 3, "DELETE FROM transactions", PAY.format(1))
     assert root.value("SELECT MIN(transaction_id) FROM transactions") == 4
@@ -346,7 +358,7 @@ OLD_TABLES = [
     " IF OLD.suspicious_activities <> NEW.suspicious_activities THEN"
     " INSERT INTO flag_changes (user_id, suspicious_activities) VALUES (NEW.user_id, NEW.suspicious_activities); END IF",
 ]  # fmt: skip
-"""What makes of today's tables those of the first version."""
+"""Turns today's tables into those of the first version."""
 
 
 def test_tables_of_the_first_version_are_brought_up_to_date_with_their_rows(database: Any) -> None:

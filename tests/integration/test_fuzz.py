@@ -1,4 +1,4 @@
-"""A seeded slice of the fuzzer (tests/fuzz) over both jobs' inputs: no restart, and every record is read or a dead letter."""
+"""A small, seeded run of the fuzzer (tests/fuzz) on both jobs' inputs: no restart, and every record is read or a dead letter."""
 
 from collections.abc import Iterator
 

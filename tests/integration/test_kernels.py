@@ -1,4 +1,4 @@
-"""A notebook's kernel that ends while it keeps a bank paying, in each way in which kernels end. No bank may go on without it."""
+"""A notebook's kernel ends, in every way in which kernels end, while its bank is paying. The bank must end with it."""
 
 import os
 import signal
@@ -31,7 +31,7 @@ with breaking.paying_bank(World(Settings()), rate=20, users=50, fraud_every_s=5,
 
 
 def banks(settings: Settings) -> list[psutil.Process]:
-    """The banks that belong to this home; those of other tests' learners are not running meanwhile."""
+    """The banks that belong to this home; no other test runs one at the same time."""
     found = []
     for process in marked_processes(Layout(settings.home).home):
         with suppress(psutil.NoSuchProcess):
@@ -42,7 +42,7 @@ def banks(settings: Settings) -> list[psutil.Process]:
 
 @contextmanager
 def kernel_with_a_bank(settings: Settings) -> Iterator[KernelManager]:
-    """A kernel as JupyterLab starts one, in the middle of a cell whose bank pays."""
+    """A kernel as JupyterLab starts it, in the middle of a cell whose bank is paying."""
     manager = KernelManager(kernel_name="python3")
     manager.start_kernel(env=outside_pytest() | settings.environment())
     client = manager.client()
@@ -92,7 +92,7 @@ def test_no_bank_outlives_the_kernel_that_let_it_pay(database: Database, end: Ca
 
 
 def test_a_bank_ends_with_its_parent_also_while_the_database_is_away(settings: Settings) -> None:
-    """Case course-01: a bank that waits for MySQL looks at nothing else."""
+    """Case course-01: the bank is waiting for MySQL."""
     own = settings.model_copy(update={"mysql_port": 1})
     process = system.start_generator(own, rate=20, users=50, seed=1, report=settings.home / "unused.json")
     try:

@@ -29,7 +29,7 @@ def both(told: Telling, user_id: int, count: int = 1) -> bool:
 
 
 def taken_in_episode(told: Telling, payment: int, episode: int) -> None:
-    """Notes in which episode the database took a payment, as its trigger does."""
+    """Records the episode in which the database took a payment, as its trigger does."""
     told.lab.execute("INSERT INTO payment_episodes (transaction_id, episode) VALUES (%s, %s)", payment, episode)
 
 

@@ -1,4 +1,4 @@
-"""Topics whose partitions are not those of the settings, or become more while all runs: who reads a topic asks the broker."""
+"""Topics with other partitions than the settings say, or with more partitions later: every reader asks the broker."""
 
 import threading
 import time

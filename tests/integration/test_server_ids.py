@@ -1,4 +1,4 @@
-"""Two readers of one binlog: MySQL ends the connection of a replica when another one comes with its id."""
+"""Two readers of one binlog: MySQL disconnects a replica when another one connects with its id."""
 
 import sys
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from tests.support.lab import LearnerLab, learner_lab
 from tests.support.waiting import eventually
 
 LEARNERS = ("learner36", "t38")
-"""crc32 of these two is the same, modulo 100,000."""
+"""These two have the same crc32 modulo 100,000, from which ids were made."""
 SUBMIT = """
 from fraudlab import system
 from fraudlab.settings import Settings
@@ -59,9 +59,9 @@ def captured(lab: LearnerLab) -> set[int]:
 def test_a_learner_whose_replica_ids_are_anothers_is_told_to_choose_another_name(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Case course-02: two of a billion names."""
+    """Case course-02, when the hashes collide after all."""
     monkeypatch.setattr(system, "server_ids", lambda names: range(1_000_000_000, 1_000_000_004))
-    with pytest.raises(StackError, match=r"under which twin\.cdc-ingestion would read") as refused:
+    with pytest.raises(StackError, match=r"with which twin\.cdc-ingestion would read") as refused:
         system.create_database(settings.model_copy(update={"learner": "twin"}))
     assert "the pipeline without a learner's name" in str(refused.value)
     assert "FRAUDLAB_LEARNER" in refused.value.advice

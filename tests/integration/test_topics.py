@@ -1,4 +1,4 @@
-"""Case disk-01: no empty topic is made where one with data was."""
+"""Case disk-01: a lost topic is not replaced by an empty one."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -41,7 +41,7 @@ def test_disk_01_a_topic_that_was_deleted_by_hand_is_named_and_not_made_again(ow
             system.prepare(own.settings)
         assert "fraudlab reset" in raised.value.advice
     make(own, topic)  # empty, and so another one
-    with pytest.raises(StackError, match=f"{topic} made again, empty"):
+    with pytest.raises(StackError, match=f"{topic} created again, empty"):
         system.prepare(own.settings)
 
     system.forget_topics(own.settings)  # as a reset does
@@ -53,7 +53,7 @@ def test_disk_01_a_topic_that_was_deleted_by_hand_is_named_and_not_made_again(ow
 def test_disk_01_topics_that_an_older_version_lost_to_a_full_disk_are_named(
     own: LearnerLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It wrote down no topics; what it left is their folders, which Kafka has set aside."""
+    """The older version recorded no topics; only their folders are left, which Kafka has set aside."""
     topic = own.names.transactions
     system.forget_topics(own.settings)
     delete(own, topic)

@@ -178,7 +178,7 @@ def bank(settings: Settings) -> Iterator[World]:
     own = settings.model_copy(update={"learner": f"judge{next(LEARNERS)}"})
     system.prepare(own)
     with closing(World(own)) as world:
-        # They would refuse the times that the tests write, and which rows of an earlier version have.
+        # The triggers would refuse the times that the tests write, which rows of an earlier version can have.
         for trigger in ("refuse_flagged", "keep_stop", "refuse_uncaptured_deletion"):
             world.execute(f"DROP TRIGGER {trigger}")
         yield world
@@ -388,6 +388,7 @@ def test_a_deleted_payment_that_nobody_saw_does_not_count(world: World) -> None:
 
 @pytest.mark.parametrize("column", ["transaction_time", "created_at"])
 def test_mysql_01_a_row_without_a_time_is_a_finding_that_names_it_and_can_be_deleted(world: World, column: str) -> None:
+    """mysql-01: a row that an older version stored doesn't end the verdict."""
     world.publish_activity()
     world.publish_letter(4, "currency")
     world.execute("SET SESSION sql_mode = ''")
@@ -406,6 +407,7 @@ def test_mysql_01_a_row_without_a_time_is_a_finding_that_names_it_and_can_be_del
 
 
 def test_mysql_12_an_id_that_comes_twice_is_found(world: World) -> None:
+    """mysql-12: where root resets AUTO_INCREMENT all the same."""
     world.publish_activity()
     world.publish_letter(4, "currency")
     last = world.pay(8, "1.00", "DE", 13)
@@ -416,6 +418,7 @@ def test_mysql_12_an_id_that_comes_twice_is_found(world: World) -> None:
 
 
 def test_course_20_over_nothing_there_is_nothing_to_verify(bank: World) -> None:
+    """course-20: after a reset the verdict is not EXACT."""
     bank.user(7)
     verification = bank.verify()
     assert verification.nothing
@@ -431,6 +434,7 @@ def test_course_20_over_nothing_there_is_nothing_to_verify(bank: World) -> None:
 
 
 def test_disk_03_topics_that_are_gone_are_named_with_the_way_back(world: World) -> None:
+    """disk-03: verify names the lost topics instead of advising `fraudlab demo`."""
     gone = [world.names.suspicious_activities, world.names.transaction_mid]
     with closing(KafkaAdminClient(bootstrap_servers=world.settings.bootstrap_servers)) as admin:
         admin.delete_topics(gone)

@@ -1,4 +1,4 @@
-"""Small disks for the tests of full ones: a file system of a few MB, mounted from a file."""
+"""Small disks for tests of a full disk: a file system of some hundred MB, mounted from a file."""
 
 import contextlib
 import os
@@ -14,13 +14,13 @@ BLOCK = b"\0" * 4096
 
 @dataclass(frozen=True)
 class Disk:
-    """A mounted file system of its own."""
+    """A mounted file system."""
 
     folder: Path
 
     @contextlib.contextmanager
     def full(self, leave_mib: int = 0) -> Iterator[None]:
-        """Leaves nothing, or so much, until the end of the block."""
+        """Fills the disk, except for `leave_mib`, until the end of the block."""
         ballast = self.folder / "ballast"
         try:
             about = os.statvfs(self.folder)
@@ -39,9 +39,9 @@ class Disk:
 
 @contextlib.contextmanager
 def small_disk(folder: Path, mib: int) -> Iterator[Disk]:
-    """An ext4 of so many MiB, mounted at `folder`. Skips the test where nothing can be mounted."""
+    """An ext4 file system of this size, mounted at `folder`. Skips the test if nothing can be mounted."""
     if os.geteuid() != 0:
-        pytest.skip("only root can mount a disk of its own")
+        pytest.skip("only root can mount a disk")
     folder.mkdir()
     image = folder.with_suffix(".image")
     with image.open("wb") as file:
@@ -49,7 +49,7 @@ def small_disk(folder: Path, mib: int) -> Iterator[Disk]:
     for command in (["mkfs.ext4", "-q", "-m", "0", str(image)], ["mount", "-o", "loop", str(image), str(folder)]):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            pytest.skip(f"no disk of its own can be mounted here: {done.stderr.strip()}")
+            pytest.skip(f"no disk can be mounted here: {done.stderr.strip()}")
     try:
         yield Disk(folder)
     finally:

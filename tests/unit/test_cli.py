@@ -99,7 +99,7 @@ def test_where_nothing_runs_status_shows_no_jobs(home: Path, monkeypatch: pytest
     monkeypatch.setenv("FRAUDLAB_PORT_BASE", str(free_base(home)))
     seen = system.status(Settings())
     assert seen.jobs == []
-    assert "mysql" in seen.ill
+    assert "mysql" in seen.unhealthy
 
 
 def test_reset_asks_before_it_wipes(home: Path) -> None:

@@ -103,7 +103,7 @@ def test_where_no_payment_comes_through_nothing_is_committed_and_the_wait_ends(m
     monkeypatch.setattr(time, "monotonic", lambda: now_s + 61)
     assert (demo.is_hopeless, demo.is_complete, demo.is_caught) == (True, True, False)
     assert (demo.lines(), demo.report(0)) == ([], {})
-    monkeypatch.setattr(demo, "_ill", lambda: ["fraud-detector is RESTARTING", "flagger does not run"])
+    monkeypatch.setattr(demo, "_unhealthy", lambda: ["fraud-detector is RESTARTING", "flagger does not run"])
     assert demo.why_not_caught() == (
         "no payment of the bank came through within 60 s (fraud-detector is RESTARTING; flagger does not run)"
     )
@@ -111,7 +111,7 @@ def test_where_no_payment_comes_through_nothing_is_committed_and_the_wait_ends(m
 
 def test_what_did_not_come_is_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     demo = demo_fraud(staged(replace(SEEN, flag_ms=None, refusal_ms=None)))
-    monkeypatch.setattr(demo, "_ill", lambda: [])
+    monkeypatch.setattr(demo, "_unhealthy", lambda: [])
     assert demo.why_not_caught() == "no flag, no refusal within 60 s"
 
 

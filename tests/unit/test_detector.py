@@ -206,7 +206,7 @@ def test_a_record_that_raises_is_a_dead_letter_and_leaves_the_state_as_it_was(
 
 
 def test_what_flink_itself_raises_is_no_dead_letter(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A state that cannot be read would make a dead letter of every record."""
+    """An unreadable state would turn every record into a dead letter."""
     user = OneUser()
     monkeypatch.setattr(user, "value", lambda: (_ for _ in ()).throw(RuntimeError("java.lang.InterruptedException")))
     with pytest.raises(RuntimeError):
@@ -223,7 +223,7 @@ def test_a_record_that_is_skipped_by_hand_is_a_dead_letter() -> None:
 
 
 def test_poison_03_two_payments_at_the_beginning_of_time_are_dead_letters() -> None:
-    """Two records of one user at 0001-01-01T00:00:00Z and half an hour later: their hour begins before the year 1."""
+    """poison-03: two records of one user at 0001-01-01T00:00:00Z and half an hour later; their hour begins before the year 1."""
     user = OneUser()
     for offset, moment in enumerate(("0001-01-01T00:00:00Z", "0001-01-01T00:30:00Z")):
         record = {

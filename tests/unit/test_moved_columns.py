@@ -1,4 +1,4 @@
-"""mysql-10: what cannot be a row of its table, because DDL that the connector passed over has moved columns."""
+"""mysql-10: what cannot be a row of its table, because DDL that the connector skipped has moved columns."""
 
 import re
 from typing import Any
@@ -30,7 +30,7 @@ PROFILE = {
 
 
 def shifted(row: dict[str, Any], at: str, value: Any) -> dict[str, Any]:
-    """A row as it looks when a column with this value was put before column `at`, and nobody was told."""
+    """A row as captured after a column with this value was inserted before column `at`, unnoticed."""
     names, values = list(row), list(row.values())
     values.insert(names.index(at), value)
     return dict(zip(names, values, strict=False))

@@ -1,18 +1,25 @@
 """How a delivery fails, when it is tried again, and what goes over the wire."""
 
 import random
+import unicodedata
 from datetime import UTC, datetime
+from decimal import Decimal
 from email import message_from_bytes
-from email.policy import SMTP, default
+from email.header import decode_header, make_header
+from email.policy import default
+from email.utils import parseaddr
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fraudlab.services.notifier.clean import one_line
+from fraudlab.services.notifier.activity import parse
+from fraudlab.services.notifier.clean import mailbox, one_line
 from fraudlab.services.notifier.delivery import NotNowError, RefusedError, of_http, of_smtp, pause_s
-from fraudlab.services.notifier.message import Message, Recipient
-from fraudlab.services.notifier.senders import AppriseSender, MailSender, NtfySender, filled, mail_of, sender_for
+from fraudlab.services.notifier.message import Message, Payment, Recipient, compose
+from fraudlab.services.notifier.senders import AppriseSender, Mail, MailSender, NtfySender, filled, mail_of, sender_for
+from tests.support.activity import ACTIVITY
 
 ADA = Recipient(42, "Ada Lovelace", "ada@example.com", "+49 (30) 12-34")
 
@@ -64,7 +71,7 @@ def test_an_http_refusal_for_now_is_one(code: int) -> None:
 
 def test_a_mail_has_text_and_html_and_the_id_that_it_was_claimed_with() -> None:
     mail = message_from_bytes(
-        mail_of(message(), "The Lab Bank <bank@lab.example>", "ada@example.com").as_bytes(), policy=default
+        mail_of(message(), "The Lab Bank <bank@lab.example>", "ada@example.com").content, policy=default
     )
     assert mail["Message-ID"] == "<c0ffee@lab.example>"
     assert (mail["From"], mail["To"]) == ("The Lab Bank <bank@lab.example>", "Ada Lovelace <ada@example.com>")
@@ -73,20 +80,86 @@ def test_a_mail_has_text_and_html_and_the_id_that_it_was_claimed_with() -> None:
     assert [part.get_content_type() for part in mail.iter_parts()] == ["text/plain", "text/html"]
 
 
-@pytest.mark.parametrize(
-    "name", ["Ada\r\nBcc: thief@example.com", "Ada\nX: y", "Ada\x00", '"><x', "Ada, thief@example.com", "=?utf-8?q?x?="]
+HEADERS = {"Subject", "From", "To", "Date", "Message-ID", "Auto-Submitted", "MIME-Version", "Content-Type"}
+ENCODED_LINE_END = "=?utf-8?q?a=0D=0ABcc=3A_other@example.org?="
+NASTY = [
+    ENCODED_LINE_END,
+    "=?utf-8?q?=0D=0A=0D=0A<h1>Pay here</h1>?=",
+    "=?utf-8?B?YQ0KQmNjOiBvdGhlckBleGFtcGxlLm9yZw==?=",
+    "=?us-ascii?Q?a?= =?utf-8?q?b?=",
+    "Ada\r\nBcc: thief@example.com",
+    "Ada\r\n\r\n<h1>",
+    "Ada\nX: y",
+    "Ada\r\n =?utf-8?q?folded?=",
+    "Ada\x00",
+    "Ada\u2028Bcc: thief@example.com",
+    "\u202eevil\u202c",
+    "\u200fA\u200bd\ufeffa\u00ad",
+    '"><x',
+    "Ada, thief@example.com",
+    "Ada <thief@example.com>",
+    '\\" <thief@example.com>',
+    "(comment)",
+    "Ada:;",
+    "é" * 120,
+    "\ud800",
+]
+
+
+class Seen(NamedTuple):
+    """A mail as mail programs show it."""
+
+    headers: set[str]
+    to: str
+    name: str
+    subject: str
+    text: str
+
+
+def seen(mail: Mail) -> Seen:
+    """What is shown of a mail, by a parser that decodes names, and by one that leaves that to its caller."""
+    modern, raw = message_from_bytes(mail.content, policy=default), message_from_bytes(mail.content)
+    assert len(modern.keys()) == len(set(modern.keys()))
+    assert modern.keys() == raw.keys()
+    head, _, _ = mail.content.partition(b"\r\n\r\n")
+    assert all(len(line) <= 78 for line in head.split(b"\r\n"))
+    (to,), body = modern["To"].addresses, modern.get_body(("plain",))
+    assert body is not None
+    name, address = parseaddr(raw["To"])
+    assert to.addr_spec == address
+    text = str(body.get_content()).replace("\r\n", "\n")
+    return Seen(set(modern.keys()), address, decoded(name), decoded(raw["Subject"]), text)
+
+
+def decoded(header: str) -> str:
+    return str(make_header(decode_header(header.replace("\r\n", ""))))
+
+
+@pytest.mark.parametrize("name", NASTY, ids=ascii)
+def test_mail_01_a_name_is_shown_as_typed_and_makes_no_header(name: str) -> None:
+    """mail-01, mail-02: an encoded word in a name was decoded before it was written, line ends and all."""
+    shown = seen(mail_of(message(name), "bank@lab.example", "ada@example.com"))
+    assert shown == (HEADERS, "ada@example.com", one_line(name), "We stopped your account", "plain\n")
+
+
+@settings(derandomize=True, deadline=None)
+@given(
+    first=st.text(max_size=40) | st.sampled_from(NASTY),
+    last=st.text(max_size=40) | st.sampled_from(NASTY),
+    merchant=st.text(max_size=40) | st.sampled_from(NASTY),
+    channel=st.sampled_from(["email", "push"]),
 )
-def test_no_name_makes_a_header_or_a_recipient(name: str) -> None:
-    """`compose` cleans names; even one that came past it does no harm."""
-    try:
-        content = mail_of(message(name), "bank@lab.example", "ada@example.com").as_bytes()
-    except RefusedError:
-        return
-    mail = message_from_bytes(content, policy=SMTP)
-    assert mail.keys() == [
-        "Subject", "From", "To", "Date", "Message-ID", "Auto-Submitted", "MIME-Version", "Content-Type",
-    ]  # fmt: skip
-    assert [one.addr_spec for one in mail["To"].addresses] == ["ada@example.com"]
+def test_mail_02_no_field_steers_a_message(first: str, last: str, merchant: str, channel: str) -> None:
+    """mail-01, mail-02, through the templates: names, the merchant, and an encoded word that is split over two fields."""
+    activity = parse(ACTIVITY | {"user_first_name": first, "user_last_name": last})
+    payment = Payment(datetime(2026, 7, 1, 12, tzinfo=UTC), Decimal(1), "EUR", "DE", merchant)
+    composed = compose(channel, activity, [payment], "DE", "c0ffee", datetime(2026, 7, 1, 12, tzinfo=UTC))
+    typed = f"{composed.subject}{composed.recipient.name}"
+    assert not any(
+        unicodedata.category(one) in ("Cc", "Cf", "Cs", "Zl", "Zp") for one in typed if one not in "\u200c\u200d"
+    )
+    shown = seen(mail_of(composed, "bank@lab.example", "ada@example.com"))
+    assert shown == (HEADERS, "ada@example.com", composed.recipient.name, composed.subject, composed.text)
 
 
 def test_an_address_that_is_none_is_refused_before_it_is_sent() -> None:
@@ -108,11 +181,12 @@ def test_an_address_that_only_looks_like_one_is_refused(address: str) -> None:
 )
 def test_whatever_address_and_name_there_are_it_is_a_mail_to_that_address_or_refused(address: str, name: str) -> None:
     try:
-        content = mail_of(message(one_line(name)), "bank@lab.example", address).as_bytes()
+        mail = mail_of(message(name), "bank@lab.example", address)
     except RefusedError:
         return
-    (to,) = message_from_bytes(content, policy=SMTP)["To"].addresses
-    assert to.addr_spec == address.strip()
+    assert mail.recipient == mailbox(address)
+    if mail.recipient.isascii():
+        assert seen(mail)[:3] == (HEADERS, mail.recipient, one_line(name))
 
 
 def test_placeholders_are_the_recipients_and_cannot_leave_their_place() -> None:

@@ -14,26 +14,8 @@ from fraudlab.services.notifier.activity import parse
 from fraudlab.services.notifier.clean import mailbox, one_line
 from fraudlab.services.notifier.home import CAPITAL_ZONES, home_of
 from fraudlab.services.notifier.message import MAX_PAYMENTS, Message, Payment, compose
+from tests.support.activity import ACTIVITY
 
-ACTIVITY: dict[str, Any] = {
-    "activity_id": "activity-5",
-    "user_id": 42,
-    "user_first_name": "Ada",
-    "user_last_name": "Lovelace",
-    "user_email": "ada@example.com",
-    "user_phone_number": "+49 30 1234567",
-    "window_start": "2026-07-01T11:02:03.000Z",
-    "window_end": "2026-07-01T12:02:03.000Z",
-    "total_amount_eur": "1200.00",
-    "transaction_count": 2,
-    "countries": ["DE", "FR"],
-    "transaction_ids": [4, 5],
-    "transaction_id": 5,
-    "user_suspicious_activity": True,
-    "rule": "2-countries-in-3600-s",
-    "created_at": "2026-07-01T12:02:03.004Z",
-    "detected_at": "2026-07-01T12:02:03.017Z",
-}
 PAYMENTS = [
     Payment(datetime(2026, 7, 1, 12, 2, 2), Decimal("600.00"), "EUR", "DE", "Books and more"),  # noqa: DTZ001 as MySQL gives it
     Payment(datetime(2026, 7, 1, 12, 2, 3), Decimal("100000.00"), "JPY", "FR", "Café"),  # noqa: DTZ001
@@ -209,7 +191,7 @@ def test_what_is_no_activity_is_malformed(fields: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("user_id", [2**31 - 1, 0, -1, -(2**31)])
 def test_every_id_that_mysql_takes_is_a_users(user_id: int) -> None:
-    """The user with the lowest id of an INT was stopped and never told: their activity was a dead letter."""
+    """The user with the lowest INT as id was stopped and never told: the activity was a dead letter."""
     assert parse(ACTIVITY | {"user_id": user_id}).user_id == user_id
 
 
@@ -223,11 +205,23 @@ def test_a_field_that_is_missing_is_malformed(field: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "address",
-    ["ada@example.com", " ada.l+lab@mail.example.co.uk ", "ädä@exämple.com"],
+    ("address", "ready"),
+    [
+        ("ada@example.com", "ada@example.com"),
+        (" ada.l+lab@mail.example.co.uk ", "ada.l+lab@mail.example.co.uk"),
+        ("a_b-c!#$%&'*/=?^`{|}~@example.com", "a_b-c!#$%&'*/=?^`{|}~@example.com"),
+        ('"ada lovelace"@example.com', '"ada lovelace"@example.com'),
+        ('"a\\"@b,<c>"@example.com', '"a\\"@b,<c>"@example.com'),
+        ("info@bücher.example", "info@xn--bcher-kva.example"),
+        ("info@BÜCHER.Example", "info@xn--bcher-kva.example"),
+        ("info@xn--bcher-kva.example", "info@xn--bcher-kva.example"),
+        ("ädä@exämple.com", "ädä@xn--exmple-cua.com"),
+        ("用户@例子.广告", "用户@xn--fsqu00a.xn--4rr70v"),
+    ],
 )
-def test_an_address_that_can_be_one_is_used(address: str) -> None:
-    assert mailbox(address) == address.strip()
+def test_mail_04_an_address_that_can_be_one_is_used(address: str, ready: str) -> None:
+    """mail-04: an international domain goes in the form that every mail server takes."""
+    assert mailbox(address) == ready
 
 
 @pytest.mark.parametrize(
@@ -243,6 +237,12 @@ def test_an_address_that_can_be_one_is_used(address: str) -> None:
         "a" * 250 + "@example.com",
         "ada@exa mple.com",
         "ada@@example.com",
+        '"ada"lovelace@example.com',
+        '"ada\r\nBcc: x"@example.com',
+        "a..b@example.com",
+        "ada@exa\u200bmple..com",
+        "a\u202eda@example.com",
+        "a" * 65 + "@example.com",
     ],
     ids=repr,
 )

@@ -4,6 +4,7 @@ import ssl
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -23,8 +24,8 @@ from fraudlab.stack.beside import free_ports
 TIMEOUT_S = 10.0
 
 
-def message(message_id: str = "c0ffee") -> Message:
-    recipient = Recipient(42, "Ada Lovelace", "ada@example.com", "")
+def message(message_id: str = "c0ffee", email: str = "ada@example.com", name: str = "Ada Lovelace") -> Message:
+    recipient = Recipient(42, name, email, "")
     return Message(message_id, datetime(2026, 7, 1, tzinfo=UTC), recipient, "Stopped", "plain\n", "<p>rich</p>")
 
 
@@ -57,6 +58,7 @@ class MailHost:
     def __init__(self, **options: Any) -> None:
         self.taken: list[tuple[str, bool, bool]] = []
         """Of each mail: its content, whether it came encrypted, and whether its sender was logged in."""
+        self.recipients: list[str] = []
         self.log_ins: list[bytes] = []
         self.password = b"secret"
         (self.port,) = free_ports(1)
@@ -69,6 +71,7 @@ class MailHost:
         assert isinstance(envelope.content, bytes)
         assert server.transport is not None
         encrypted = server.transport.get_extra_info("sslcontext") is not None
+        self.recipients += envelope.rcpt_tos
         self.taken.append((envelope.content.decode(), encrypted, bool(session.authenticated)))
         return "250 OK"
 
@@ -97,6 +100,36 @@ def options_of(mode: str, certificate: Path) -> dict[str, Any]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     return {"tls_context": context} if mode == "starttls" else {"ssl_context": context, "auth_require_tls": False}
+
+
+def test_mail_03_a_plus_in_a_url_is_one(host: Callable[..., MailHost]) -> None:
+    """mail-03: `+` was read as a space, and each mail was a dead letter."""
+    server = host()
+    url = f"mailto://localhost:{server.port}?from=bank+lab@x.example&to=me+{{user_id}}@x.example"
+    with closing(MailSender(url, TIMEOUT_S)) as sender:
+        sender.send(message())
+    assert server.recipients == ["me+42@x.example"]
+    assert "From: <bank+lab@x.example>" in server.taken[0][0]
+
+
+def test_mail_04_an_international_domain_reaches_a_server_without_smtputf8(host: Callable[..., MailHost]) -> None:
+    """mail-04: the domain goes as every server takes it; only a local part with other letters needs SMTPUTF8."""
+    server = host(enable_SMTPUTF8=False)
+    with closing(MailSender(f"mailto://localhost:{server.port}", TIMEOUT_S)) as sender:
+        sender.send(message(email="info@bücher.example"))
+        assert server.recipients == ["info@xn--bcher-kva.example"]
+        with pytest.raises(RefusedError, match="SMTPUTF8"):
+            sender.send(message(email="jörg@bücher.example"))
+        sender.send(message("next"))
+    assert server.recipients == ["info@xn--bcher-kva.example", "ada@example.com"]
+
+
+def test_an_international_local_part_reaches_a_server_with_smtputf8(host: Callable[..., MailHost]) -> None:
+    server = host(enable_SMTPUTF8=True)
+    with closing(MailSender(f"mailto://localhost:{server.port}", TIMEOUT_S)) as sender:
+        sender.send(message(email="jörg@bücher.example", name="Jörg"))
+    assert server.recipients == ["jörg@xn--bcher-kva.example"]
+    assert "To: =?utf-8?b?SsO2cmc=?= <jörg@xn--bcher-kva.example>" in server.taken[0][0]
 
 
 @pytest.mark.parametrize("mode", ["starttls", "ssl"])
@@ -197,6 +230,15 @@ def test_any_other_service_gets_the_message_through_apprise(hook: HTTPServer) ->
     AppriseSender(f"json://127.0.0.1:{hook.server_port}/bank/{{user_id}}").send(message())
     (taken,) = Hook.taken
     assert (taken["path"], taken["title"], taken["message"]) == ("/bank/42", "Stopped", "plain")
+
+
+def test_markup_in_a_name_is_text_for_a_service_that_shows_html(hook: HTTPServer) -> None:
+    """mail-02's kind: Apprise hands on a text as markup unless it is told that it is none."""
+    one = replace(message(), text="<a href='https://evil.example'>pay here</a>")
+    AppriseSender(f"json://127.0.0.1:{hook.server_port}/?format=html").send(one)
+    (taken,) = Hook.taken
+    assert "<a" not in taken["message"]
+    assert "&lt;a" in taken["message"]
 
 
 @pytest.mark.parametrize(

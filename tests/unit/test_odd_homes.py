@@ -258,7 +258,7 @@ def mounted(folder: Path, options: str) -> Iterator[None]:
 
 
 def test_a_home_on_a_disk_that_runs_no_programs_is_refused(tmp_path: Path) -> None:
-    """A brother of unix-02."""
+    """Like unix-02."""
     with (
         mounted(tmp_path, "noexec"),
         pytest.raises(StackError, match=r"has no executable files \(Permission denied\)"),
@@ -267,7 +267,7 @@ def test_a_home_on_a_disk_that_runs_no_programs_is_refused(tmp_path: Path) -> No
 
 
 def test_every_command_refuses_a_disk_that_has_become_read_only_in_one_sentence(tmp_path: Path) -> None:
-    """A brother of unix-02: it was a traceback, also for `down`."""
+    """Like unix-02: it was a traceback, also for `down`."""
     sentence = f"{tmp_path} cannot be written to (Read-only file system)"
     with mounted(tmp_path, "ro"):
         stack = Stack(Settings(home=tmp_path))

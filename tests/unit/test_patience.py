@@ -1,4 +1,4 @@
-"""Which errors of MySQL are waited for, in whatever class the connector puts them (fault-02)."""
+"""Which MySQL errors are temporary, whatever class the connector raises them as (fault-02)."""
 
 import logging
 

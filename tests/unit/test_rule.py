@@ -335,28 +335,31 @@ def least_ms(attempt: Callable[[], object], times: int = 5) -> float:
 
 
 def test_rule_01_a_late_payment_among_10_000_of_one_country_takes_no_time() -> None:
+    """rule-01: it took 5.5 s."""
     user = many(10_000, "DE", 100)
     late = Payment(NOON + 22 * MINUTE, 10_001, 100, b"DE")
     assert judge(RULE, user.history, late).arrival is Arrival.COUNTED
-    assert least_ms(lambda: judge(RULE, user.history, late)) < 3
+    assert least_ms(lambda: judge(RULE, user.history, late)) < 1.5
 
 
 def test_rule_01_a_late_payment_among_10_000_of_two_countries_is_linear() -> None:
+    """rule-01, the worst case: every hour after it changes."""
     user = many(10_000, "DE FR", 1)
     late = Payment(NOON + 22 * MINUTE, 10_001, 1, b"DE")
     assert least_ms(lambda: judge(RULE, user.history, late)) < 500
 
 
 def test_rule_01_a_payment_sent_again_among_10_000_takes_no_time() -> None:
-    """A changed profile sends all of them again."""
+    """rule-01, a duplicate: a changed profile makes the join send every payment again."""
     user = many(10_000, "DE FR", 1)
     again = Payment(NOON + 5_000 * 50 * MINUTE // 10_000, 5_000, 1, b"DE")
     assert judge(RULE, user.history, again).arrival is Arrival.DUPLICATE
-    assert least_ms(lambda: judge(RULE, user.history, again)) < 1
+    assert least_ms(lambda: judge(RULE, user.history, again)) < 0.4
 
 
 @pytest.mark.parametrize("countries", ["DE FR", "DE FR IT PL"])
 def test_rule_02_payments_of_a_user_with_10_000_in_several_countries_take_no_time(countries: str) -> None:
+    """rule-02: each took 9 ms."""
     user = many(10_000, countries, 1)
     next_one = Payment(NOON + 50 * MINUTE + SECOND, 10_001, 1, b"FR")
     same_moment = Payment(NOON + 50 * MINUTE, 10_001, 1, b"FR")
@@ -365,6 +368,7 @@ def test_rule_02_payments_of_a_user_with_10_000_in_several_countries_take_no_tim
 
 
 def test_rule_02_a_suspicious_hour_of_10_000_payments_costs_little_more_than_its_list_of_ids() -> None:
+    """rule-02, where the hour is suspicious."""
     user = many(10_000, "DE FR", 1)
     large = Payment(NOON + 50 * MINUTE + SECOND, 10_001, 100_000, b"FR")
     (hour,) = judge(RULE, user.history, large).hours

@@ -128,7 +128,7 @@ def test_an_order_within_the_allowed_lateness_raises_the_same_set(
 def test_the_window_that_the_history_counts_is_what_a_recomputation_counts(
     rule: Rule, payments: list[Payment], data: st.DataObject
 ) -> None:
-    """Also where an earlier version, or a rule with another window, left it."""
+    """Also if an earlier version, or a rule with another window, wrote it."""
     history, raised = b"", list[int]()
     for seen, payment in enumerate(payments, start=1):
         if history and data.draw(st.booleans()):

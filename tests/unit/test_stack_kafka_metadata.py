@@ -1,4 +1,4 @@
-"""Case disk-01: Kafka's metadata log is restored where it lost something, and only there."""
+"""Case disk-01: Kafka's metadata log is restored if it has lost something, and only then."""
 
 import struct
 from pathlib import Path

@@ -44,5 +44,30 @@ def test_port_held_by_another_user_says_so() -> None:
     assert "another user" in check.found
 
 
+@pytest.fixture
+def outgoing(held_port: int) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", held_port)) as connection:
+        yield connection
+
+
+def test_port_of_an_outgoing_connection_is_held_by_its_process(outgoing: socket.socket) -> None:
+    port = outgoing.getsockname()[1]
+    assert not ports.is_free("127.0.0.1", port)
+    assert ports.holder(port).pid == os.getpid()
+
+
+def test_port_of_a_connection_that_was_just_closed_needs_a_minute_and_no_process_to_end() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        connection = socket.create_connection(server.getsockname())
+        port = connection.getsockname()[1]
+        accepted, _ = server.accept()
+        connection.close()  # who closes first keeps the port in TIME_WAIT
+        accepted.close()
+    assert not ports.is_free("127.0.0.1", port)
+    check = port_check("kafka", port, "FRAUDLAB_KAFKA_PORT", ports.holder(port), own=set())
+    assert check.found == "held by a connection that has just been closed"
+    assert check.advice.startswith("Try again in a minute")
+
+
 def test_free_port_is_fine() -> None:
     assert port_check("kafka", 19092, "FRAUDLAB_KAFKA_PORT", None, own=set()).ok

@@ -1,4 +1,4 @@
-"""When nothing is started, when Kafka is stopped, and when it is said that the disk is almost full."""
+"""When nothing is started, when Kafka is stopped, and when a warning says that the disk is almost full."""
 
 from pathlib import Path
 
@@ -49,8 +49,8 @@ def test_disk_01_a_launcher_waits_until_there_is_room_and_says_so(monkeypatch: p
     said: list[str] = []
     space.wait_for_room(Path("/home"), 256, said.append)
     assert said == [
-        "waits for room on the disk of /home: 10 MiB are free, 512 are needed",
-        "there is room on the disk of /home again",
+        "waits for free space on the disk of /home: 10 MiB are free, 512 are needed",
+        "there is free space on the disk of /home again",
     ]
 
 

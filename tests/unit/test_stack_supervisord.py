@@ -119,7 +119,7 @@ def test_control_socket_is_for_its_owner_only(tmp_path: Path) -> None:
 
 @contextlib.contextmanager
 def a_process(module: str, folder: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that runs as a module of this name, and waits."""
+    """A process that runs a module of this name, and waits."""
     folder.joinpath(f"{module}.py").write_text("input()", encoding="utf-8")
     command = [sys.executable, "-m", module]
     with subprocess.Popen(command, cwd=folder, env=os.environ | environment, stdin=subprocess.PIPE) as process:
@@ -130,7 +130,7 @@ def a_process(module: str, folder: Path, **environment: str) -> Iterator[subproc
 
 
 def test_down_ends_a_bank_and_names_it(tmp_path: Path) -> None:
-    """Case course-01: `fraudlab down` and `reset` said that no process is left, while a notebook's bank went on."""
+    """Case course-01: `fraudlab down` and `reset` said that no process is left, while a notebook's bank was running."""
     said: list[str] = []
     with a_process("data_generator", tmp_path, **{MARKER: str(tmp_path)}) as bank:
         Stack(Settings(home=tmp_path), said.append).stop()
@@ -141,7 +141,7 @@ def test_down_ends_a_bank_and_names_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("module", ["jupyterlab", "ipykernel_launcher"])
 def test_down_names_the_notebooks_that_are_open(tmp_path: Path, module: str) -> None:
-    """Case course-01, and course-19: what may hold work of the learner's is named, not ended."""
+    """Case course-01, and course-19: processes that may hold unsaved work are named, not ended."""
     said: list[str] = []
     with a_process(module, tmp_path, FRAUDLAB_HOME=str(tmp_path)) as notebook:
         Stack(Settings(home=tmp_path), said.append).stop()

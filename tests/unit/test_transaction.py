@@ -150,6 +150,7 @@ def test_the_error_names_the_transaction_once_it_is_known() -> None:
     ],
 )
 def test_poison_03_a_time_that_mysql_cannot_hold_is_malformed(field: str, moment: str) -> None:
+    """poison-03."""
     assert reason(text(**{field: moment})) == f"{field} is no time that a TIMESTAMP of MySQL holds (1970 to 2038)"
 
 

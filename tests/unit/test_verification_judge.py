@@ -347,6 +347,7 @@ def test_a_time_without_a_zone_is_refused() -> None:
 
 
 def test_mysql_03_a_payment_that_mysql_does_not_have_and_did_not_delete_is_found() -> None:
+    """mysql-03: where XA could not be refused, verify finds what was rolled back."""
     records = records_of(ACTIVITY)
     add(records, NAMES.transactions, payment_envelope(9, 300))
     assert kinds(compared(records, TRUTH)) == {"unknown_payments": ["9"]}

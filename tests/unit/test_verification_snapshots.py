@@ -1,4 +1,4 @@
-"""mysql-11: the judge knows the order of payments also where a further snapshot has read some of them."""
+"""mysql-11: the judge knows the order of payments even if a later snapshot has read some of them."""
 
 import orjson
 

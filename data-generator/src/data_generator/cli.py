@@ -30,7 +30,7 @@ console = Console(stderr=True)
 
 SEEDING_EVENT_RATE = 10.0
 LAST_WORDS_S = 10
-"""How long a bank whose owner is gone may take for the batch in hand."""
+"""How long a bank whose owner is gone may take for its current batch."""
 
 
 def main() -> None:
@@ -84,7 +84,7 @@ def data_generator(
     end_with_stdin: Annotated[
         bool,
         typer.Option(
-            help="End when standard input does: whoever holds its other end, however they ended, takes the bank along."
+            help="End at the end of standard input, so that the bank ends with the process that started it, even if that is killed."
         ),
     ] = False,
 ) -> None:
@@ -188,7 +188,7 @@ def _stop_on_signals(stop: threading.Event) -> None:
 
 
 def _stop_with_stdin(stop: threading.Event) -> None:
-    """Not by PR_SET_PDEATHSIG, which comes when the parent's *thread* ends. A pipe's end comes after SIGKILL of the parent, too."""
+    """Stops at the end of standard input, which also comes when the parent is killed. PR_SET_PDEATHSIG comes when its *thread* ends."""
     while os.read(sys.stdin.fileno(), 4096):
         pass
     stop.set()

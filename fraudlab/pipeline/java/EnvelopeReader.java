@@ -30,14 +30,14 @@ import org.apache.flink.util.OutputTag;
  * Reads Debezium envelopes: each record becomes either changes of a table or one unreadable record with its reason, never both and
  * never neither. Flink's own format can only skip what it cannot read, or fail.
  *
- * Flink compiles this when the task starts, as it does the code that it makes of SQL (with Janino: no lambdas, no diamonds).
+ * Flink compiles this when the task starts, like the code that it generates from SQL (with Janino: no lambdas, no diamonds).
  *
  * Input: Row(message BYTES, topic STRING, partition INT, offset BIGINT). Output: rows of the table, with their kind. Side output:
  * Row(message, topic, partition, offset, reason).
  */
 public class EnvelopeReader extends AbstractStreamOperator implements OneInputStreamOperator {
 
-    /** Longer texts are no DECIMAL(38), and numbers with such an exponent take minutes to round. */
+    /** Longer texts are not a DECIMAL(38), and numbers with such an exponent take minutes to round. */
     private static final int MOST_DIGITS = 100;
 
     private static final int MOST_DIGITS_IN_JSON = 2000;
@@ -70,7 +70,7 @@ public class EnvelopeReader extends AbstractStreamOperator implements OneInputSt
         Row record = (Row) element.getValue();
         byte[] message = (byte[]) record.getField(0);
         if (message == null) {
-            return; // a tombstone says nothing here
+            return; // a tombstone is not a change
         }
         ArrayList changes = new ArrayList();
         String reason = null;
@@ -131,7 +131,7 @@ public class EnvelopeReader extends AbstractStreamOperator implements OneInputSt
         }
     }
 
-    /** Adds the row with the types of its columns, or says why not. Numbers come as text: the format would make 7 of 7.5. */
+    /** Adds the row with the types of its columns, or says why not. Numbers come as text: the format would turn 7.5 into 7. */
     private String convert(GenericRowData texts, ArrayList changes) {
         GenericRowData row = new GenericRowData(texts.getRowKind(), texts.getArity());
         for (int i = 0; i < texts.getArity(); i++) {

@@ -18,14 +18,14 @@ CREATE TABLE transaction_mid (
   'value.fields-include' = 'EXCEPT_KEY'
 )
 //
--- One string a record: what costs between the JVM and Python is each value that crosses. Bytes that are no UTF-8 become U+FFFD here:
+-- One string a record: what costs between the JVM and Python is each value that crosses. Bytes that are not UTF-8 become U+FFFD here:
 -- functions of SQL, and the way to Python, fail on them. Half a surrogate pair, which JSON may name, becomes "?".
 -- The join's records tell their user in both key and value. A stranger's with another key, or none, belongs to whom its value names.
 CREATE TEMPORARY VIEW keyed_transactions AS
 SELECT
   CASE
     WHEN POSITION(CONCAT('"user_id":', message_key, ',') IN message) > 0 THEN message_key
-    WHEN CHAR_LENGTH(message) > 65536 THEN COALESCE(message_key, '')  -- a number of so many digits is read for seconds
+    WHEN CHAR_LENGTH(message) > 65536 THEN COALESCE(message_key, '')  -- a number with that many digits takes seconds to read
     ELSE COALESCE(DECODE(ENCODE(JSON_VALUE(message, '$$.user_id'), 'UTF-8'), 'UTF-8'), message_key, '')
   END,
   CONCAT(

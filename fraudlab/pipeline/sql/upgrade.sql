@@ -1,5 +1,5 @@
--- What the tables of an earlier version lack, filled in from their history while nobody can write to them; the triggers are made after it.
--- That version noted no order of payments and reinstatements: for its rows the clock must do. No table is named twice in a statement,
+-- What the tables of an earlier version lack, filled in from their history while they are locked; the triggers are created after it.
+-- That version recorded no order of payments and reinstatements: for its rows the clock must do. No table is named twice in a statement,
 -- because each of them is locked under its name alone.
 ALTER TABLE ${database}.user_profile MODIFY created_at TIMESTAMP(3) NOT NULL DEFAULT '2000-01-01', MODIFY updated_at TIMESTAMP(3) NOT NULL DEFAULT '2000-01-01'
 //

@@ -1,4 +1,4 @@
-"""Looks how the pipeline's jobs are, as `fraudlab status` does."""
+"""Checks the pipeline's jobs, as `fraudlab status` does."""
 
 import http.client
 

@@ -92,7 +92,7 @@ class Undeliverable:
 
 @dataclass(frozen=True)
 class JobProblem:
-    """A job that does not do its work: its name, what is wrong, and what to do."""
+    """A job that has a problem: its name, what is wrong, and what to do."""
 
     name: str
     problem: str
@@ -238,7 +238,7 @@ class Model:
         self.revision += 1
 
     def take_jobs(self, problems: Iterable[JobProblem]) -> None:
-        """Takes in the jobs that do not do their work."""
+        """Takes in the jobs that have a problem."""
         self.job_problems = tuple(problems)
         self.revision += 1
 

@@ -3,7 +3,10 @@
 import asyncio
 import email
 import logging
-from email.message import EmailMessage
+from email.errors import MessageError
+from email.header import decode_header, make_header
+from email.message import EmailMessage, Message
+from email.parser import HeaderParser
 from email.policy import default
 from typing import Any
 
@@ -48,26 +51,30 @@ class _Handler:
     def _add(self, envelope: Envelope) -> None:
         content = envelope.content if isinstance(envelope.content, bytes) else (envelope.content or "").encode()
         mail: Any = email.message_from_bytes(content, policy=default)
-        headers, _, _ = content.replace(b"\r\n", b"\n").partition(b"\n\n")
+        head, _, _ = content.replace(b"\r\n", b"\n").partition(b"\n\n")
+        headers = head.decode("utf-8", "replace")
+        fields = HeaderParser().parsestr(headers)
         for recipient in envelope.rcpt_tos:
             self._store.add(
                 "email",
-                _header(mail, "Message-ID") or f"none-{hash(content)}",
+                _header(fields, "Message-ID") or f"none-{hash(content)}",
                 recipient,
-                addressee=_header(mail, "To"),
-                sender=_header(mail, "From") or str(envelope.mail_from or ""),
-                title=_header(mail, "Subject"),
+                addressee=_header(fields, "To"),
+                sender=_header(fields, "From") or str(envelope.mail_from or ""),
+                title=_header(fields, "Subject"),
                 text=_body(mail, "plain"),
                 html=_body(mail, "html"),
-                headers=headers.decode("utf-8", "replace"),
+                headers=headers,
             )
 
 
-def _header(mail: EmailMessage, name: str) -> str:
+def _header(fields: Message, name: str) -> str:
+    """A header's text. `email.policy.default` would put spaces between the parts of a long encoded name."""
+    value = " ".join(str(fields[name] or "").split())
     try:
-        return str(mail[name] or "").strip()
-    except (ValueError, LookupError, AttributeError, IndexError):  # the parser gives up on some headers that are broken
-        return ""
+        return str(make_header(decode_header(value))).strip()
+    except (MessageError, ValueError, LookupError):  # what only looks encoded
+        return value
 
 
 def _body(mail: EmailMessage, kind: str) -> str:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 KEPT = 50_000
-"""So many messages are kept, the newest ones: some 200 MB."""
+"""How many messages are kept, the newest ones: some 200 MB."""
 FORGET_EVERY = 1_000
 LOCK_PATIENCE_S = 1
-"""So long a file that another program has locked is waited for; the page waits, too."""
+"""How long to wait for a file that another program has locked; the page waits, too."""
 
 log = logging.getLogger("fraudlab.inbox")
 
@@ -40,7 +40,7 @@ CREATE INDEX IF NOT EXISTS kinds ON messages (kind);
 
 
 class NotStoredError(Exception):
-    """Nothing of a delivery was stored. It may succeed later: `full` where the disk is, otherwise a lock or an I/O error."""
+    """Nothing of a delivery was stored. It may succeed later. `full`: the disk is full; otherwise it was a lock or an I/O error."""
 
     def __init__(self, cause: Exception) -> None:
         super().__init__(f"cannot be stored now: {cause}")
@@ -91,7 +91,7 @@ class Store:
 
     @contextlib.contextmanager
     def delivery(self) -> Iterator[None]:
-        """All that is added within the block is stored, or nothing of it is, and NotStoredError is raised."""
+        """Everything added within the block is stored; or nothing is, and NotStoredError is raised."""
         before = self._messages.copy(), self._again, self.version
         try:
             self._connection.execute("BEGIN IMMEDIATE")

@@ -3,25 +3,36 @@
 import re
 import unicodedata
 
-MAX_LENGTH = 120
+import idna
 
-DIRECTION = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
-"""Marks that change the direction of the text after them."""
+MAX_LENGTH = 120
+MAX_ADDRESS, MAX_LOCAL_PART = 254, 64
+"""RFC 5321, 4.5.3.1, in bytes."""
 
 FIRST_STRONG_ISOLATE, POP_ISOLATE = "\u2068", "\u2069"
 
-_STEERING = re.compile(f"[{DIRECTION}]")
+_SPACES = ("Cc", "Cs", "Zl", "Zp")
+_JOINERS = "\u200c\u200d"
+"""The only invisible marks that a name needs: in Persian and Indic scripts, and between the parts of an emoji."""
+
 _ATOM = r"[^\s@<>()\[\]\\,;:\"\x00-\x20\x7f]+"
-_LABEL = r"[^\s@<>()\[\]\\,;:\"_.\x00-\x20\x7f]+"
-_MAILBOX = re.compile(rf"{_ATOM}@(?:{_LABEL}\.)+{_LABEL}")
+_QUOTED = r'"(?:[^"\\\x00-\x1f\x7f]|\\[\x20-\x7e])+"'
+_DOT_ATOM = re.compile(r"[^.]+(?:\.[^.]+)*")
+_MAILBOX = re.compile(rf"({_ATOM}|{_QUOTED})@([^@\s]+\.[^@\s]+)")
 
 
 def one_line(text: str) -> str:
-    """The text as one line of at most 120 characters, without control characters, line ends and marks of direction."""
-    without = _STEERING.sub("", unicodedata.normalize("NFC", text))
-    spaced = "".join(" " if unicodedata.category(each) in ("Cc", "Cs", "Zl", "Zp") else each for each in without)
-    line = " ".join(spaced.split())
+    """The text as one line of at most 120 characters, without control characters, line ends and invisible marks."""
+    composed = unicodedata.normalize("NFC", text)
+    line = " ".join("".join(map(_harmless, composed)).split())
     return line if len(line) <= MAX_LENGTH else line[: MAX_LENGTH - 1] + "…"
+
+
+def _harmless(character: str) -> str:
+    category = unicodedata.category(character)
+    if category in _SPACES:
+        return " "
+    return "" if category == "Cf" and character not in _JOINERS else character
 
 
 def isolated(line: str) -> str:
@@ -30,6 +41,21 @@ def isolated(line: str) -> str:
 
 
 def mailbox(address: str) -> str | None:
-    """The address as it can be handed to a mail server; None where it is none, such as one with a line end in it."""
-    stripped = address.strip()
-    return stripped if len(stripped) <= 254 and _MAILBOX.fullmatch(stripped) else None
+    """The address as it can be handed to a mail server; None where it is none, such as one with a line end in it.
+
+    An international domain is in the form that every server takes (`xn--…`). A local part keeps its letters: one that is not ASCII
+    needs a server with SMTPUTF8.
+    """
+    found = _MAILBOX.fullmatch(address.strip())
+    if found is None:
+        return None
+    local, domain = found.groups()
+    if len(local.encode("utf-8", "replace")) > MAX_LOCAL_PART or not (local[0] == '"' or _DOT_ATOM.fullmatch(local)):
+        return None
+    if any(unicodedata.category(one) in (*_SPACES, "Cf") for one in local):
+        return None
+    try:
+        ready = f"{local}@{idna.encode(domain, uts46=True).decode('ascii')}"
+    except (idna.IDNAError, UnicodeError):
+        return None
+    return ready if len(ready.encode()) <= MAX_ADDRESS and not ready.endswith(".") else None

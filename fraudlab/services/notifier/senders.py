@@ -6,16 +6,19 @@ import smtplib
 import ssl
 import threading
 import time
-from email.errors import MessageError
-from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP
-from typing import Protocol
+from email.charset import BASE64, QP, Charset
+from email.header import Header
+from email.mime.multipart import MIMEMultipart
+from email.mime.text import MIMEText
+from email.policy import compat32
+from email.utils import format_datetime
+from email.utils import quote as quote_phrase
+from typing import NamedTuple, Protocol
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import httpx
 
-from fraudlab.services.notifier.clean import mailbox
+from fraudlab.services.notifier.clean import mailbox, one_line
 from fraudlab.services.notifier.delivery import NotNowError, RefusedError, of_http, of_smtp
 from fraudlab.services.notifier.message import Message, Recipient
 from fraudlab.services.same_origin import is_loopback
@@ -24,7 +27,20 @@ IDLE_S = 5.0
 """A connection that was idle for longer is not trusted any more."""
 SENDER = "The Lab Bank <bank@lab-bank.example>"
 PLACEHOLDER = re.compile(r"\{(user_id|email|phone)\}")
+WORDS = re.compile(r"[\w ]*", re.ASCII)
+"""A name that needs no quotes before an address."""
+UTF_8 = Charset("utf-8")
+UTF_8.header_encoding, UTF_8.body_encoding = BASE64, QP
+"""Said here, since Apprise changes the defaults of the whole process when it is imported."""
 APPRISE_STATUS = re.compile(r"error=(\d{3})")
+
+
+class Mail(NamedTuple):
+    """An e-mail: the addresses of the envelope, and the content with its headers."""
+
+    sender: str
+    recipient: str
+    content: bytes
 
 
 class Sender(Protocol):
@@ -72,7 +88,8 @@ class MailSender:
 
     def __init__(self, url: str, timeout_s: float) -> None:
         parts = urlsplit(url)
-        options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+        # A `+` is one, as in every mailto: URL (RFC 6068), not the space of a web form.
+        options = {name: values[-1] for name, values in parse_qs(parts.query.replace("+", "%2B")).items()}
         secure = parts.scheme.lower() == "mailtos"
         self._mode = options.get("mode", "starttls" if secure else "insecure")
         if self._mode not in ("insecure", "starttls", "ssl") or secure is (self._mode == "insecure"):
@@ -93,9 +110,10 @@ class MailSender:
     def send(self, message: Message) -> None:
         """See Sender."""
         mail = mail_of(message, self._from, filled(self._to, message.recipient, encode=False))
+        options = () if mail.recipient.isascii() else ("SMTPUTF8", "BODY=8BITMIME")
         connection = self._connected()
         try:
-            connection.send_message(mail)
+            connection.sendmail(mail.sender, [mail.recipient], mail.content, options)
             self._used_at = time.monotonic()
         except smtplib.SMTPRecipientsRefused as error:
             self._reset()
@@ -176,8 +194,10 @@ class MailSender:
             self.close()
 
 
-def mail_of(message: Message, sender: str, to: str) -> EmailMessage:
+def mail_of(message: Message, sender: str, to: str) -> Mail:
     """The e-mail as it goes over the wire: plain text and HTML.
+
+    The headers are not left to `email.policy.SMTP`: it decodes what looks like an encoded word in a name, line ends included.
 
     Raises:
         RefusedError: The recipient's address is none.
@@ -186,19 +206,29 @@ def mail_of(message: Message, sender: str, to: str) -> EmailMessage:
     if address is None:
         raise RefusedError(f"the person has no usable e-mail address: {to!r:.100}")
     name, origin = _split(sender)
-    mail = EmailMessage(policy=SMTP)
-    mail["Subject"] = message.subject
-    mail["From"] = Address(name, addr_spec=origin)
-    try:
-        mail["To"] = Address(message.recipient.name, addr_spec=address)
-    except (MessageError, ValueError, IndexError) as error:
-        raise RefusedError(f"the person has no usable e-mail address: {to!r:.100}") from error
-    mail["Date"] = message.created_at
+    origin = mailbox(origin) or origin
+    mail = MIMEMultipart("alternative")
+    mail["Subject"] = _encoded(one_line(message.subject))
+    mail["From"] = _named(name, origin)
+    mail["To"] = _named(one_line(message.recipient.name), address)
+    mail["Date"] = format_datetime(message.created_at)
     mail["Message-ID"] = f"<{message.message_id}@{origin.rpartition('@')[2]}>"
     mail["Auto-Submitted"] = "auto-generated"
-    mail.set_content(message.text)
-    mail.add_alternative(message.html, subtype="html")
-    return mail
+    for text, kind in ((message.text, "plain"), (message.html, "html")):
+        mail.attach(MIMEText(text, kind, UTF_8))  # type: ignore[arg-type] # the stub knows names of charsets only
+    return Mail(origin, address, mail.as_bytes(policy=compat32.clone(linesep="\r\n")))
+
+
+def _encoded(text: str) -> str:
+    """A line for a header: as it is where a mail program leaves it so, and encoded otherwise (RFC 2047)."""
+    return text if text.isascii() and "=?" not in text else Header(text, UTF_8).encode(linesep="")
+
+
+def _named(name: str, address: str) -> str:
+    """A name and an address for a header. A byte above 127 of an address goes as it is (RFC 6532), which is SMTPUTF8."""
+    encoded = _encoded(name)
+    phrase = encoded if encoded != name or WORDS.fullmatch(name) else f'"{quote_phrase(name)}"'
+    return f"{phrase} <{address}>".lstrip().encode().decode("ascii", "surrogateescape")
 
 
 def _split(sender: str) -> tuple[str, str]:
@@ -265,7 +295,8 @@ class AppriseSender:
             service = self._apprise.Apprise.instantiate(filled(self._url, message.recipient))
             if service is None:
                 raise RefusedError("with this person's data the URL is none that Apprise knows")
-            if service.notify(body=message.text.strip(), title=message.subject):
+            text = self._apprise.NotifyFormat.TEXT  # so that a service with markup escapes it
+            if service.notify(body=message.text.strip(), title=message.subject, body_format=text):
                 return
         reason = "\n".join(warnings.lines)
         status = APPRISE_STATUS.search(reason)

@@ -1,4 +1,4 @@
-"""What needs a person: jobs in trouble, a full disk, stops that wait, undeliverable messages, and records that cannot be used."""
+"""What needs your attention: jobs in trouble, a full disk, stops that wait, undeliverable messages, and records that cannot be used."""
 
 import contextlib
 from collections.abc import Hashable, Sequence
@@ -34,9 +34,9 @@ class Problems:
             f"{counted(len(model.job_problems), 'job')} in trouble",
             [("", f"{one.name} {one.problem}", one.advice) for one in model.job_problems],
         )
-        with contextlib.suppress(OSError):  # a disk that cannot be asked
+        with contextlib.suppress(OSError):  # a disk that cannot be measured
             room = space.measure(self._home)
-            advice = [("now", "almost full", "Free some: Kafka is stopped before nothing is left.")]
+            advice = [("now", "almost full", "Free some space: Kafka is stopped before the disk is full.")]
             self._disk.show(f"disk: {room.words}", advice if room.warning else [])
         failed, withheld, pending = (model.sent(status) for status in ("undeliverable", "withheld", "pending"))
         self._stops.show(
