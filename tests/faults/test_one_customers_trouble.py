@@ -198,7 +198,7 @@ SERIALIZABLE = "SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE"
 
 
 def test_mysql_02_a_gap_in_the_history_of_some_users_delays_nobody_else(own: Own) -> None:
-    """mysql-02: a locking read of one user's history locks a gap, into which the stops of many users would have to write: SKIP LOCKED skips none."""
+    """mysql-02: a locking read of one user's history locks a gap, into which many other stops have to write. SKIP LOCKED skips no gap."""
     lab = own.lab
     others, fence = [lab.add_user() for _ in range(10)], lab.add_user()
     own.stopped_within(fence)
