@@ -101,12 +101,14 @@ def _differ(connection: Any, database: str, payments: list[dict[str, Any]]) -> b
     ids = ", ".join(map(str, captured))
     with closing(connection.cursor()) as cursor:
         cursor.execute(
-            f"SELECT transaction_id, {', '.join(_SAME)}, transaction_time IS NULL, created_at"  # noqa: S608 - our own names and integers
+            f"SELECT transaction_id, {', '.join(_SAME)}, COALESCE(UNIX_TIMESTAMP(transaction_time), 0) = 0, created_at"  # noqa: S608 - our own names and integers
             f" FROM {database}.transactions WHERE transaction_id IN ({ids})"
         )
         rows = cursor.fetchall()
     for transaction_id, *same, no_time, created_at in rows:
         row = captured[transaction_id]
+        if created_at is None:
+            continue  # '0000-00-00': a row that cannot be judged
         seconds = created_at.isoformat(timespec="seconds")
         if [row.get(name) for name in _SAME] != same or (row.get("transaction_time") is None) is not bool(no_time):
             return True

@@ -57,8 +57,7 @@ def _without_strangers(
             topic,
             -1,
             -1,
-            reason=f"{MOVED}, or are not the expected ones: {wrong} cannot be {row.get(wrong)!r:.80}."
-            " `fraudlab resnapshot` reads the table again.",
+            reason=_reason(wrong, row),
             payload=value,
             letter_id=f"binlog-{source['table']}-{source.get('file')}-{source.get('pos')}-{source.get('row')}",
         )
@@ -70,6 +69,15 @@ def _without_strangers(
 
 # Not a decorator: the method is a learner's exercise.
 RouteByTable.flat_map = _without_strangers(RouteByTable.flat_map)  # type: ignore[method-assign, assignment]
+
+
+def _reason(wrong: str, row: dict[str, Any]) -> str:
+    if wrong == "created_at" and row.get(wrong, 0) is None:
+        return "created_at is no time, such as '0000-00-00'. DELETE the row; the database accepts none like it today."
+    return (
+        f"{MOVED}, or are not the expected ones: {wrong} cannot be {row.get(wrong)!r:.80}."
+        " `fraudlab resnapshot` reads the table again."
+    )
 
 
 def wrong_column(table: str, row: dict[str, Any]) -> str | None:

@@ -56,11 +56,10 @@ OUT_OF_RESOURCES = {
     errorcode.ER_BINLOG_LOGGING_IMPOSSIBLE,
 }
 """What a full disk or memory makes of a statement."""
-LOCKED = {errorcode.ER_LOCK_WAIT_TIMEOUT, errorcode.ER_LOCK_NOWAIT}
-"""Another session holds a lock that the statement needs."""
+LOCKED = {errorcode.ER_LOCK_WAIT_TIMEOUT, errorcode.ER_LOCK_NOWAIT, errorcode.ER_QUERY_INTERRUPTED}
+"""Another session holds a lock that the statement needs, and the wait for it ended or was interrupted."""
 ROLLED_BACK = {
     errorcode.ER_LOCK_DEADLOCK,
-    errorcode.ER_QUERY_INTERRUPTED,
     errorcode.ER_QUERY_TIMEOUT,
     errorcode.ER_TRANSACTION_ROLLBACK_DURING_COMMIT,
 }

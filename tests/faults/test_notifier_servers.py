@@ -1,16 +1,17 @@
 """Mail and push servers that are down, slow, silent, busy, refusing, or hang up halfway: everybody is told once all the same."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from fraudlab.services.notifier.channel import WORKERS
+from fraudlab.services.notifier.outbox import IN_HAND, WORKERS
 from fraudlab.settings import LOOPBACK, Settings
 from fraudlab.stack.beside import free_ports
 from tests.support.lab import Service
 from tests.support.servers import FAULTS, Server, servers
 from tests.support.telling import Telling, telling
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, patient
 
 CHANNELS = ("email", "push")
 PEOPLE = 3
@@ -33,6 +34,7 @@ def both(both_servers: dict[str, Server]) -> dict[str, Server]:
     """Both servers, faultless and with nothing in them."""
     for server in both_servers.values():
         server.have(None)
+        server.silent_about = frozenset()
         server.ids.clear()
     return both_servers
 
@@ -154,6 +156,56 @@ def test_what_no_message_can_be_made_of_does_not_hold_up_the_others(told: Tellin
     eventually(lambda: states(told, [whole], "email") == ["sent"], "the other one is sent")
     assert any(one["dead_letter_id"] == f"notification-{broken}-0-email" for one in told.lab.dead_letters())
     assert told.lab.notifier_runs
+
+
+@pytest.mark.parametrize(("domains", "each"), [(1, 1), (1, 3 * IN_HAND), (3, 20)], ids=["one mail", "many", "three"])
+def test_a_mail_server_that_is_silent_about_some_people_delays_nobody_elses_mail(
+    told: Telling, both: dict[str, Server], domains: int, each: int
+) -> None:
+    """One relay for all: about these domains it never answers, however many messages wait for them; each costs a worker's time-out."""
+    dead = [f"dead{number}.example.net" for number in range(domains)]
+    both["email"].silent_about = frozenset(dead)
+    start(told, both, notify_timeout_s=10.0)  # as it is by default
+    (first,) = tell(told, 1)
+    eventually(lambda: states(told, [first], "email") == ["sent"], "it tells")
+    silent = []
+    for domain in dead:
+        for _ in range(each):
+            silent.append(told.lab.new_user_id())
+            told.activity(silent[-1], user_email=f"User{silent[-1]}@{domain.title()}")
+    eventually(lambda: len(states(told, silent, "email")) == len(silent), "claimed")
+    took = []
+    for _ in range(8):
+        (user,) = tell(told, 1)
+        began = time.monotonic()
+        eventually(lambda user=user: states(told, [user], "email") == ["sent"], "mail arrives")  # type: ignore[misc]
+        took.append(time.monotonic() - began)
+        eventually(lambda user=user: states(told, [user], "push") == ["sent"], "push arrives")  # type: ignore[misc]
+    print(f"\n{domains} domains, {each} messages each: others {', '.join(f'{one:.2f}' for one in took)} s")
+    assert sorted(took)[len(took) // 2] < 1, took
+    assert max(took) < patient(2), took
+    assert set(states(told, silent, "email")) == {"pending"}
+    eventually(lambda: states(told, silent, "push") == ["sent"] * len(silent), "their push messages arrive")
+    eventually(lambda: {row["reason"] for row in told.rows() if row["user_id"] in silent} - {None}, "said why", 20)
+
+    both["email"].silent_about = frozenset()
+    eventually(lambda: states(told, silent, "email") == ["sent"] * len(silent), "all arrive afterwards", 90)
+    assert taken(both["email"], told, silent, "email") == ids(told, silent, "email"), "once each"
+
+
+def test_what_is_overdue_is_given_up_together_where_its_domain_is_silent(
+    told: Telling, both: dict[str, Server]
+) -> None:
+    both["email"].silent_about = frozenset({"dead.example.net"})
+    start(told, both, notify_deadline_s=3)
+    silent = [told.lab.new_user_id() for _ in range(100)]
+    for user in silent:
+        told.activity(user, user_email=f"user{user}@dead.example.net")
+    others = tell(told, 5)
+    eventually(lambda: states(told, others, "email") == ["sent"] * 5, "the others are told")
+    eventually(lambda: states(told, silent, "email") == ["undeliverable"] * 100, "all given up", 40)
+    reasons = {row["reason"] for row in told.rows() if row["user_id"] in silent and row["channel"] == "email"}
+    assert all("not delivered in time" in reason and "did not answer" in reason for reason in reasons), reasons
 
 
 def test_a_notifier_that_loses_its_turn_sends_nothing_more_of_what_it_had_in_hand(

@@ -193,16 +193,142 @@ def test_mysql_02_a_waiting_stop_survives_its_flagger_and_an_earlier_episode_sto
     assert not lab.is_stopped(cleared)
 
 
-def test_mysql_02_a_table_locked_by_root_makes_stops_wait_and_no_flagger_end(own: Own) -> None:
-    """mysql-02 with a lock on the table."""
+REPEATABLE_READ = "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ"
+SERIALIZABLE = "SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE"
+
+
+def test_mysql_02_a_gap_in_the_history_of_some_users_delays_nobody_else(own: Own) -> None:
+    """mysql-02: a locking read of one user's history locks a gap, into which many other stops have to write. SKIP LOCKED skips no gap."""
     lab = own.lab
-    user, log_at = lab.add_user(), log_size(lab.settings, "own.flagger")
-    with own.session("LOCK TABLES user_profile WRITE"):
-        own.publish(user)
-        eventually(lambda: own.due() == [user], "the stop waits")
-        assert lab.flagger_runs
-    lab.await_stopped(user)
+    others, fence = [lab.add_user() for _ in range(10)], lab.add_user()
+    own.stopped_within(fence)
+    held = [lab.add_user() for _ in range(10)]
+    gap = f"SELECT * FROM flag_changes FORCE INDEX (user_changed) WHERE user_id = {held[0]} FOR UPDATE"
+    with own.session(REPEATABLE_READ, gap) as session:
+        took = []
+        for user, other in zip(held, others, strict=True):
+            own.publish(user)
+            took.append(own.stopped_within(other))
+        print(f"\nothers {', '.join(f'{one:.2f}' for one in took)} s")
+        assert sorted(took)[len(took) // 2] < A_SECOND, took
+        assert max(took) < patient(2 * A_SECOND), took
+        eventually(lambda: own.due() == held, "the stops wait")
+        eventually(lambda: own.lag() == 0, "the offsets are committed all the same")
+        assert "flag_changes" in str(lab.query("SELECT DISTINCT reason FROM due_stops"))
+        session.rollback()
+    eventually(lambda: all(lab.is_stopped(user) for user in held), "stopped when the session ends", 10)
+    eventually(lambda: own.due() == [], "nothing waits")
+    assert [lab.times_stopped(user) for user in held] == [1] * len(held)
+
+
+@pytest.mark.parametrize(
+    "lock",
+    [
+        ["LOCK TABLES user_profile WRITE"],
+        ["LOCK TABLES account_states WRITE"],
+        ["LOCK TABLES flag_changes READ"],
+        [REPEATABLE_READ, "SELECT * FROM flag_changes FOR UPDATE"],
+        [SERIALIZABLE, "SELECT * FROM user_profile"],
+        [SERIALIZABLE, "SELECT * FROM account_states"],
+        ["FLUSH TABLES WITH READ LOCK"],
+        ["SET GLOBAL read_only = ON", "SET GLOBAL super_read_only = ON"],
+    ],
+    ids=["profiles", "states", "history", "gap", "every profile", "every state", "server", "read-only"],
+)
+def test_mysql_02_a_lock_that_every_stop_needs_is_said_and_ends_no_flagger(own: Own, lock: list[str]) -> None:
+    """mysql-02 with a lock on whole tables or on the server."""
+    lab = own.lab
+    users, log_at = [lab.add_user() for _ in range(20)], log_size(lab.settings, "own.flagger")
+    with own.session(*lock):
+        for user in users:
+            own.publish(user)
+        if lock[0].startswith(("FLUSH", "SET GLOBAL")):  # nothing can be written anywhere
+            eventually(lambda: own.lag() == len(users), "nothing is committed")
+        else:
+            eventually(lambda: own.due() == users, "the stops wait")
+            eventually(lambda: own.lag() == 0, "the offsets are committed")
+    lab.execute("SET GLOBAL read_only = OFF")
+    began = time.monotonic()
+    eventually(lambda: all(lab.is_stopped(user) for user in users), "stopped afterwards", 10)
+    print(f"\n{lock}: all stopped {time.monotonic() - began:.2f} s after the end")
+    eventually(lambda: own.due() == [] and own.lag() == 0, "nothing waits")
+    assert lab.flagger_runs
     assert "Traceback" not in log_since(lab.settings, "own.flagger", log_at)
+
+
+def test_mysql_02_a_stop_that_can_not_even_be_noted_delays_nobody_else(own: Own) -> None:
+    """mysql-02: one account is locked, and so is the table in which its stop would be noted: then its offset waits."""
+    lab = own.lab
+    held, others = lab.add_user(), [lab.add_user() for _ in range(10)]
+    with own.session(pay(held)) as session, own.session(SERIALIZABLE, "SELECT * FROM due_stops"):
+        own.publish(held)
+        took = [own.stopped_within(user) for user in others]
+        assert sorted(took)[len(took) // 2] < A_SECOND, took
+        eventually(lambda: own.lag() > 0, "its offset is not committed")
+        assert not lab.is_stopped(held)
+        session.rollback()
+        eventually(lambda: lab.is_stopped(held), "stopped when the account is free")
+    eventually(lambda: own.lag() == 0, "all is done")
+    assert own.due() == []
+
+
+@pytest.mark.parametrize(
+    ("role", "statement"),
+    [
+        ("learner", "UPDATE user_profile SET first_name = 'Grace' WHERE last_name = 'Hopper'"),
+        ("learner", "DELETE FROM transactions WHERE merchant = 'nowhere'"),
+        ("operator", "CREATE TEMPORARY TABLE report SELECT * FROM flag_changes"),
+        ("operator", "CREATE TEMPORARY TABLE report SELECT * FROM account_states"),
+    ],
+)
+def test_mysql_02_what_clerks_do_to_many_rows_locks_none_that_they_do_not_change(
+    own: Own, role: str, statement: str
+) -> None:
+    """mysql-02, in the isolation that the server gives to a session, in an open transaction."""
+    lab = own.lab
+    users = [lab.add_user() for _ in range(5)]
+    with own.session(statement, role=role):
+        took = [own.stopped_within(user) for user in users]
+    assert sorted(took)[len(took) // 2] < A_SECOND, took
+    assert own.due() == []
+
+
+def test_mysql_05_a_profile_that_is_deleted_before_its_stop_comes_again_stopped(lab: Lab) -> None:
+    """mysql-05, the whole pipeline: a fraud, the profile goes before the flagger could act, and comes again."""
+    user = lab.add_user()
+    lab.commit_fraud(lab.add_user())
+    with closing(lab.connect("learner")) as clerk, closing(clerk.cursor()) as cursor:
+        cursor.execute("UPDATE user_profile SET first_name = 'Grace' WHERE user_id = %s", (user,))
+        _, second = lab.commit_fraud(user)
+        lab.await_activities(user, [second])
+        eventually(lambda: lab.query("SELECT 1 FROM due_stops WHERE user_id = %s", user), "the stop waits")
+        cursor.execute("DELETE FROM user_profile WHERE user_id = %s", (user,))
+        clerk.commit()
+    eventually(lambda: lab.times_stopped(user) == 1, "stopped without a profile")
+    eventually(lambda: not lab.query("SELECT 1 FROM due_stops"), "nothing waits")
+    with pytest.raises(mysql.connector.Error, match="the account is stopped"):
+        lab.pay(user, "1.00", "DE")
+    assert_exact(lab.settings)
+    lab.add_user(user)
+    assert lab.is_stopped(user)
+    assert_exact(lab.settings)
+
+
+def test_mysql_05_a_closed_account_that_was_reinstated_meanwhile_stays_free(own: Own) -> None:
+    """mysql-05: an activity of an earlier episode stops no closed account either."""
+    lab = own.lab
+    user, unknown = lab.add_user(), lab.new_user_id()
+    lab.stop_flagger()
+    own.publish(user)
+    own.publish(unknown)
+    for flag in ("TRUE", "FALSE"):
+        lab.execute(f"UPDATE user_profile SET suspicious_activities = {flag} WHERE user_id = %s", user)
+    lab.execute("DELETE FROM user_profile WHERE user_id = %s", user)
+    lab.start_flagger()
+    eventually(lambda: own.lag() == 0, "handled")
+    assert lab.times_stopped(user) == 1
+    assert lab.query("SELECT stopped FROM account_states WHERE user_id = %s", user) == [(0,)]
+    assert lab.query("SELECT 1 FROM account_states WHERE user_id = %s", unknown) == [], "nobody is nobody"
 
 
 def test_mysql_02_an_account_in_constant_use_is_stopped_all_the_same(own: Own) -> None:

@@ -52,6 +52,9 @@ ALLOWED = [
     ("flagger", "UPDATE due_stops SET attempts = attempts + 1"),
     ("flagger", "DELETE FROM due_stops WHERE user_id = 1"),
     ("flagger", "SELECT * FROM account_states"),
+    ("flagger", "CALL lock_account(1, FALSE)"),
+    ("flagger", "CALL stop_closed(1, 1)"),
+    ("flagger", "CALL interrupt_own(1)"),
     ("flagger", "SELECT * FROM payment_episodes"),
     ("notifier", f"INSERT INTO notifications {NOTIFICATION} ON DUPLICATE KEY UPDATE status = status"),
     (

@@ -256,7 +256,9 @@ def test_a_session_whose_changes_would_not_be_captured_can_change_nothing(
     clients: Any, variable: str, value: str
 ) -> None:
     root = clients("root")
-    root.do(PAY.format(1), f"SET SESSION {variable} = {value}")
+    root.do(
+        PAY.format(1), "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ", f"SET SESSION {variable} = {value}"
+    )
     for statement in (
         PAY.format(1),
         OPEN.format(9),
@@ -317,6 +319,7 @@ def test_a_payment_that_is_open_delays_no_other_account_and_no_edit_of_its_own(c
 
 def test_a_stop_that_was_committed_is_seen_in_a_transaction_that_began_before(clients: Any) -> None:
     learner, other = clients(autocommit=False), clients()
+    learner.do("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     learner.do("SELECT * FROM account_states", "SELECT * FROM user_profile")
     other.do(STOP.format(1))
     learner.is_refused(PAY.format(1), "the account is stopped")

@@ -23,6 +23,8 @@ class Server:
     def __init__(self) -> None:
         self.ids: list[str] = []
         self.fault: str | None = None
+        self.silent_about: frozenset[str] = frozenset()
+        """Domains of recipients at whose names it falls silent, as a relay does that asks their own servers."""
         self.port = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -99,6 +101,8 @@ class MailServer(Server):
                 if self.fault == "drops":
                     return
                 writer.write(b"250 taken\r\n")
+            elif line.startswith(b"RCPT") and _domain(line) in self.silent_about:
+                await asyncio.sleep(3600)
             elif line.startswith(b"RCPT") and self.fault == "refuses":
                 writer.write(b"550 no such user here\r\n")
             elif line == b"QUIT":
@@ -106,6 +110,10 @@ class MailServer(Server):
                 return
             else:
                 writer.write(b"250 ok\r\n")
+
+
+def _domain(command: bytes) -> str:
+    return command.decode().partition("@")[2].partition(">")[0].lower()
 
 
 class PushServer(Server):

@@ -67,5 +67,9 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON ${database}.due_stops TO ${flagger}
 //
 GRANT SELECT ON ${database}.due_stops TO ${analytics}
 //
-GRANT EXECUTE ON PROCEDURE ${database}.lock_if_free TO ${flagger}
+GRANT EXECUTE ON PROCEDURE ${database}.lock_account TO ${flagger}
+//
+GRANT EXECUTE ON PROCEDURE ${database}.stop_closed TO ${flagger}
+//
+GRANT EXECUTE ON PROCEDURE ${database}.interrupt_own TO ${flagger}
 //

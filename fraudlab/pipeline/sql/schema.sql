@@ -159,18 +159,53 @@ END
 CREATE PROCEDURE ${database}.add_account_state(new_user_id INT)
   INSERT IGNORE INTO ${database}.account_states (user_id) VALUES (new_user_id)
 //
--- Locks all that setting a stop has to lock, for the transaction of the flagger that calls it, and says in @fraudlab_is_free whether it
--- could: another session's lock is not waited for. Its own grants do not let the flagger lock account_states.
-CREATE PROCEDURE ${database}.lock_if_free(account INT)
+-- Locks the rows that setting a stop changes, for the transaction of the flagger that calls it, and says in @fraudlab_is_free whether it
+-- could. Another session's lock is not waited for, unless the caller says so. Its own grants do not let the flagger lock account_states.
+CREATE PROCEDURE ${database}.lock_account(account INT, waits BOOLEAN)
 BEGIN
-  DECLARE is_known BOOLEAN;
+  DECLARE is_known, has_profile BOOLEAN;
   SELECT COUNT(*) INTO is_known FROM ${database}.account_states WHERE user_id = account;
   IF NOT is_known THEN
     CALL ${database}.add_account_state(account);
   END IF;
-  SELECT COUNT(*) INTO @fraudlab_is_free
-  FROM ${database}.user_profile AS p JOIN ${database}.account_states AS s ON s.user_id = p.user_id
-  WHERE p.user_id = account FOR UPDATE SKIP LOCKED;
+  IF waits THEN
+    SELECT COUNT(*) INTO has_profile FROM ${database}.user_profile WHERE user_id = account FOR UPDATE;
+    SELECT COUNT(*) INTO @fraudlab_is_free FROM ${database}.account_states WHERE user_id = account FOR UPDATE;
+  ELSE
+    SELECT COUNT(*) INTO @fraudlab_is_free FROM ${database}.account_states WHERE user_id = account FOR UPDATE SKIP LOCKED;
+    SELECT COUNT(*) INTO has_profile FROM ${database}.user_profile WHERE user_id = account;
+    IF has_profile AND @fraudlab_is_free THEN
+      SELECT COUNT(*) INTO @fraudlab_is_free FROM ${database}.user_profile WHERE user_id = account FOR UPDATE SKIP LOCKED;
+    END IF;
+  END IF;
+END
+//
+-- Stops an account whose profile is gone, unless it was reinstated after this payment: the stop is there when the profile comes again.
+-- With a lock on its state no profile can come meanwhile.
+CREATE PROCEDURE ${database}.stop_closed(account INT, payment BIGINT)
+BEGIN
+  DECLARE is_stopped, has_profile BOOLEAN;
+  DECLARE current_episode, of_payment BIGINT;
+  SELECT stopped, episode INTO is_stopped, current_episode FROM ${database}.account_states WHERE user_id = account FOR UPDATE;
+  SELECT COUNT(*) INTO has_profile FROM ${database}.user_profile WHERE user_id = account;
+  SELECT COALESCE(MAX(episode), 0) INTO of_payment FROM ${database}.payment_episodes WHERE transaction_id = payment;
+  IF NOT is_stopped AND NOT has_profile AND current_episode = of_payment THEN
+    INSERT INTO ${database}.flag_changes (user_id, suspicious_activities, changed_at) VALUES (account, TRUE, SYSDATE(3));
+    UPDATE ${database}.account_states SET stopped = TRUE, change_id = LAST_INSERT_ID() WHERE user_id = account;
+  END IF;
+END
+//
+-- Interrupts what a session of the caller's own account does. A plain KILL is refused while that runs a trigger: then MySQL takes the
+-- session, in the process list, too, for that of the trigger's definer.
+CREATE PROCEDURE ${database}.interrupt_own(session BIGINT)
+BEGIN
+  IF EXISTS (
+    SELECT 1
+    FROM performance_schema.threads
+    WHERE processlist_id = session AND processlist_user = SUBSTRING_INDEX(USER(), '@', 1)
+  ) THEN
+    KILL QUERY session;
+  END IF;
 END
 //
 -- Triggers that are there and the same are left alone: between a drop and a create, what they refuse would pass.

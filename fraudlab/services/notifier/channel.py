@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC
-from queue import SimpleQueue
 from typing import Any, TypeVar
 
 import mysql.connector
@@ -18,15 +17,13 @@ from fraudlab.services.notifier.activity import parse
 from fraudlab.services.notifier.delivery import NotNowError, RefusedError, pause_s
 from fraudlab.services.notifier.ledger import Ledger, Notification
 from fraudlab.services.notifier.message import Message, compose
+from fraudlab.services.notifier.outbox import IN_HAND, WORKERS, Outbox
 from fraudlab.services.notifier.senders import Sender, sender_for
 from fraudlab.services.patience import patiently
 from fraudlab.settings import Settings
 
 log = logging.getLogger("fraudlab.notifier")
 
-WORKERS = 4
-IN_HAND = 64
-"""So many notifications are taken from the table at a time."""
 LOOK_AGAIN_S = 0.5
 """How often the table is looked at for what is to be tried again; what is new is announced."""
 TOO_LATE = "not delivered in time, the last time because"
@@ -48,14 +45,9 @@ class Channel:
         self._dead_letters = dead_letters
         self._failed = failed
         self._senders = [sender_for(url, settings.notify_timeout_s) for _ in range(WORKERS)]
-        self._queue: SimpleQueue[Notification | None] = SimpleQueue()
-        self._in_hand: set[int] = set()
-        self._lock = threading.Lock()
+        self._outbox = Outbox(settings.notify_retry_max_s)
         self._news = threading.Event()
         self._stopping = threading.Event()
-        self._failures_in_a_row = 0
-        self._silent_until = 0.0
-        self._silent_because = ""
         self._just_silent = threading.Event()
         self._threads = [threading.Thread(target=self._guarded, args=(self._feed,), name=f"{name}-feed", daemon=True)]
         self._threads += [
@@ -76,8 +68,7 @@ class Channel:
         """Begins no further delivery; waits so long for those under way to be recorded."""
         self._stopping.set()
         self._news.set()
-        for _ in self._senders:
-            self._queue.put(None)
+        self._outbox.close()
         deadline = time.monotonic() + patience_s
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -102,62 +93,46 @@ class Channel:
             if self._just_silent.is_set():
                 self._just_silent.clear()
                 self._expire(ledger)
-            while not self._stopping.is_set() and (room := self._room()):
+            while not self._stopping.is_set() and (room := self._outbox.room()):
                 # Before the table is read: what is done with meanwhile is then either still excluded or no longer pending.
-                with self._lock:
-                    but = set(self._in_hand)
-                due = _patient(ledger.due)(self.name, room, but)
+                but, aside = self._outbox.in_hand(), self._outbox.aside()
+                due = _patient(ledger.due)(self.name, room, but, aside)
                 if (due is None) is not standing_by:
                     standing_by = due is None
                     log.info("%s: %s", self.name, "another notifier is sending" if standing_by else "it is our turn")
                 if due is None:
                     break
-                with self._lock:
-                    self._in_hand.update(one.claim.notification_id for one in due)
-                for one in due:
-                    self._queue.put(one)
+                self._outbox.put(due)
                 if len(due) < room:
                     break
         ledger.close()
 
     def _expire(self, ledger: Ledger) -> None:
-        """Gives up what is overdue, each time that the server turned out to be away: to probe it with each would take days."""
-        while self._is_silent() and not self._stopping.is_set():
-            with self._lock:
-                but = set(self._in_hand)
-            overdue = _patient(ledger.overdue)(self.name, IN_HAND, but) or []
+        """Gives up what is overdue, each time that its server or destination turned out to be away: to try each would take days."""
+        looked_at = self._outbox.in_hand()
+        while not self._stopping.is_set():
+            overdue = _patient(ledger.overdue)(self.name, IN_HAND, looked_at) or []
             for one in overdue:
-                if not self._is_silent() or not _patient(ledger.is_ours)(one):
+                looked_at.add(one.claim.notification_id)
+                because = self._outbox.silent_because(one.destination)
+                if because is None:
+                    continue
+                if not _patient(ledger.is_ours)(one):
                     return
-                if not self._give_up(one, ledger, one.claim.attempts, f"{TOO_LATE}: {self._silent_because}"):
+                if not self._give_up(one, ledger, one.claim.attempts, f"{TOO_LATE}: {because}"):
                     return
             if len(overdue) < IN_HAND:
                 return
 
-    def _is_silent(self) -> bool:
-        return time.monotonic() < self._silent_until
-
-    def _room(self) -> int:
-        """How many more may be taken in hand: while the server is away none, and then one to see whether it is back."""
-        with self._lock:
-            if self._is_silent():
-                return 0
-            most = 1 if self._failures_in_a_row else IN_HAND
-            room = most - len(self._in_hand)
-            return room if room > 0 and (most == 1 or room >= IN_HAND // 2) else 0
-
     def _work(self, sender: Sender) -> None:
         """Delivers what is handed over."""
         ledger = Ledger(self._settings)
-        while (notification := self._queue.get()) is not None and not self._stopping.is_set():
+        while (notification := self._outbox.take()) is not None:
             try:
-                if not self._is_silent() and _patient(ledger.is_ours)(notification):
+                if _patient(ledger.is_ours)(notification):
                     self._deliver(notification, ledger, sender)
             finally:
-                with self._lock:
-                    self._in_hand.discard(notification.claim.notification_id)
-                    few_left = len(self._in_hand) <= IN_HAND // 2
-                if few_left:
+                if self._outbox.done(notification):
                     self._news.set()
         sender.close()
         ledger.close()
@@ -167,13 +142,13 @@ class Channel:
         try:
             sender.send(_message(one))
         except RefusedError as error:
-            self._reached()
+            self._reached(one)
             self._give_up(one, ledger, attempts, str(error))
         except NotNowError as error:
-            if error.server_away:
-                self._away(str(error))
+            if error.server_away or error.destination_away:
+                self._away(one, error)
             else:
-                self._reached()
+                self._reached(one)
             left_s = self._settings.notify_deadline_s - claim.age_ms / 1000
             if left_s <= 0:
                 self._give_up(one, ledger, attempts, f"{TOO_LATE}: {error}")
@@ -185,8 +160,8 @@ class Channel:
             log.exception("%s: no message can be made or sent of notification %s", self.name, claim.notification_id)
             self._give_up(one, ledger, attempts, f"no message can be made or sent of it: {error!r}")
         else:
+            self._reached(one)
             _patient(ledger.sent)(claim.notification_id, attempts)
-            self._reached()
 
     def _give_up(self, one: Notification, ledger: Ledger, attempts: int, reason: str) -> bool:
         """Writes the dead letter, then the row: after a crash in between the letter is written again, with the same id, not forgotten.
@@ -213,22 +188,21 @@ class Channel:
         _patient(ledger.undeliverable)(claim.notification_id, attempts, reason)
         return True
 
-    def _away(self, reason: str) -> None:
-        with self._lock:
-            if time.monotonic() < self._silent_until:
-                return  # several found out at the same time
-            self._failures_in_a_row += 1
-            pause = pause_s(self._failures_in_a_row, self._settings.notify_retry_max_s)
-            self._silent_until, self._silent_because = time.monotonic() + pause, reason
-            self._just_silent.set()
-            self._news.set()
-        log.warning("%s waits %.1f s for its server: %s", self.name, pause, reason)
+    def _away(self, one: Notification, error: NotNowError) -> None:
+        if error.server_away:
+            if (pause := self._outbox.server_away(str(error))) is None:
+                return
+            log.warning("%s waits %.1f s for its server: %s", self.name, pause, error)
+        else:
+            if (pause := self._outbox.destination_away(one.destination, str(error))) is None:
+                return
+            log.warning("%s to %s waits %.1f s: %s", self.name, one.destination, pause, error)
+        self._just_silent.set()
+        self._news.set()
 
-    def _reached(self) -> None:
-        with self._lock:
-            if self._failures_in_a_row:
-                log.info("%s: its server is back", self.name)
-            self._failures_in_a_row = 0
+    def _reached(self, one: Notification) -> None:
+        if self._outbox.reached(one.destination):
+            log.info("%s: its server is back", self.name)
 
 
 def _message(one: Notification) -> Message:

@@ -20,11 +20,15 @@ class RefusedError(Exception):
 
 
 class NotNowError(Exception):
-    """The message may be taken later. `server_away`: the server takes none at all at the moment, this one or another."""
+    """The message may be taken later.
 
-    def __init__(self, reason: str, *, server_away: bool = False) -> None:
+    `server_away`: the server takes none at all at the moment, this one or another. `destination_away`: it went silent or hung up over
+    this message, perhaps because of where it goes to.
+    """
+
+    def __init__(self, reason: str, *, server_away: bool = False, destination_away: bool = False) -> None:
         super().__init__(reason)
-        self.server_away = server_away
+        self.server_away, self.destination_away = server_away, destination_away
 
 
 def of_smtp(code: int, text: bytes | str, what: str) -> RefusedError | NotNowError:

@@ -42,8 +42,11 @@ CLAIM = (
 )
 TURN = "SELECT GET_LOCK(%s, 0) = 1 AND GET_LOCK(%s, 0) = 1"
 IS_OURS = "SELECT status = 'pending' AND IS_USED_LOCK(%s) IS NOT NULL FROM notifications WHERE notification_id = %s"
+DESTINATION = "IF(n.channel = 'email', LOWER(SUBSTRING_INDEX(n.activity->>'$.user_email', '@', -1)), '')"
+"""What can fail by itself: the domain of an e-mail address. All push messages go to one service."""
 DUE = (
-    "SELECT n.activity, n.notification_id, n.user_id, n.episode, n.channel, n.source_partition, n.source_offset, n.message_id, "
+    "SELECT n.activity, " + DESTINATION + ", n.notification_id, n.user_id, n.episode, n.channel, "
+    "n.source_partition, n.source_offset, n.message_id, "
     "n.attempts, n.created_at, TIMESTAMPDIFF(MICROSECOND, n.created_at, NOW(3)) DIV 1000, p.home_country "
     "FROM notifications AS n LEFT JOIN user_profile AS p ON p.user_id = n.user_id "
     "WHERE n.channel = %s AND n.status = 'pending' AND {when}{but} ORDER BY n.next_attempt_at, n.notification_id LIMIT %s"
@@ -86,6 +89,7 @@ class Notification:
     """A message whose time has come: its activity as it lies in the topic, the payments of its hour, its row, the turn it was read in."""
 
     record: dict[str, Any]
+    destination: str
     payments: list[Payment]
     claim: Claim
     turn: str
@@ -185,18 +189,18 @@ class Ledger:
             )
         return len(to_tell)
 
-    def due(self, channel: str, most: int, but: Collection[int]) -> list[Notification] | None:
-        """The pending rows of a channel whose time has come, at most so many, and none of those numbers.
+    def due(self, channel: str, most: int, but: Collection[int], aside: Collection[str]) -> list[Notification] | None:
+        """The pending rows of a channel whose time has come, at most so many, none of those numbers and none to those destinations.
 
         None where another notifier of this learner sends for the channel. The turn is this connection's until it ends, so it
         passes to another as soon as this process dies.
         """
-        return self._transaction(lambda cursor: self._due(cursor, channel, most, but, TIME_HAS_COME))
+        return self._transaction(lambda cursor: self._due(cursor, channel, most, but, aside, TIME_HAS_COME))
 
     def overdue(self, channel: str, most: int, but: Collection[int]) -> list[Notification] | None:
         """As `due`: the pending rows that are older than the deadline, whether their time has come or not."""
         when = IS_OVERDUE.format(deadline_s=self._settings.notify_deadline_s)
-        return self._transaction(lambda cursor: self._due(cursor, channel, most, but, when))
+        return self._transaction(lambda cursor: self._due(cursor, channel, most, but, (), when))
 
     def is_ours(self, one: Notification) -> bool:
         """Whether it is still to be sent, and by us: the turn in which it was read is not over, as it is after a lost connection."""
@@ -207,7 +211,9 @@ class Ledger:
         row = cursor.fetchone()
         return bool(row and row[0])
 
-    def _due(self, cursor: Any, channel: str, most: int, but: Collection[int], when: str) -> list[Notification] | None:
+    def _due(
+        self, cursor: Any, channel: str, most: int, but: Collection[int], aside: Collection[str], when: str
+    ) -> list[Notification] | None:
         if not self._turn:
             turn = f"turn-{uuid.uuid4().hex}"
             cursor.execute(TURN, (f"{self._settings.names.group('notifier')}.{channel}", turn))
@@ -215,17 +221,20 @@ class Ledger:
                 return None
             self._turn = turn
         without = f" AND n.notification_id NOT IN ({','.join(map(str, but))})" if but else ""
-        cursor.execute(DUE.format(when=when, but=without), (channel, most))
-        rows = [(orjson.loads(row[0]), row[1:]) for row in cursor.fetchall()]
-        payments = self._payments(cursor, {int(each) for record, _ in rows for each in record["transaction_ids"]})
+        if aside:
+            without += f" AND {DESTINATION} NOT IN ({', '.join(['%s'] * len(aside))})"
+        cursor.execute(DUE.format(when=when, but=without), (channel, *aside, most))
+        rows = [(orjson.loads(row[0]), row[1], row[2:]) for row in cursor.fetchall()]
+        payments = self._payments(cursor, {int(each) for record, _, _ in rows for each in record["transaction_ids"]})
         return [
             Notification(
                 record,
+                destination,
                 [payments[each] for each in record["transaction_ids"] if each in payments],
                 Claim(*row),
                 self._turn,
             )
-            for record, row in rows
+            for record, destination, row in rows
         ]
 
     def _payments(self, cursor: Any, ids: set[int]) -> dict[int, Payment]:

@@ -13,7 +13,7 @@ from email.mime.text import MIMEText
 from email.policy import compat32
 from email.utils import format_datetime
 from email.utils import quote as quote_phrase
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import httpx
@@ -127,7 +127,9 @@ class MailSender:
             raise RefusedError(f"the mail server cannot take it: {error}") from error
         except (OSError, smtplib.SMTPException) as error:
             self.close()
-            raise self._away(error) from error
+            # A relay may be silent about one recipient's domain only. Where it is gone, the next connection says so.
+            reason = f"the mail server {self._host}:{self._port} did not answer about this message: {error}"
+            raise NotNowError(reason, destination_away=True) from error
         except BaseException:
             self.close()  # nobody knows how far it came
             raise
@@ -279,8 +281,6 @@ class NtfySender:
 class AppriseSender:
     """Any other service, by its Apprise URL. Apprise says only whether it worked; the reason is taken from its log."""
 
-    _one_at_a_time = threading.Lock()
-
     def __init__(self, url: str) -> None:
         import apprise  # here, since it takes 20 MiB and the default needs none of it
 
@@ -291,15 +291,14 @@ class AppriseSender:
 
     def send(self, message: Message) -> None:
         """See Sender."""
-        capture: Any = self._apprise.LogCapture
-        with self._one_at_a_time, capture(level=logging.WARNING, fmt="%(message)s") as log:
+        with _Warnings("apprise") as warnings:
             service = self._apprise.Apprise.instantiate(filled(self._url, message.recipient))
             if service is None:
                 raise RefusedError("with this person's data the URL is none that Apprise knows")
             text = self._apprise.NotifyFormat.TEXT  # so that a service with markup escapes it
             if service.notify(body=message.text.strip(), title=message.subject, body_format=text):
                 return
-            reason = log.getvalue()
+        reason = "\n".join(warnings.lines)
         status = APPRISE_STATUS.search(reason)
         if status:
             raise of_http(int(status[1]), reason, "the push service refused the message")
@@ -308,3 +307,23 @@ class AppriseSender:
     def close(self) -> None:
         """See Sender."""
         # It has none that lasts.
+
+
+class _Warnings(logging.Handler):
+    """What this thread, and no other, logs to a logger while it is open."""
+
+    def __init__(self, logger: str) -> None:
+        super().__init__(logging.WARNING)
+        self._logger, self._thread = logging.getLogger(logger), threading.get_ident()
+        self.lines: list[str] = []
+
+    def __enter__(self) -> "_Warnings":
+        self._logger.addHandler(self)
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._logger.removeHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.thread == self._thread:
+            self.lines.append(record.getMessage())

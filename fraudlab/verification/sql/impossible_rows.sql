@@ -1,6 +1,4 @@
 -- Rows that the database refuses today, written by an earlier version or while a trigger was away: of which payment or user, and what is wrong.
-SELECT CAST(transaction_id AS CHAR), user_id, 'transaction_time is no time' FROM transactions WHERE UNIX_TIMESTAMP(transaction_time) = 0
-UNION ALL
 SELECT CAST(transaction_id AS CHAR), user_id, 'created_at is no time' FROM transactions WHERE UNIX_TIMESTAMP(created_at) = 0
 UNION ALL
 SELECT CAST(transaction_id AS CHAR), user_id, 'its id is not a positive number' FROM transactions WHERE transaction_id <= 0
