@@ -145,7 +145,7 @@ class Records:
         if envelope.get("op") not in ("c", "r") or not isinstance(after, dict):
             return
         transaction_id, position = after.get("transaction_id"), binlog_position(envelope)
-        if not _is_transaction_id(transaction_id):
+        if not _is_transaction_id(transaction_id) or type(after.get("user_id")) is not int:
             return
         row = hash(tuple(str(after.get(column)) for column in PAYMENT_COLUMNS))
         if self._rows.setdefault(transaction_id, row) != row:

@@ -438,3 +438,18 @@ def test_a_user_has_no_profile_while_the_first_one_was_passed_over() -> None:
     records.add(NAMES, NAMES.user_profile, f"{NAMES.user_profile}-0-1", json.dumps(profile).encode())
     add(records, NAMES.user_profile, profile)
     assert records.without_profile == set(), "the one before holds"
+
+
+@pytest.mark.parametrize("field", ["transaction_id", "user_id"])
+def test_poison_04_true_for_an_integer_is_no_payment(field: str) -> None:
+    """poison-04: the join makes one dead letter of it, and no payment is missing or unknown."""
+    envelope = payment_envelope(99, 900)
+    envelope["after"][field] = True
+    records = records_of(ACTIVITY)
+    add(records, NAMES.transactions, envelope)
+    add(
+        records,
+        NAMES.dead_letters,
+        {"dead_letter_id": f"{NAMES.transactions}-0-9", "reason": f"after has no integer {field}"},
+    )
+    assert compared(records) == Findings()
