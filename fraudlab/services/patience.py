@@ -13,7 +13,7 @@ from tenacity import RetryCallState, retry, retry_if_exception, stop_after_delay
 DATABASE_PATIENCE_S = 300
 SHORT_WAITS = (
     "SET SESSION innodb_lock_wait_timeout = 1, SESSION lock_wait_timeout = 1,"
-    " SESSION transaction_isolation = 'READ-COMMITTED'"
+    " SESSION transaction_isolation = 'READ-COMMITTED', SESSION completion_type = 'NO_CHAIN'"
 )
 """A statement waits for a lock for about a second at most, the shortest time that MySQL offers."""
 

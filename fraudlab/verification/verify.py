@@ -206,7 +206,8 @@ class _Observer:
 
     def _connect(self) -> Any:
         # Otherwise INSERT ... SELECT would lock what it reads: a stop or a payment would wait for it, and it for any open transaction.
-        quietly = "SET SESSION transaction_isolation = 'READ-COMMITTED'"
+        # Nor does a transaction begin by itself where another has ended.
+        quietly = "SET SESSION transaction_isolation = 'READ-COMMITTED', SESSION completion_type = 'NO_CHAIN'"
         return connect(self._settings, "operator", database=self._names.database, init_command=quietly)
 
     def _read(self) -> Mapping[TopicPartition, int]:

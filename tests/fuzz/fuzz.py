@@ -47,6 +47,8 @@ def fuzz(lab: LearnerLab, job: str, records: int, seed: int) -> Counter[str]:
     ]
     problems += [f"the fraud of user {user} was not found" for user in frauds if user not in activities]
     outcome: Counter[str] = Counter({f"dead letter: {reason:.60}": number for reason, number in reasons.items()})
+    # A changed digit may make a record say the id of another one.
+    read = {what_it_says(value) for place, (_, value) in written.items() if value is not None and place not in letters}
     for place, (number, value) in written.items():
         if value is None:
             outcome["tombstone"] += 1
@@ -60,7 +62,7 @@ def fuzz(lab: LearnerLab, job: str, records: int, seed: int) -> Counter[str]:
                 problems.append(f"{place}: neither read nor a dead letter ({value[:300]!r})")
             if place not in letters and said is not None and not is_joined:
                 problems.append(f"{place}: payment {said} is not joined ({value[:300]!r})")
-            if place in letters and said == number and is_joined:
+            if place in letters and said == number and is_joined and number not in read:
                 problems.append(f"{place}: both read and a dead letter ({value[:300]!r})")
         else:
             outcome["read" if place not in letters else "dead"] += 1

@@ -249,6 +249,18 @@ def test_what_is_right_is_exact(world: World) -> None:
     json.dumps(verification.as_dict())
 
 
+def test_a_server_that_chains_transactions_gets_the_same_verdict(world: World) -> None:
+    """It begins the next transaction with each COMMIT: verify said that MySQL did not answer."""
+    with closing(system.connect(world.settings, "root", autocommit=True)) as root, root.cursor() as cursor:
+        cursor.execute("SET GLOBAL completion_type = 'CHAIN'")
+        try:
+            world.publish_activity()
+            world.publish_letter(4, "currency")
+            assert found(world.verify()) == {}
+        finally:
+            cursor.execute("SET GLOBAL completion_type = DEFAULT")
+
+
 def test_a_record_delivered_again_is_harmless_and_counted(world: World) -> None:
     world.publish_activity()
     world.publish_activity(detected_at=iso(at(20)))
