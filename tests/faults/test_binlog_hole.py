@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support import flink
-from tests.support.home import outside_pytest
+from tests.support.home import outcome
 from tests.support.lab import Lab, assert_exact
 from tests.support.waiting import eventually, patient
 
@@ -102,12 +102,4 @@ def status_with(words: str) -> "subprocess.CompletedProcess[str] | None":
 
 
 def command(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [str(Path(sys.executable).with_name("fraudlab")), *arguments],
-        env=outside_pytest(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        timeout=patient(240),
-    )
+    return outcome([str(Path(sys.executable).with_name("fraudlab")), *arguments])

@@ -14,9 +14,9 @@ from fraudlab.stack import flink_jobs
 from fraudlab.verification.verify import Skipping
 from tests.faults.test_binlog_hole import command
 from tests.support import flink, poisoned
-from tests.support.home import outside_pytest
+from tests.support.home import outcome
 from tests.support.lab import Lab, assert_exact
-from tests.support.waiting import eventually, patient
+from tests.support.waiting import eventually
 
 NAMED_WITHIN_S = 60
 """Five attempts: each takes a second of Flink's delay, and the start of the job."""
@@ -29,15 +29,7 @@ FAULTS = {
 
 def faulty(*arguments: str) -> "subprocess.CompletedProcess[str]":
     """The command `fraudlab`, which submits jobs with the faults."""
-    return subprocess.run(
-        [sys.executable, "-P", str(Path(poisoned.__file__)), *arguments],
-        env=outside_pytest(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        timeout=patient(240),
-    )
+    return outcome([sys.executable, "-P", str(Path(poisoned.__file__)), *arguments])
 
 
 @contextmanager

@@ -13,22 +13,14 @@ import pytest
 from fraudlab.settings import Settings
 from fraudlab.stack.layout import Layout
 from fraudlab.stack.supervisord import marked_processes
-from tests.support.home import outside_pytest
+from tests.support.home import outcome
 from tests.support.lab import Lab, LearnerLab, learner_lab
-from tests.support.waiting import patient
 
 
 def fraudlab(*arguments: str, learner: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs the command; wide, so that no line is broken."""
-    return subprocess.run(
-        [str(Path(sys.executable).with_name("fraudlab")), *arguments],
-        env=outside_pytest() | {"FRAUDLAB_LEARNER": learner, "COLUMNS": "200"} | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        timeout=patient(120),
-    )
+    command = [str(Path(sys.executable).with_name("fraudlab")), *arguments]
+    return outcome(command, **{"FRAUDLAB_LEARNER": learner, "COLUMNS": "200"} | environment)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from pathlib import Path
 from fraudlab.settings import Settings
 from fraudlab.stack import beside
 from fraudlab.stack.supervisor import Stack
+from tests.support.waiting import patient
 
 KEEP = "FRAUDLAB_TEST_KEEP"
 """Set in the environment, it leaves the system running after the tests, and the next run uses it as it is."""
@@ -60,6 +61,19 @@ def fraudlab(progress: Progress, *arguments: str) -> None:
 def outside_pytest() -> dict[str, str]:
     """The environment for the processes of the system: NiceGUI takes pytest's mark for a test of NiceGUI itself."""
     return {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+
+
+def outcome(command: list[str], **environment: str) -> "subprocess.CompletedProcess[str]":
+    """How a command ends, and what it prints, errors too."""
+    return subprocess.run(
+        command,
+        env=outside_pytest() | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=patient(240),
+    )
 
 
 def run(command: list[str], progress: Progress, environment: dict[str, str] | None = None) -> None:
