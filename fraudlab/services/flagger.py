@@ -215,12 +215,10 @@ class Stops(AccountFlagger):
 
     def _clear(self, error: mysql.connector.Error) -> None:
         """After a lock, the connection is good for the next account, and to open one takes longer than the limit."""
-        try:
+        with contextlib.suppress(mysql.connector.Error, OSError):  # a connection that broke is closed below
             if is_locked(error) and self._connection is not None:
                 self._connection.rollback()
                 return
-        except (mysql.connector.Error, OSError):
-            pass
         self.close()
 
     def _connect(self) -> Any:

@@ -220,9 +220,8 @@ def trouble_of(
             return Trouble(f"has ended: {failed[0].cause.what}", failed[0].cause.advice)
         return Trouble("has ended", "`fraudlab up` submits it again.")
     settled, loop = has_settled(job, failed, now_ms), loop_cause(failed, now_ms - RECENT_MS)
-    if loop is not None and (
-        loop.record or not settled
-    ):  # the job may run for a while before it meets the record again
+    # A job may run for a while before it meets the same record again.
+    if loop is not None and (loop.record or not settled):
         return Trouble(f"keeps failing: {loop.what}", loop.advice)
     if not settled and not job.runs and failed and now_ms - failed[0].at_ms <= RECENT_MS:
         return Trouble(f"is restarting: {failed[0].cause.what}")
