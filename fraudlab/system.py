@@ -238,7 +238,7 @@ def status(settings: Settings) -> Status:
     try:
         known = job_status(settings, wanted)
         begun = bool(started) or any(job.state != flink_jobs.ABSENT for job in known)
-    except (OSError, http.client.HTTPException, ValueError) as error:
+    except flink.NO_ANSWER as error:
         problem = f"is not known: Flink does not answer ({error})"
         known = [flink_jobs.JobStatus(name, "UNKNOWN", 0, None, problem) for name in wanted]
         begun = bool(started)
@@ -443,7 +443,7 @@ def submit_jobs(settings: Settings, progress: Progress, only: Collection[str] | 
     began_ms = time.time_ns() // 1_000_000  # jobs that are there already may fail while PyFlink is imported
     names = settings.names
     wanted = [job for job in JOBS if only is None or job in only]
-    known = flink_jobs.newest(settings, [names.job(job) for job in wanted])
+    known = flink.answered(lambda: flink_jobs.newest(settings, [names.job(job) for job in wanted]))
     missing = [job for job in wanted if names.job(job) not in known or known[names.job(job)].ended]
     if missing:
         submissions = _submissions(settings)
@@ -612,19 +612,26 @@ def wait_for_jobs(
     since_ms = time.time_ns() // 1_000_000 if since_ms is None else since_ms
     deadline = time.monotonic() + deadline_s
     while True:
-        known = flink_jobs.newest(settings, names)
-        settled = [_has_settled(settings, job, since_ms) for job in known.values()]
-        if len(settled) == len(names) and all(settled):
-            return
+        unanswered: Exception | None = None
+        try:
+            known = flink_jobs.newest(settings, names)
+            settled = [_has_settled(settings, job, since_ms) for job in known.values()]
+            if len(settled) == len(names) and all(settled):
+                return
+        except flink.NO_ANSWER as error:
+            unanswered = error  # a JobManager that is busy, or that was just killed, answers later
         if time.monotonic() > deadline:
-            unhealthy = [
-                f"{one.name} {one.problem}" for one in flink_jobs.status(settings, names) if one.problem is not None
-            ]
+            what = f"Flink does not answer ({unanswered})" if unanswered else _unsettled(settings, names)
             raise StackError(
-                f"Not all jobs run after {deadline_s:.0f} s: {'; '.join(unhealthy)}.",
+                f"Not all jobs run after {deadline_s:.0f} s: {what}.",
                 f"Look at {settings.flink_page} and `fraudlab logs taskmanager`.",
             )
         time.sleep(0.2)
+
+
+def _unsettled(settings: Settings, names: Collection[str]) -> str:
+    unhealthy = [one for one in flink_jobs.status(settings, names) if one.problem is not None]
+    return "; ".join(f"{one.name} {one.problem}" for one in unhealthy)
 
 
 def _has_settled(settings: Settings, job: flink_jobs.Job, since_ms: int) -> bool:
@@ -649,45 +656,44 @@ def wait_for_binlog_reader(
     name = settings.names.job("cdc-ingestion")
     captured = (settings.names.user_profile, settings.names.transactions)
     deadline, length = time.monotonic() + deadline_s, 0
-    with connect(settings, "root", autocommit=True) as connection, connection.cursor() as cursor:
-        while True:
-            unknown: Exception | None = None
-            if _reads_binlog(settings, name, cursor):
-                try:
-                    wrong = _known_capture_problem(settings)
-                except (mysql.connector.Error, KafkaError) as error:
-                    unknown = error  # to be asked again: what is not known is not fine
-                else:
-                    if wrong is None:
-                        return
-                    raise StackError(
-                        f"The job {name} runs, but what it captures is wrong: it {wrong}.", flink_jobs.SNAPSHOT_ADVICE
-                    )
-            wait_for_jobs(settings, [name], deadline_s, since_ms=since_ms)
-            now_long = topics.length(settings.bootstrap_servers, captured)
-            if now_long > length:
-                deadline, length = time.monotonic() + deadline_s, now_long
-            if time.monotonic() > deadline and unknown is not None:
-                raise unknown
-            if time.monotonic() > deadline:
-                raise StackError(
-                    f"The job {name} runs, but does not read MySQL's binlog after {deadline_s:.0f} s.",
-                    f"Look at {settings.flink_page} and `fraudlab logs taskmanager`.",
-                )
-            time.sleep(0.1)
+    while True:
+        unknown: Exception | None = None  # what is not known is not fine: it is asked again
+        try:
+            wrong = _known_capture_problem(settings) if (reads := _reads_binlog(settings, name)) else None
+        except (mysql.connector.Error, KafkaError, *flink.NO_ANSWER) as error:
+            unknown, reads, wrong = error, False, None
+        if wrong is not None:
+            raise StackError(
+                f"The job {name} runs, but what it captures is wrong: it {wrong}.", flink_jobs.SNAPSHOT_ADVICE
+            )
+        if reads:
+            return
+        wait_for_jobs(settings, [name], deadline_s, since_ms=since_ms)
+        now_long = topics.length(settings.bootstrap_servers, captured)
+        if now_long > length:
+            deadline, length = time.monotonic() + deadline_s, now_long
+        if time.monotonic() > deadline and unknown is not None:
+            raise unknown
+        if time.monotonic() > deadline:
+            raise StackError(
+                f"The job {name} runs, but does not read MySQL's binlog after {deadline_s:.0f} s.",
+                f"Look at {settings.flink_page} and `fraudlab logs taskmanager`.",
+            )
+        time.sleep(0.1)
 
 
-def _reads_binlog(settings: Settings, name: str, cursor: Any) -> bool:
+def _reads_binlog(settings: Settings, name: str) -> bool:
     """Whether MySQL sends its binlog to the job that runs now.
 
     The session of an earlier attempt stays until MySQL writes to it; one that asks for a place that is gone is there until it is refused.
     """
-    cursor.execute(
-        "SELECT MIN(time) FROM information_schema.processlist WHERE user = %s AND command LIKE 'Binlog Dump%'"
-        " AND (state LIKE '% has sent all binlog%' OR state LIKE 'Sending binlog%')",
-        (settings.names.account("cdc"),),
-    )
-    (age_s,) = cursor.fetchone()
+    with connect(settings, "root", connection_timeout=3) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT MIN(time) FROM information_schema.processlist WHERE user = %s AND command LIKE 'Binlog Dump%'"
+            " AND (state LIKE '% has sent all binlog%' OR state LIKE 'Sending binlog%')",
+            (settings.names.account("cdc"),),
+        )
+        (age_s,) = cursor.fetchone()
     if age_s is None:
         return False
     job = flink_jobs.newest(settings, [name]).get(name)

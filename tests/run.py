@@ -47,6 +47,7 @@ SLOWEST = ("--durations=25", "--durations-min=5")
 """Each call of pytest ends with its slowest tests: where to look when all of it takes too long."""
 LAST_LINES = 12
 """How much of a failure is repeated at the end. A CI may show only the end of the log."""
+LONGEST_LINE = 400
 HOMES = {"system": "test", "labs": "test labs"}
 """Of the lanes' systems, in the environment's home. One name has a space, as somebody's folder may have."""
 
@@ -133,7 +134,7 @@ class Lane:
 def shown(broken: ET.Element) -> str:
     """The end of what pytest says about a failure: the assertion, and where it is."""
     lines = (broken.text or broken.get("message") or "").rstrip().splitlines()
-    return "\n".join(f"  {line}" for line in lines[-LAST_LINES:])
+    return "\n".join(f"  {line[:LONGEST_LINE]}" for line in lines[-LAST_LINES:])
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -171,13 +172,18 @@ def main(arguments: Sequence[str]) -> int:
             with ThreadPoolExecutor(len(stage)) as pool:
                 list(pool.map(Lane.run, stage))
             print(f"{title}: {(time.monotonic() - began) / 60:.1f} minutes; {counted(stage)}", flush=True)
-    print(*failed(lanes), counted(lanes), sep="\n")
+    print(*failed(lanes), *names_of_failed(lanes), counted(lanes), sep="\n")
     return 1 if interrupted or failed(lanes) else 0
 
 
 def failed(lanes: list[Lane]) -> list[str]:
     """What failed, and how."""
     return [f"Failed: {failure}" for lane in lanes for failure in lane.failures]
+
+
+def names_of_failed(lanes: list[Lane]) -> list[str]:
+    """A line for each failure, short enough for the end of a log."""
+    return [failure.splitlines()[0] for failure in failed(lanes)]
 
 
 def counted(lanes: list[Lane]) -> str:

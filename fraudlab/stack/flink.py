@@ -4,9 +4,11 @@ import http.client
 import json
 import re
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fraudlab.settings import Settings
 from fraudlab.stack import java, ports, shell, zookeeper
@@ -22,6 +24,10 @@ NEEDS = {JOBMANAGER: (zookeeper.NAME,), TASKMANAGER: (JOBMANAGER,)}
 JOBMANAGER_HEAP_MIB = 320
 JOBMANAGER_METASPACE_MIB = 160
 
+ANSWER_DEADLINE_S = 60
+"""How long a question to Flink that must be answered is repeated."""
+
+T = TypeVar("T")
 
 TASKMANAGER_SESSION = "-Dhigh-availability.zookeeper.client.session-timeout=30 s"
 """A TaskManager that was paused for seconds continues where it was: its own heartbeats, not ZooKeeper, decide whether it is lost.
@@ -240,6 +246,25 @@ def process_environment(layout: Layout) -> dict[str, str]:
     }
 
 
+NO_ANSWER = (OSError, http.client.HTTPException, ValueError)
+"""What `get_json` and `request` raise."""
+
+
+def answered(ask: Callable[[], T], deadline_s: float = ANSWER_DEADLINE_S) -> T:
+    """What `ask` gives as soon as Flink answers it: a JobManager that is busy, or was just started again, takes its time.
+
+    Raises what `ask` raises when the deadline has passed.
+    """
+    deadline = time.monotonic() + deadline_s
+    while True:
+        try:
+            return ask()
+        except NO_ANSWER:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.5)
+
+
 def get_json(settings: Settings, path: str, timeout_s: float = 3) -> Any:
     """GET a path of Flink's REST API. Raises OSError, HTTPException or ValueError where it gives no JSON."""
     return request(settings, "GET", path, timeout_s=timeout_s)
@@ -263,7 +288,7 @@ def request(settings: Settings, method: str, path: str, body: Any = None, timeou
 def _jobmanager_problem(settings: Settings) -> str | None:
     try:
         get_json(settings, "/overview")
-    except (OSError, http.client.HTTPException, ValueError) as error:
+    except NO_ANSWER as error:
         return f"its REST API on port {settings.flink_rest_port} does not answer yet ({error})"
     return None
 
@@ -271,7 +296,7 @@ def _jobmanager_problem(settings: Settings) -> str | None:
 def _taskmanager_problem(settings: Settings) -> str | None:
     try:
         registered = get_json(settings, "/taskmanagers")["taskmanagers"]
-    except (OSError, http.client.HTTPException, ValueError) as error:
+    except NO_ANSWER as error:
         return f"the JobManager cannot be asked for it yet ({error})"
     # one that was killed is listed until its heartbeats time out
     alive = sum(ports.answers(settings.taskmanager_host, one["dataPort"]) for one in registered)

@@ -10,7 +10,7 @@ from typing import Any
 
 from fraudlab.settings import Settings
 from fraudlab.stack.errors import StackError
-from fraudlab.stack.flink import JOBMANAGER, get_json, request
+from fraudlab.stack.flink import JOBMANAGER, answered, get_json, request
 from fraudlab.stack.layout import Layout
 
 ENDED = ("FAILED", "CANCELED", "FINISHED")
@@ -146,11 +146,11 @@ def cancel(settings: Settings, name: str) -> list[Job]:
 
     Raises StackError where one does not end in time.
     """
-    ending = [job for job in jobs(settings) if job.name == name and not job.ended]
+    ending = [job for job in answered(lambda: jobs(settings)) if job.name == name and not job.ended]
     for job in ending:
         request(settings, "PATCH", f"/jobs/{job.id}?mode=cancel")
     deadline = time.monotonic() + CANCEL_DEADLINE_S
-    while {job.id for job in ending} & {job.id for job in jobs(settings) if not job.ended}:
+    while {job.id for job in ending} & {job.id for job in answered(lambda: jobs(settings)) if not job.ended}:
         if time.monotonic() > deadline:
             raise StackError(
                 f"The job {name} was cancelled and has not ended after {CANCEL_DEADLINE_S} s.",

@@ -1,11 +1,11 @@
 """Flink's REST API, as far as the tests need it."""
 
-import http.client
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from fraudlab.settings import Settings
-from fraudlab.stack.flink import get_json
+from fraudlab.stack.flink import answered, get_json, request
 from tests.support.waiting import eventually, patient
 
 ENDED = {"FAILED", "CANCELED", "FINISHED"}
@@ -25,28 +25,32 @@ class Job:
     failures: int
 
 
+def _get(settings: Settings, path: str) -> Any:
+    return answered(lambda: get_json(settings, path), patient(30))
+
+
 def jobs_of(settings: Settings) -> list[Job]:
     """The learner's jobs that have not ended."""
     names = {settings.names.job(job) for job in ("cdc-ingestion", "transaction-join", "fraud-detector")}
     return [
         Job(job["jid"], job["name"], job["state"], _restarts(settings, job["jid"]), _failures(settings, job["jid"]))
-        for job in get_json(settings, "/jobs/overview")["jobs"]
+        for job in _get(settings, "/jobs/overview")["jobs"]
         if job["name"] in names and job["state"] not in ENDED
     ]
 
 
 def _restarts(settings: Settings, job_id: str) -> int:
-    (metric,) = get_json(settings, f"/jobs/{job_id}/metrics?get=numRestarts") or [{"value": "0"}]
+    (metric,) = _get(settings, f"/jobs/{job_id}/metrics?get=numRestarts") or [{"value": "0"}]
     return int(metric["value"])
 
 
 def _failures(settings: Settings, job_id: str) -> int:
-    return len(get_json(settings, f"/jobs/{job_id}/exceptions")["exceptionHistory"]["entries"])
+    return len(_get(settings, f"/jobs/{job_id}/exceptions")["exceptionHistory"]["entries"])
 
 
 def restored_from(settings: Settings, job_id: str) -> int | None:
     """The checkpoint that a job has last gone on from; None where it has not, since the JobManager last took it over."""
-    restored = get_json(settings, f"/jobs/{job_id}/checkpoints")["latest"]["restored"]
+    restored = _get(settings, f"/jobs/{job_id}/checkpoints")["latest"]["restored"]
     return int(restored["id"]) if restored else None
 
 
@@ -70,15 +74,12 @@ def await_checkpoint(settings: Settings) -> None:
 
 
 def _last_checkpoint_ms(settings: Settings, job_id: str) -> int:
-    completed = get_json(settings, f"/jobs/{job_id}/checkpoints")["latest"]["completed"]
+    completed = _get(settings, f"/jobs/{job_id}/checkpoints")["latest"]["completed"]
     return int(completed["trigger_timestamp"]) if completed else 0
 
 
 def cancel(settings: Settings) -> None:
     """Ends the learner's jobs, and waits until their slots are free."""
     for job in jobs_of(settings):
-        connection = http.client.HTTPConnection(settings.flink_host, settings.flink_rest_port, timeout=patient(10))
-        connection.request("PATCH", f"/jobs/{job.id}?mode=cancel")
-        assert connection.getresponse().status == http.client.ACCEPTED
-        connection.close()
+        request(settings, "PATCH", f"/jobs/{job.id}?mode=cancel", timeout_s=patient(10))
     eventually(lambda: not jobs_of(settings), f"jobs {settings.names.job('*')} end")

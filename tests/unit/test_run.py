@@ -57,6 +57,8 @@ def test_the_end_names_what_failed_and_how(lane: run.Lane) -> None:
     assert "OSError: nobody serves" in not_begun
     assert "OSError: something was left" in not_ended
     assert all(len(failure.splitlines()) <= 1 + run.LAST_LINES for failure in run.failed([lane]))
+    names = run.names_of_failed([lane])
+    assert [name.rpartition("::")[2] for name in names] == ["test_wrong", "test_not_begun", "test_not_ended"]
 
 
 def test_a_pytest_that_was_killed_counts_as_a_failure(lane: run.Lane) -> None:
