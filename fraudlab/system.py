@@ -279,7 +279,9 @@ def _with_capture(settings: Settings, job: flink_jobs.JobStatus) -> flink_jobs.J
 def _table_problem(settings: Settings) -> tables_check.TableProblem | None:
     """What is wrong with the captured tables; None if nothing is, or if MySQL does not answer now."""
     try:
-        with connect(settings, "cdc", connection_timeout=3) as connection:
+        # The job's account sees only the two tables, but in containers not every program has root's password.
+        role = "cdc" if settings.in_container else "root"
+        with connect(settings, role, connection_timeout=3) as connection:
             return tables_check.problem(connection, settings.names.database, created=True)
     except mysql.connector.Error:
         return None

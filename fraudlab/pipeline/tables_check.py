@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import chain
 from typing import Any, NamedTuple
 
 from fraudlab.pipeline.statements import statements
@@ -19,6 +20,11 @@ HISTORY = (
     "payment_episodes",
 )
 """Tables whose rows are never to go with rows of another table."""
+GUARDS = {
+    "use_delete_because_truncate_would_leave_no_history_of_payments": "transactions",
+    "use_delete_because_truncate_would_leave_no_history_of_users": "user_profile",
+}
+"""Foreign keys of `truncate_guard` and the tables that they are on. They follow a table that is renamed."""
 THEN_RESNAPSHOT = "Then `fraudlab resnapshot` reads both tables again."
 
 _TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS \w+\.(\w+) \((.*)\)\Z", re.DOTALL)
@@ -55,14 +61,15 @@ def problem(connection: Any, database: str, *, created: bool = False) -> TablePr
         for table, column, kind in cursor.fetchall():
             there.setdefault(table, {})[column] = _WIDTH.sub("", kind)
         cursor.execute(
-            "SELECT constraint_name, table_name, delete_rule, update_rule FROM information_schema.referential_constraints"
+            "SELECT constraint_name, table_name, referenced_table_name, delete_rule, update_rule"
+            " FROM information_schema.referential_constraints"
             " WHERE constraint_schema = %s",
             (database,),
         )
         keys = sorted(cursor.fetchall())
     if not created and not there.keys() & {*CAPTURED, *HISTORY}:
         return None
-    return next(_wrong_columns(database, there), None) or next(_cascades(database, keys), None)
+    return next(chain(_wrong_columns(database, there), _replaced(database, keys), _cascades(database, keys)), None)
 
 
 def _wrong_columns(database: str, there: dict[str, dict[str, str]]) -> Iterator[TableProblem]:
@@ -91,9 +98,21 @@ def _wrong_columns(database: str, there: dict[str, dict[str, str]]) -> Iterator[
                 )
 
 
-def _cascades(database: str, keys: list[tuple[str, str, str, str]]) -> Iterator[TableProblem]:
+def _replaced(database: str, keys: list[tuple[str, ...]]) -> Iterator[TableProblem]:
+    """Tables in whose place there is another one, as after `RENAME TABLE t TO old, new TO t`: its ids may begin again at 1."""
+    for key, _, referenced, *_ in keys:
+        table = GUARDS.get(key, referenced)
+        if referenced != table:
+            yield TableProblem(
+                f"{database}.{table} is another table than before, which is {database}.{referenced} now",
+                "If the new one lacks rows of the old one, rename both back (RENAME TABLE). Otherwise "
+                f"`DROP TABLE {database}.truncate_guard`, and `fraudlab up` makes it again. {THEN_RESNAPSHOT}",
+            )
+
+
+def _cascades(database: str, keys: list[tuple[str, ...]]) -> Iterator[TableProblem]:
     """Foreign keys with which MySQL changes rows by itself: it runs no trigger for them, and the binlog does not have them."""
-    for key, table, on_delete, on_update in keys:
+    for key, table, _, on_delete, on_update in keys:
         rules = [f"{when} {rule}" for when, rule in (("ON DELETE", on_delete), ("ON UPDATE", on_update)) if _acts(rule)]
         if rules and table in (*CAPTURED, *HISTORY):
             yield TableProblem(

@@ -3,6 +3,7 @@
 import re
 from contextlib import closing
 
+import mysql.connector
 import pytest
 
 from fraudlab import system
@@ -81,6 +82,21 @@ def test_a_table_that_was_renamed_is_missed_and_never_replaced_by_an_empty_one(d
         cursor.execute("RENAME TABLE payments TO transactions")
     system.create_database(database.settings)
     assert problem(database) is None
+
+
+def test_a_table_in_whose_place_another_one_was_put_is_named(database: Database) -> None:
+    """Tools that change large tables end like this. In an empty table, a payment gets the id of an earlier one, and counts for nothing."""
+    with closing(database.connect("root")) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE copy LIKE transactions")
+        cursor.execute("RENAME TABLE transactions TO original, copy TO transactions")
+        with pytest.raises(StackError, match=rf"transactions is another .* is {database.name}.original now") as refusal:
+            system.create_database(database.settings)
+        (statement,) = re.findall("`(DROP TABLE [^`]*)`", refusal.value.advice)
+        cursor.execute(statement)
+        system.create_database(database.settings)
+        assert problem(database) is None
+        with pytest.raises(mysql.connector.Error, match="use_delete"):
+            cursor.execute("TRUNCATE TABLE transactions")
 
 
 @pytest.mark.parametrize("rule", KEYS)
