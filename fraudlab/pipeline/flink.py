@@ -31,7 +31,7 @@ class FlinkCluster:
     """A running Flink session cluster.
 
     Attributes:
-        rest_url: Its REST endpoint, `http://host:port`.
+        rest_url: Its REST endpoint, `http://host:port`; `https://` where it has TLS, whose options are in `conf`.
         home: The folder that holds Flink's `lib` with the connectors, which the client needs to build a job, and its `conf`.
         options: Configuration on top of the cluster's own, for every job submitted through this object.
     """
@@ -62,6 +62,7 @@ class FlinkCluster:
             "execution.attached": "false",
             "rest.address": str(rest.hostname),
             "rest.port": str(rest.port),
+            "security.ssl.rest.enabled": str(rest.scheme == "https").lower(),
         }.items():
             configuration.set_string(key, value)
         environment = jvm.org.apache.flink.streaming.api.environment.StreamExecutionEnvironment

@@ -13,7 +13,7 @@ import yaml  # type: ignore[import-untyped] # comes with myst-parser
 
 from fraudlab import system
 from fraudlab.pipeline import database
-from fraudlab.services.same_origin import is_loopback
+from fraudlab.same_origin import is_loopback
 from fraudlab.settings import Settings
 from fraudlab.stack import flink, secret_store
 from fraudlab.stack.supervisor import Stack

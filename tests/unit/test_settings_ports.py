@@ -19,7 +19,7 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_base_moves_all_ports_by_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     usual = Settings()
-    assert (usual.mysql_port, usual.kafka_port, usual.flink_rest_port) == (13306, 19092, 18081)
+    assert (usual.mysql_port, usual.kafka_port, usual.flink_page_port) == (13306, 19092, 18081)
     monkeypatch.setenv("FRAUDLAB_PORT_BASE", "20000")
     moved = Settings()
     assert len(PORTS) == 10
