@@ -115,8 +115,8 @@ def _stranger(*, wrong: bool) -> Response:
     return _page(
         401,
         "Flink asks who you are",
-        f"{said}Run <code>fraudlab open flink</code> in a terminal; in containers <code>docker compose exec lab fraudlab open flink</code> "
-        "(in the demo <code>docker compose exec dashboard fraudlab open flink</code>). "
+        f"{said}Run <code>fraudlab open flink</code> in a terminal (with Docker: <code>docker compose exec flink-page fraudlab open "
+        "flink</code>). "
         "This browser is known from then on. Why: whoever can submit a job to Flink can run any program as you.",
     )
 

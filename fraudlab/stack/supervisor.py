@@ -107,8 +107,9 @@ class Stack:
 
     def prepared(self, name: str) -> Program:
         """A program of the stack with all that must lie there before it starts."""
-        # a JobManager that starts alone is in a container: the others, in theirs, wait for it
-        flink.write_configuration(self.settings, self.layout, self.secrets, renew=name == flink.JOBMANAGER)
+        if name.startswith((flink.JOBMANAGER, flink.TASKMANAGER)):
+            # a JobManager that starts alone is in a container: the others, in theirs, wait for it
+            flink.write_configuration(self.settings, self.layout, self.secrets, renew=name == flink.JOBMANAGER)
         service = self.services[name]
         service.prepare()
         return service.program
