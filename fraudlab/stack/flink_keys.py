@@ -93,6 +93,7 @@ def _write(layout: Layout, name: str, password: bytes) -> None:
         )
         .sign(key, hashes.SHA256())
     )
+    store(layout, name).unlink(missing_ok=True)  # interrupted from here on, all of it is made again
     encryption = serialization.BestAvailableEncryption(password)
     if name == REST:
         parts: Iterable[bytes] = (

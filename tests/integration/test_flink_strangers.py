@@ -3,6 +3,7 @@
 import os
 import socket
 import ssl
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,13 @@ from fraudlab.stack.secret_store import SecretStore
 from tests.support.lab import Lab
 from tests.support.nobody import as_nobody, needs_root
 
+JAR = (
+    b'--b\r\nContent-Disposition: form-data; name="jarfile"; filename="a.jar"\r\nContent-Type: application/x-java-archive\r\n\r\n'
+    b"PK\r\n--b--\r\n"
+)
 UPLOAD = (
     b"POST /jars/upload HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Type: multipart/form-data; boundary=b\r\n"
-    b'Content-Length: 104\r\n\r\n--b\r\nContent-Disposition: form-data; name="jarfile"; filename="a.jar"\r\n'
-    b"Content-Type: application/x-java-archive\r\n\r\nPK\r\n--b--\r\n"
+    b"Content-Length: %d\r\n\r\n%s" % (len(JAR), JAR)
 )
 SUBMIT = b"POST /jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}"
 LOOK = b"GET /config HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
@@ -148,6 +152,10 @@ def test_sec_01_no_process_list_and_no_log_has_a_password_or_the_token(lab: Lab)
     assert not [line[:80] for line in lines for secret in secrets if secret.encode() in line]
 
 
+def _heard(port: int, words: bytes) -> str:
+    return said(port, words).decode()
+
+
 def _is_there(path: Path) -> bool:
     try:
         path.read_bytes()
@@ -159,6 +167,6 @@ def _is_there(path: Path) -> bool:
 @needs_root
 def test_sec_01_the_page_shows_another_user_how_to_ask_and_nothing_else(settings: Settings) -> None:
     for words in (UPLOAD, SUBMIT, LOOK):
-        answer = as_nobody(lambda words=words: said(settings.flink_page_port, words).decode())
+        answer = as_nobody(partial(_heard, settings.flink_page_port, words))
         assert answer.startswith("HTTP/1.1 401 "), answer[:300]
         assert "fraudlab open flink" in answer
