@@ -1,6 +1,7 @@
 """Flink from Python: an environment that submits to a cluster, Kafka tables from .sql files, and the MySQL CDC source."""
 
 import os
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,7 +49,9 @@ class FlinkCluster:
         """
         os.environ.setdefault("FLINK_HOME", str(self.home))
         rest = urlsplit(self.rest_url)
-        jvm: Any = get_gateway().jvm
+        gateway = get_gateway()
+        keep_to_this_process(gateway)
+        jvm: Any = gateway.jvm
         # As `flink run` does: checkpoints, restarts and state storage are the cluster's business, and stand in its configuration.
         configuration = Configuration(
             j_configuration=jvm.org.apache.flink.configuration.GlobalConfiguration.loadConfiguration(
@@ -72,6 +75,21 @@ class FlinkCluster:
         """An environment as from `environment()` with a table environment on top of it."""
         environment = self.environment()
         return environment, StreamTableEnvironment.create(environment)
+
+
+def keep_to_this_process(gateway: Any) -> None:
+    """Has the JVM in which PyFlink builds jobs ask for a token that only this process knows.
+
+    PyFlink starts it with a port on loopback that does what anybody says: any user of the machine could run programs as this one.
+    PyFlink has no option for the token of its gateway, Py4J; what it makes its connections from is changed in place, on both sides.
+    """
+    if gateway.gateway_parameters.auth_token is None:
+        token = secrets.token_hex(32)
+        server = gateway.java_gateway_server
+        field = server.getClass().getDeclaredField("authToken")
+        field.setAccessible(True)
+        field.set(server, token)
+        gateway.gateway_parameters.auth_token = token
 
 
 def kafka_values(bootstrap_servers: str, names: Names, job: str) -> dict[str, object]:

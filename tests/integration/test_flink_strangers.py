@@ -3,6 +3,8 @@
 import os
 import socket
 import ssl
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -12,8 +14,10 @@ from fraudlab.settings import LOOPBACK, Settings
 from fraudlab.stack import flink_keys, flink_page, ports
 from fraudlab.stack.layout import Layout
 from fraudlab.stack.secret_store import SecretStore
+from tests.support.home import outside_pytest
 from tests.support.lab import Lab
 from tests.support.nobody import as_nobody, needs_root
+from tests.support.waiting import patient
 
 JAR = (
     b'--b\r\nContent-Disposition: form-data; name="jarfile"; filename="a.jar"\r\nContent-Type: application/x-java-archive\r\n\r\n'
@@ -150,6 +154,31 @@ def test_sec_01_no_process_list_and_no_log_has_a_password_or_the_token(lab: Lab)
     lines += [path.read_bytes() for path in Layout(settings.home).logs.glob("*.log*")]
     assert lines
     assert not [line[:80] for line in lines for secret in secrets if secret.encode() in line]
+
+
+BUILDER = """
+from fraudlab.settings import Settings
+from fraudlab.system import flink_cluster
+from pyflink.java_gateway import get_gateway
+flink_cluster(Settings()).environment()
+print(get_gateway().gateway_parameters.port, flush=True)
+input()
+print(get_gateway().jvm.java.lang.System.getProperty("java.version"))
+"""
+
+
+@needs_root
+def test_sec_01_the_jvm_that_builds_jobs_does_not_do_what_another_user_says(settings: Settings) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", BUILDER], env=outside_pytest(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as builder:
+        assert builder.stdin is not None
+        assert builder.stdout is not None
+        port = int(builder.stdout.readline())
+        answer = as_nobody(partial(_heard, port, b"c\nz:java.lang.System\ngetProperty\nsuser.name\ne\n"))
+        assert "Authentication error" in answer
+        output, _ = builder.communicate("\n", timeout=patient(60))
+    assert output.strip().startswith(("17", "18", "19", "20", "21")), "its own process goes on using it"
 
 
 def _heard(port: int, words: bytes) -> str:
