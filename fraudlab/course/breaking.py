@@ -23,7 +23,7 @@ from fraudlab.stack import flink_jobs
 from fraudlab.stack.errors import StackError
 from fraudlab.stack.flink import connect, get_json
 
-SHARED = ("mysql", "zookeeper", "kafka", "jobmanager", "taskmanager", "watcher", "inbox")
+SHARED = ("mysql", "zookeeper", "kafka", "jobmanager", "taskmanager", "flink-page", "watcher", "inbox")
 RESTARTING = ("jobmanager", "taskmanager")
 """Killing one of these restarts every job."""
 
