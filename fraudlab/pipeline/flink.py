@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from pyflink import java_gateway
 from pyflink.common import Configuration
 from pyflink.datastream import StreamExecutionEnvironment
 from pyflink.datastream.connectors import Source
@@ -25,6 +26,30 @@ LOW_LATENCY = {
     "python.execution-mode": "thread",
     "pipeline.object-reuse": "true",
 }
+
+
+_import_flink_view = java_gateway.import_flink_view
+
+
+def _keep_to_this_process(gateway: Any) -> None:
+    """Has the JVM in which PyFlink builds jobs, and this process, ask each other for a token that only they know.
+
+    PyFlink opens two ports on loopback, one in the JVM and one here, that do what anybody says: any user of the machine could run programs
+    as this one. PyFlink has no option for the token of its gateway, Py4J; what connections are made from is changed in place, at both ends.
+    """
+    token = secrets.token_hex(32)
+    server = gateway.java_gateway_server
+    for end in (server, server.getCallbackClient()):
+        field = end.getClass().getDeclaredField("authToken")
+        field.setAccessible(True)
+        field.set(end, token)
+    gateway.gateway_parameters.auth_token = token
+    gateway.get_callback_server().callback_server_parameters.auth_token = token
+    _import_flink_view(gateway)
+
+
+# PyFlink calls this when both ports are open, and before either side has anything that the other calls
+java_gateway.import_flink_view = _keep_to_this_process
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +74,7 @@ class FlinkCluster:
         """
         os.environ.setdefault("FLINK_HOME", str(self.home))
         rest = urlsplit(self.rest_url)
-        gateway = get_gateway()
-        keep_to_this_process(gateway)
-        jvm: Any = gateway.jvm
+        jvm: Any = get_gateway().jvm
         # As `flink run` does: checkpoints, restarts and state storage are the cluster's business, and stand in its configuration.
         configuration = Configuration(
             j_configuration=jvm.org.apache.flink.configuration.GlobalConfiguration.loadConfiguration(
@@ -75,21 +98,6 @@ class FlinkCluster:
         """An environment as from `environment()` with a table environment on top of it."""
         environment = self.environment()
         return environment, StreamTableEnvironment.create(environment)
-
-
-def keep_to_this_process(gateway: Any) -> None:
-    """Has the JVM in which PyFlink builds jobs ask for a token that only this process knows.
-
-    PyFlink starts it with a port on loopback that does what anybody says: any user of the machine could run programs as this one.
-    PyFlink has no option for the token of its gateway, Py4J; what it makes its connections from is changed in place, on both sides.
-    """
-    if gateway.gateway_parameters.auth_token is None:
-        token = secrets.token_hex(32)
-        server = gateway.java_gateway_server
-        field = server.getClass().getDeclaredField("authToken")
-        field.setAccessible(True)
-        field.set(server, token)
-        gateway.gateway_parameters.auth_token = token
 
 
 def kafka_values(bootstrap_servers: str, names: Names, job: str) -> dict[str, object]:
