@@ -33,7 +33,7 @@ RUN pip install --no-cache-dir --no-deps --no-build-isolation --config-settings 
  && chown fraudlab /var/lib/fraudlab
 USER fraudlab
 # Volumes take over the owner of the folders that they cover.
-RUN fraudlab setup && mkdir -p "$FRAUDLAB_HOME/flink/state" "$FRAUDLAB_HOME/zookeeper/data" "$FRAUDLAB_HOME/inbox" "$FRAUDLAB_HOME/secrets" "$HOME/my-labs"
+RUN fraudlab setup && mkdir -p "$FRAUDLAB_HOME/flink/state" "$FRAUDLAB_HOME/flink-keys" "$FRAUDLAB_HOME/zookeeper/data" "$FRAUDLAB_HOME/inbox" "$FRAUDLAB_HOME/secrets" "$HOME/my-labs"
 WORKDIR /opt/fraudlab
 ENTRYPOINT ["tini", "--"]
 CMD ["fraudlab", "--help"]

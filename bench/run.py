@@ -236,7 +236,7 @@ def job_seconds(settings: Settings, job: str) -> float:
         if state["state"] == "FINISHED":
             return (state["timestamps"]["FINISHED"] - state["timestamps"]["RUNNING"]) / 1000
         if state["state"] in ("FAILED", "CANCELED"):
-            sys.exit(f"Job {job} {state['state'].lower()}: see {settings.flink_url}/#/job/{job}/exceptions")
+            sys.exit(f"Job {job} {state['state'].lower()}: see /jobs/{job}/exceptions of Flink's REST API")
         time.sleep(0.2)
     sys.exit(f"Job {job} did not end within {JOB_DEADLINE_S} s.")
 

@@ -18,7 +18,7 @@ COMPOSE=${COMPOSE:-docker compose}
 PROJECT=fraudlab-test
 PAYING_S=${PAYING_S:-60}
 SOLUTIONS=${SOLUTIONS:-solutions}
-KEPT="control flink-state inbox-data kafka-data mysql-data zookeeper-data"
+KEPT="control flink-keys flink-state inbox-data kafka-data mysql-data zookeeper-data"
 export COMPOSE_PROJECT_NAME=$PROJECT
 
 say() { printf '[%s] %s\n' "$(date -u +%H:%M:%S)" "$1"; }
@@ -56,6 +56,7 @@ log() { $ENGINE logs "$(container "$1")" 2>&1; }
 says() { log "$1" | grep -F "$2"; }
 addresses() { for service in "$@"; do log "$service"; done | grep -o 'http://127\.0\.0\.1:[^ ;]*' | sort -u; }
 opens() { curl --silent --fail --location --max-time 10 --output /dev/null "$1"; }
+asks() { [ "$(curl --silent --max-time 10 --output /dev/null --write-out '%{http_code}' "$1")" = 401 ]; }
 is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 volumes() { $ENGINE volume ls --quiet | sort; }
 captured() { inside kafka /opt/kafka/bin/kafka-get-offsets.sh --bootstrap-server kafka:9092 --topic lab.transactions | awk -F: '{ n += $3 } END { print n + 0 }'; }
@@ -114,11 +115,13 @@ part_demo() {
   for service in $early; do await 120 "$service says what it waits for" says "$service" "waiting for"; done
   demo up --detach --no-build
   await 300 "the jobs run" ended_well pipeline
-  for service in mysql kafka zookeeper jobmanager taskmanager inbox data-generator flagger notifier dashboard; do
+  for service in mysql kafka zookeeper jobmanager taskmanager flink-page inbox data-generator flagger notifier dashboard; do
     await 180 "$service is healthy" is_healthy $service
   done
   [ "$(addresses pipeline dashboard)" = http://127.0.0.1:18080 ] || fail "not one address to open: $(addresses pipeline dashboard)"
-  for port in 18080 18081 18025; do await 30 "port $port opens from here" opens "http://127.0.0.1:$port"; done
+  for port in 18080 18025; do await 30 "port $port opens from here" opens "http://127.0.0.1:$port"; done
+  await 30 "Flink's page asks who comes" asks http://127.0.0.1:18081
+  opens "$(inside flink-page fraudlab open flink --no-browser | head -n 1)" || fail "Flink's page does not know its own token"
 
   say "the bank pays for $PAYING_S s; then containers are killed"
   sleep "$PAYING_S" # the demo's length, not a wait for anything

@@ -4,6 +4,7 @@ It makes no database, account or topic: those must be there (docs/scaling-out.md
 """
 
 import json
+import ssl
 import sys
 import urllib.request
 from collections.abc import Callable
@@ -24,7 +25,9 @@ class Addresses(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="DEPLOY_", frozen=True)
 
-    flink_url: str = Field(description="Flink's REST API, http://host:port")
+    flink_url: str = Field(description="Flink's REST API, http://host:port or https://host:port")
+    flink_ca: Path | None = Field(None, description="PEM of who signed Flink's certificate, unless the system knows it")
+    flink_key: Path | None = Field(None, description="PEM of a key and certificate, where Flink asks for one")
     flink_home: Path = Field(Path("/opt/flink"), description="folder with lib and conf")
     kafka_servers: str = Field(description="host:port, several with commas")
     mysql_host: str
@@ -34,9 +37,13 @@ class Addresses(BaseSettings):
     mysql_database: str = "payment"
 
 
-def present(flink_url: str) -> set[str]:
+def present(where: Addresses) -> set[str]:
     """The names of the jobs that have not ended."""
-    with urllib.request.urlopen(f"{flink_url}/jobs/overview", timeout=30) as answer:  # noqa: S310 - our own cluster's address
+    context = ssl.create_default_context(cafile=where.flink_ca)
+    if where.flink_key is not None:
+        context.load_cert_chain(where.flink_key)
+    address = f"{where.flink_url}/jobs/overview"
+    with urllib.request.urlopen(address, timeout=30, context=context) as answer:  # noqa: S310 - our own cluster's address
         jobs = json.load(answer)["jobs"]
     return {str(job["name"]) for job in jobs if job["state"] not in ENDED}
 
@@ -61,7 +68,7 @@ def main() -> int:
         ),
         detector.JOB: lambda: detector.submit(cluster, servers, names, settings.rule, parallelism=parallelism),
     }
-    there = present(where.flink_url)
+    there = present(where)
     for job, submit in submissions.items():
         if names.job(job) in there:
             print(f"{names.job(job)} is there already", flush=True)

@@ -62,7 +62,8 @@ SETTINGS: dict[str, tuple[str, ...]] = {
             "zookeeper_host",
             "zookeeper_port",
         ),
-        *("flink_rpc_port", "taskmanager_host", "taskmanagers", "task_slots", "class_sharing", "disk_reserve_mib"),
+        *("flink_page_host", "flink_page_port", "flink_rpc_port", "taskmanager_host", "taskmanagers", "task_slots"),
+        *("class_sharing", "disk_reserve_mib"),
         "jupyter_port",
     ),
     "pipeline.md": (

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from enum import StrEnum
 from typing import Annotated
 
 import mysql.connector
@@ -19,7 +20,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from fraudlab import system
+from fraudlab import pages, system
 from fraudlab.settings import Settings
 from fraudlab.stack import doctor as stack_doctor
 from fraudlab.stack import watch
@@ -117,7 +118,7 @@ def up() -> None:
         )
         return
     next_step(
-        f"the dashboard is at {settings.dashboard_url}; Flink's web page is {settings.flink_page}; "
+        f"the dashboard is at {settings.dashboard_url}; `fraudlab open flink` opens Flink's web page; "
         "`fraudlab status` shows what runs; `fraudlab down` stops it all."
     )
 
@@ -278,6 +279,27 @@ def _after_status(settings: Settings, seen: system.Status) -> str:
             f"`fraudlab logs {unhealthy}` shows why {unhealthy} is not ready; `fraudlab up` starts what does not run."
         )
     return "`fraudlab up` starts the stack."
+
+
+class Page(StrEnum):
+    """Pages that a browser can open."""
+
+    FLINK, DASHBOARD, INBOX = "flink", "dashboard", "inbox"
+
+
+@app.command("open")
+def open_page(
+    page: Annotated[Page, typer.Argument(help="which page")] = Page.FLINK,
+    browser: Annotated[bool, typer.Option(help="open a browser; without, only print the address")] = True,
+) -> None:
+    """Open a page. For Flink's, which knows no browser before, this is the key."""
+    with explained():
+        address = pages.address(Settings(), page.value)
+        opened = browser and pages.show(Settings(), address)
+    print(address)
+    next_step(
+        "if the browser shows nothing, open that address yourself." if opened else "open that address in your browser."
+    )
 
 
 @app.command()

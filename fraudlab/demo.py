@@ -129,7 +129,7 @@ class View:
         own = Text("\n".join(self.own_fraud) or "Waiting for the first payments …", style="yellow")
         sentences = Text(self.trouble or "\n".join(self.sentences))
         addresses = Text(
-            f"The dashboard: {self.settings.dashboard_url}   Flink's web page: {self.settings.flink_page}   "
+            f"The dashboard: {self.settings.dashboard_url}   Flink's web page: `fraudlab open flink`   "
             "Ctrl-C ends the demo with a summary.",
             style="dim",
         )

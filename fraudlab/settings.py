@@ -56,7 +56,9 @@ class Settings(BaseSettings):
     zookeeper_host: str = Field(LOOPBACK, description="where ZooKeeper is")
     zookeeper_port: int = _port(2181, "Flink's high availability")
     flink_host: str = Field(LOOPBACK, description="where Flink's JobManager is")
-    flink_rest_port: int = _port(8081, "Flink's web page")
+    flink_page_host: str = Field(LOOPBACK, description="where Flink's web page is")
+    flink_page_port: int = _port(8081, "Flink's web page, for whom `fraudlab open flink` has let in")
+    flink_rest_port: int = _port(8082, "Flink's REST API, for those who hold its key")
     flink_rpc_port: int = _port(6123, "Flink's JobManager, for TaskManagers")
     taskmanager_host: str = Field(LOOPBACK, description="where Flink's TaskManager is")
     jupyter_port: int = _port(8888, "JupyterLab")
@@ -125,12 +127,12 @@ class Settings(BaseSettings):
     @property
     def flink_url(self) -> str:
         """Flink's REST API."""
-        return f"http://{self.flink_host}:{self.flink_rest_port}"
+        return f"https://{self.flink_host}:{self.flink_rest_port}"
 
     @property
     def flink_page(self) -> str:
         """Flink's web page, as a person reaches it."""
-        return self._page(self.flink_host, self.flink_rest_port)
+        return self._page(self.flink_page_host, self.flink_page_port)
 
     @property
     def dashboard_url(self) -> str:

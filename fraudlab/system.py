@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import http.client
 import os
 import subprocess
 import sys
@@ -30,9 +29,9 @@ from fraudlab.pipeline.contracts import (
     joined_beginning,
     server_ids,
 )
-from fraudlab.settings import ANYWHERE, LOOPBACK, Settings
+from fraudlab.settings import Settings
 from fraudlab.skipped_records import SkippedRecords
-from fraudlab.stack import doctor, flink, flink_jobs, kafka_metadata, space
+from fraudlab.stack import doctor, flink, flink_jobs, flink_page, kafka_metadata, space
 from fraudlab.stack.layout import Layout
 from fraudlab.stack.supervisor import NEIGHBOURS_DEADLINE_S, Program, ServiceStatus, Stack, StackError
 from fraudlab.stack.supervisord import MARKER
@@ -318,7 +317,7 @@ def services(settings: Settings) -> list[Program]:
                 settings.inbox_smtp_port: "FRAUDLAB_INBOX_SMTP_PORT",
                 settings.inbox_http_port: "FRAUDLAB_INBOX_HTTP_PORT",
             },
-            problem=lambda: _page_problem(settings.inbox_host, settings.inbox_http_port),
+            problem=lambda: flink_page.page_problem(settings.inbox_host, settings.inbox_http_port),
         ),
         Program(
             name=settings.names.group("flagger"),
@@ -338,7 +337,7 @@ def services(settings: Settings) -> list[Program]:
             command=[sys.executable, "-m", "fraudlab.services.analytics"],
             environment=UNBUFFERED | settings.environment(),
             ports={settings.dashboard_port: "FRAUDLAB_DASHBOARD_PORT"},
-            problem=lambda: _page_problem(settings.dashboard_host, settings.dashboard_port),
+            problem=lambda: flink_page.page_problem(settings.dashboard_host, settings.dashboard_port),
         ),
     ]
 
@@ -394,19 +393,6 @@ def _bank_problem(settings: Settings) -> str | None:
     except mysql.connector.Error as error:
         return f"the database cannot be asked for its payments ({error})"
     return f"no payment came within {PAYMENT_PATIENCE_S} s"
-
-
-def _page_problem(host: str, port: int) -> str | None:
-    """None where a page answers, whatever it says."""
-    connection = http.client.HTTPConnection(LOOPBACK if host == ANYWHERE else host, port, timeout=3)
-    try:
-        connection.request("GET", "/favicon.ico")
-        connection.getresponse().read()
-    except (OSError, http.client.HTTPException) as error:
-        return f"its page on port {port} does not answer yet ({error})"
-    finally:
-        connection.close()
-    return None
 
 
 def _consumer_problem(settings: Settings, service: str) -> str | None:
@@ -674,7 +660,7 @@ def wait_for_jobs(
             what = f"Flink does not answer ({unanswered})" if unanswered else _unsettled(settings, names)
             raise StackError(
                 f"Not all jobs run after {deadline_s:.0f} s: {what}.",
-                f"Look at {settings.flink_page} and `fraudlab logs taskmanager`.",
+                "Look at Flink's web page (`fraudlab open flink`) and `fraudlab logs taskmanager`.",
             )
         time.sleep(0.2)
 
@@ -727,7 +713,7 @@ def wait_for_binlog_reader(
         if time.monotonic() > deadline:
             raise StackError(
                 f"The job {name} runs, but does not read MySQL's binlog after {deadline_s:.0f} s.",
-                f"Look at {settings.flink_page} and `fraudlab logs taskmanager`.",
+                "Look at Flink's web page (`fraudlab open flink`) and `fraudlab logs taskmanager`.",
             )
         time.sleep(0.1)
 

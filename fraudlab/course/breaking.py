@@ -1,6 +1,5 @@
 """Breaking things on purpose: kills, a bank that goes on paying meanwhile, checkpoints and savepoints, and how long records take."""
 
-import http.client
 import json
 import statistics
 import subprocess
@@ -22,9 +21,9 @@ from fraudlab import system
 from fraudlab.course.world import OUTAGES, Late, World, wait_until
 from fraudlab.stack import flink_jobs
 from fraudlab.stack.errors import StackError
-from fraudlab.stack.flink import get_json
+from fraudlab.stack.flink import connect, get_json
 
-SHARED = ("mysql", "zookeeper", "kafka", "jobmanager", "taskmanager", "watcher", "inbox")
+SHARED = ("mysql", "zookeeper", "kafka", "jobmanager", "taskmanager", "flink-page", "watcher", "inbox")
 RESTARTING = ("jobmanager", "taskmanager")
 """Killing one of these restarts every job."""
 
@@ -197,8 +196,7 @@ def same_place(one: str, other: str) -> bool:
 
 
 def _post(world: World, path: str, body: Mapping[str, Any]) -> Any:
-    connection = http.client.HTTPConnection(world.settings.flink_host, world.settings.flink_rest_port, timeout=10)
-    with closing(connection):
+    with closing(connect(world.settings)) as connection:
         connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
         return json.loads(connection.getresponse().read())
 

@@ -2,8 +2,8 @@
 
 Start and end: `start`, `catch_up`, `reset`, `up`. Exercises: `check`, `hint`, `solution`, `progress`. The bank: `query`, `execute`,
 `open_account`, `pay`, `generate`. Looking: `table`, `topic`, `envelopes`, `binlog`, `window`, `lanes`, `joined`, `flow`,
-`pulse`, `jobs`, `show`, `glossary`. Flink: `stream`, `cluster`, `instead_of`, `mysql`, `kafka`, `checkpoint`, `cancel`. Consumers: `share`,
-`offsets`, `crash`, `service`, `inbox`, `dashboard`. Breaking: `kill`, `paying_bank`, `verify`, `stop_with_savepoint`.
+`pulse`, `jobs`, `show`, `glossary`. Flink: `flink_page`, `stream`, `cluster`, `instead_of`, `mysql`, `kafka`, `checkpoint`, `cancel`.
+Consumers: `share`, `offsets`, `crash`, `service`, `inbox`, `dashboard`. Breaking: `kill`, `paying_bank`, `verify`, `stop_with_savepoint`.
 """
 
 import inspect
@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 import pandas as pd
 
+from fraudlab import pages
 from fraudlab.course import binlog as binlog_reader
 from fraudlab.course import breaking, cards, consumers, live, pictures
 from fraudlab.course import glossary as glossary_book
@@ -54,6 +55,7 @@ __all__ = [
     "cluster",
     "envelopes",
     "execute",
+    "flink_page",
     "flow",
     "generate",
     "glossary",
@@ -580,6 +582,24 @@ def inbox_page() -> Card:
     """Where the inbox's page is."""
     return Card(
         "The inbox", (f"Open {world().settings.inbox_page} in another tab: mail on the left, a phone on the right.",)
+    )
+
+
+def flink_page() -> Card:
+    """Opens Flink's web page in your browser, which it knows from then on; without a screen here, gives the address that does it."""
+    here = world()
+    if trouble := _problem():
+        return trouble
+    address = pages.address(here.settings, "flink")
+    if pages.show(here.settings, address):
+        return Card(
+            "Flink's web page", ("It opens in your browser. From now on this browser can open it without this call.",)
+        )
+    return Card(
+        "Flink's web page",
+        (
+            f"Open {address} in another tab. From now on this browser can open it without this call. The address is a key: keep it.",
+        ),
     )
 
 

@@ -22,7 +22,7 @@ from fraudlab.pipeline.transaction import eur_cents
 from fraudlab.settings import Settings
 from fraudlab.skipped_records import SkippedRecords
 from fraudlab.stack import flink_jobs
-from fraudlab.stack.flink import get_json
+from fraudlab.stack.flink import connect, get_json
 from fraudlab.stack.supervisor import Stack, StackError
 
 if TYPE_CHECKING:
@@ -321,8 +321,7 @@ class World:
         """Ends the learner's jobs of this name, or all; returns their names when their slots are free."""
         ending = [job for job in self.jobs() if name is None or job.name == name]
         for job in ending:
-            connection = http.client.HTTPConnection(self.settings.flink_host, self.settings.flink_rest_port, timeout=10)
-            with closing(connection):
+            with closing(connect(self.settings)) as connection:
                 connection.request("PATCH", f"/jobs/{job.id}?mode=cancel")
                 connection.getresponse().read()
         ids = {job.id for job in ending}
@@ -334,8 +333,7 @@ class World:
         job = self.wait_for_job(name, deadline_s)
         path = f"/jobs/{job.id}/checkpoints"
         before = int(get_json(self.settings, path)["counts"]["completed"])
-        connection = http.client.HTTPConnection(self.settings.flink_host, self.settings.flink_rest_port, timeout=10)
-        with closing(connection):
+        with closing(connect(self.settings)) as connection:
             connection.request("POST", path, body="{}", headers={"Content-Type": "application/json"})
             connection.getresponse().read()
 

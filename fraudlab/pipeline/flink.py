@@ -1,12 +1,14 @@
 """Flink from Python: an environment that submits to a cluster, Kafka tables from .sql files, and the MySQL CDC source."""
 
 import os
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from pyflink import java_gateway
 from pyflink.common import Configuration
 from pyflink.datastream import StreamExecutionEnvironment
 from pyflink.datastream.connectors import Source
@@ -26,12 +28,36 @@ LOW_LATENCY = {
 }
 
 
+_import_flink_view = java_gateway.import_flink_view
+
+
+def _keep_to_this_process(gateway: Any) -> None:
+    """Has the JVM in which PyFlink builds jobs, and this process, ask each other for a token that only they know.
+
+    PyFlink opens two ports on loopback, one in the JVM and one here, that do what anybody says: any user of the machine could run programs
+    as this one. PyFlink has no option for the token of its gateway, Py4J; what connections are made from is changed in place, at both ends.
+    """
+    token = secrets.token_hex(32)
+    server = gateway.java_gateway_server
+    for end in (server, server.getCallbackClient()):
+        field = end.getClass().getDeclaredField("authToken")
+        field.setAccessible(True)
+        field.set(end, token)
+    gateway.gateway_parameters.auth_token = token
+    gateway.get_callback_server().callback_server_parameters.auth_token = token
+    _import_flink_view(gateway)
+
+
+# PyFlink calls this when both ports are open, and before either side has anything that the other calls
+java_gateway.import_flink_view = _keep_to_this_process
+
+
 @dataclass(frozen=True, slots=True)
 class FlinkCluster:
     """A running Flink session cluster.
 
     Attributes:
-        rest_url: Its REST endpoint, `http://host:port`.
+        rest_url: Its REST endpoint, `http://host:port`; `https://` where it has TLS, whose options are in `conf`.
         home: The folder that holds Flink's `lib` with the connectors, which the client needs to build a job, and its `conf`.
         options: Configuration on top of the cluster's own, for every job submitted through this object.
     """
@@ -62,6 +88,7 @@ class FlinkCluster:
             "execution.attached": "false",
             "rest.address": str(rest.hostname),
             "rest.port": str(rest.port),
+            "security.ssl.rest.enabled": str(rest.scheme == "https").lower(),
         }.items():
             configuration.set_string(key, value)
         environment = jvm.org.apache.flink.streaming.api.environment.StreamExecutionEnvironment

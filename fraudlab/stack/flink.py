@@ -3,18 +3,21 @@
 import http.client
 import json
 import re
+import ssl
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from fraudlab.settings import Settings
-from fraudlab.stack import java, ports, shell, zookeeper
+from fraudlab.stack import flink_keys, java, ports, shell, zookeeper
 from fraudlab.stack.class_sharing import SharedClasses
 from fraudlab.stack.layout import Layout, private_folder
 from fraudlab.stack.program import Program, Service
+from fraudlab.stack.secret_store import SecretStore
 from fraudlab.stack.templating import write_config, yaml_text
 
 JOBMANAGER, TASKMANAGER = "jobmanager", "taskmanager"
@@ -154,8 +157,9 @@ def client_environment(layout: Layout) -> dict[str, str]:
     }
 
 
-def write_configuration(settings: Settings, layout: Layout) -> None:
-    """Write Flink's `config.yaml` and log settings, for cluster and clients."""
+def write_configuration(settings: Settings, layout: Layout, secrets: SecretStore, *, renew: bool = False) -> None:
+    """Write Flink's `config.yaml` and log settings, for cluster and clients, and the keys that are missing (`flink_keys.make`)."""
+    flink_keys.make(layout, secrets, renew=renew)
     conf = layout.flink / "conf"
     temporary = layout.flink / "tmp"
     private_folder(temporary)
@@ -189,6 +193,9 @@ def write_configuration(settings: Settings, layout: Layout) -> None:
         **{name: yaml_text(f"file://{layout.flink_state}/{name}") for name in ("ha", "checkpoints", "savepoints")},
         tmp=yaml_text(temporary),
         logs=yaml_text(layout.logs),
+        rest_store=yaml_text(flink_keys.store(layout, flink_keys.REST)),
+        internal_store=yaml_text(flink_keys.store(layout, flink_keys.INTERNAL)),
+        keys_password=yaml_text(secrets.secret(flink_keys.SECRET)),
         python=yaml_text(sys.executable),
         java_home=yaml_text(java.find().home),
         java_opts=" ".join(shipped_java_options(distribution())),
@@ -272,7 +279,7 @@ def get_json(settings: Settings, path: str, timeout_s: float = 3) -> Any:
 
 def request(settings: Settings, method: str, path: str, body: Any = None, timeout_s: float = 10) -> Any:
     """A request to Flink's REST API, with a body as JSON; gives the JSON of its answer. Raises as `get_json` does."""
-    connection = http.client.HTTPConnection(settings.flink_host, settings.flink_rest_port, timeout=timeout_s)
+    connection = connect(settings, timeout_s)
     try:
         headers = {"Content-Type": "application/json"}
         connection.request(method, path, None if body is None else json.dumps(body), {} if body is None else headers)
@@ -283,6 +290,25 @@ def request(settings: Settings, method: str, path: str, body: Any = None, timeou
         return json.loads(answer)
     finally:
         connection.close()
+
+
+def connect(settings: Settings, timeout_s: float = 10) -> http.client.HTTPSConnection:
+    """A connection to Flink's REST API, with the key that it asks for. Raises OSError where there is no key yet."""
+    pem = flink_keys.pem(Layout(settings.home))
+    context = _context(pem, pem.stat().st_mtime_ns)
+    return http.client.HTTPSConnection(
+        settings.flink_host, settings.flink_rest_port, timeout=timeout_s, context=context
+    )
+
+
+@lru_cache(maxsize=4)
+def _context(pem: Path, mtime_ns: int) -> ssl.SSLContext:
+    """Trusts one certificate and shows the same; `mtime_ns` tells a key that was made again from the old one."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False  # only Flink has the key of that certificate, whatever its address
+    context.load_verify_locations(pem)
+    context.load_cert_chain(pem)
+    return context
 
 
 def _jobmanager_problem(settings: Settings) -> str | None:

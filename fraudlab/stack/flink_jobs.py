@@ -33,7 +33,7 @@ RECENT_MS = 30_000
 LONGEST_WORDS = 240
 LOG_TAIL_BYTES = 2**18
 CANCEL_DEADLINE_S = 60
-LOOK_FOR_MORE = "shows the job's whole exception, `fraudlab logs taskmanager` what led to it."
+LOOK_FOR_MORE = "`fraudlab open flink` shows the job's whole exception, `fraudlab logs taskmanager` what led to it."
 CHECKPOINTS_WAIT = (
     "shows the job's checkpoints. Until one is complete, a crash makes the job repeat all since the last one."
 )
@@ -154,7 +154,7 @@ def cancel(settings: Settings, name: str) -> list[Job]:
         if time.monotonic() > deadline:
             raise StackError(
                 f"The job {name} was cancelled and has not ended after {CANCEL_DEADLINE_S} s.",
-                f"Look at {settings.flink_page}, then try again.",
+                "Look at Flink's web page (`fraudlab open flink`), then try again.",
             )
         time.sleep(0.1)
     return ending
@@ -181,7 +181,7 @@ def failures(settings: Settings, job: Job) -> list[Failure]:
         entries = get_json(settings, f"/jobs/{job.id}/exceptions")["exceptionHistory"]["entries"]
     except http.client.HTTPException:
         return []
-    found = [Failure(int(one["timestamp"]), cause_of(str(one["stacktrace"]), settings.flink_page)) for one in entries]
+    found = [Failure(int(one["timestamp"]), cause_of(str(one["stacktrace"]))) for one in entries]
     return sorted(found, key=lambda failure: failure.at_ms, reverse=True)
 
 
@@ -267,7 +267,7 @@ def _checkpoint_cause(settings: Settings, job: Job, said: str) -> Cause:
     starts = [number for number, line in enumerate(lines) if beginning.search(line)]
     if starts:
         trace = list(takewhile(lambda line: not _LOG_LINE.match(line), lines[starts[-1] + 1 :])) or trace
-    cause = cause_of("\n".join(trace), settings.flink_page)
+    cause = cause_of("\n".join(trace))
     return Cause(cause.what, cause.advice.replace(LOOK_FOR_MORE, CHECKPOINTS_WAIT))
 
 
@@ -278,8 +278,8 @@ def status(settings: Settings, names: Iterable[str]) -> list[JobStatus]:
     return [_status(settings, known[name]) if name in known else _absent(name) for name in wanted]
 
 
-def cause_of(stacktrace: str, page: str) -> Cause:
-    """The root cause of a failure in words. `page` is Flink's web page, where the rest is."""
+def cause_of(stacktrace: str) -> Cause:
+    """The root cause of a failure in words."""
     said, messages = root_cause(stacktrace), "\n".join(_messages(stacktrace))
     for pattern, what, advice in KNOWN:
         found = re.search(pattern, messages)
@@ -288,8 +288,8 @@ def cause_of(stacktrace: str, page: str) -> Cause:
     record = _RECORD.search(messages)
     if record is not None and not _NO_RECORDS_FAULT.search(messages):
         said = _RECORD_BEFORE_CAUSE.sub("", said)
-        return Cause(f"{said}, while processing the record {record[1]}", f"{page} {LOOK_FOR_MORE}", record[1])
-    return Cause(said, f"{page} {LOOK_FOR_MORE}")
+        return Cause(f"{said}, while processing the record {record[1]}", LOOK_FOR_MORE, record[1])
+    return Cause(said, LOOK_FOR_MORE)
 
 
 def root_cause(stacktrace: str) -> str:

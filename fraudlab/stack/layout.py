@@ -98,6 +98,11 @@ class Layout:
         return self.flink / "state"
 
     @property
+    def flink_keys(self) -> Path:
+        """The keys of Flink's TLS; a folder by itself, so that a volume can cover it."""
+        return self.home / "flink-keys"
+
+    @property
     def class_archives(self) -> Path:
         """What JVMs share of their classes with the next ones of their kind."""
         return self.home / "classes"

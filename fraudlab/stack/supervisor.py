@@ -20,6 +20,7 @@ from fraudlab.settings import LOOPBACK, REPOSITORY, Settings
 from fraudlab.stack import (
     class_sharing,
     flink,
+    flink_page,
     home_folder,
     install,
     kafka,
@@ -100,12 +101,15 @@ class Stack:
             kafka.service(settings, layout),
             flink.jobmanager(settings, layout),
             *flink.taskmanagers(settings, layout),
+            flink_page.service(settings),
         )
         return {service.program.name: service for service in services}
 
     def prepared(self, name: str) -> Program:
         """A program of the stack with all that must lie there before it starts."""
-        flink.write_configuration(self.settings, self.layout)
+        if name.startswith((flink.JOBMANAGER, flink.TASKMANAGER)):
+            # a JobManager that starts alone is in a container: the others, in theirs, wait for it
+            flink.write_configuration(self.settings, self.layout, self.secrets, renew=name == flink.JOBMANAGER)
         service = self.services[name]
         service.prepare()
         return service.program
@@ -131,7 +135,8 @@ class Stack:
             to_start = [] if self.settings.in_container else self._not_running(say)
             for name in to_start:
                 self._require_free_ports(name, self.services[name].ports)
-            flink.write_configuration(self.settings, self.layout)
+            renew = {flink.JOBMANAGER, flink.TASKMANAGER} <= set(to_start)
+            flink.write_configuration(self.settings, self.layout, self.secrets, renew=renew)
             self._start_and_wait(to_start, say)
             if not self.settings.in_container:
                 self._supervisord.put(watch.program(self._of_the_stack))
@@ -284,6 +289,7 @@ class Stack:
             self.layout.kafka_kept,
             self.layout.zookeeper_data,
             self.layout.flink_state,
+            self.layout.flink_keys,
             self.layout.flink / "tmp",
             self.layout.inbox,
         ):

@@ -6,6 +6,8 @@ from importlib import resources
 from pathlib import Path
 from string import Template
 
+from fraudlab.stack.secret_store import write_private
+
 
 def render(template: str, **values: object) -> str:
     """The text of a template with its `${name}` filled in. Raises KeyError for a name without a value."""
@@ -14,9 +16,8 @@ def render(template: str, **values: object) -> str:
 
 
 def write_config(path: Path, template: str, **values: object) -> None:
-    """Write a filled template to `path`; its folder is made where missing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render(template, **values), encoding="utf-8")
+    """Write a filled template to `path`, which its owner alone can read; its folder is made where missing."""
+    write_private(path, render(template, **values))
 
 
 def yaml_text(value: object) -> str:

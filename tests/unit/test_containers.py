@@ -13,7 +13,7 @@ import yaml  # type: ignore[import-untyped] # comes with myst-parser
 
 from fraudlab import system
 from fraudlab.pipeline import database
-from fraudlab.services.same_origin import is_loopback
+from fraudlab.same_origin import is_loopback
 from fraudlab.settings import Settings
 from fraudlab.stack import flink, secret_store
 from fraudlab.stack.supervisor import Stack
@@ -56,7 +56,10 @@ def mib(limit: str) -> int:
 @pytest.mark.parametrize("name", OWN)
 def test_every_variable_is_a_setting_or_a_secret(name: str) -> None:
     known = {f"FRAUDLAB_{each.upper()}" for each in Settings.model_fields} | SECRETS
-    known |= {secret_store.variable(each) for each in ("jupyter_token", "dashboard_password")}
+    known |= {
+        secret_store.variable(each)
+        for each in ("jupyter_token", "dashboard_password", "flink_keys", "flink_page_token")
+    }
     assert set(SERVICES[name]["environment"]) <= known
 
 
@@ -71,6 +74,17 @@ def test_the_dashboard_asks_for_a_password_that_a_person_can_look_up() -> None:
     assert not is_loopback(settings.bind_address(settings.dashboard_host)), "other containers reach it"
     variable = secret_store.variable("dashboard_password")
     assert {name for name in OWN if variable in SERVICES[name]["environment"]} == {"lab", "dashboard"}
+
+
+def test_flinks_keys_are_where_jobs_are_submitted_and_run_and_its_port_is_not_published() -> None:
+    """Case sec-01."""
+    volume = "flink-keys:/var/lib/fraudlab/flink-keys"
+    holders = {name for name, service in SERVICES.items() if volume in service.get("volumes", ())}
+    assert holders == {"jobmanager", "taskmanager", "flink-page", "lab", "pipeline"}
+    password = secret_store.variable("flink_keys")
+    assert {name for name in OWN if password in SERVICES[name]["environment"]} == holders - {"flink-page"}
+    assert not [name for name, service in SERVICES.items() if "18082" in str(service.get("ports"))]
+    assert [name for name, service in SERVICES.items() if "18081" in str(service.get("ports"))] == ["flink-page"]
 
 
 def test_an_older_env_file_gets_what_it_lacks_and_keeps_the_rest(tmp_path: Path) -> None:
@@ -97,7 +111,7 @@ def test_every_secret_is_made_and_none_is_written_down() -> None:
 @pytest.mark.parametrize("name", SERVICES)
 def test_ports_are_published_on_loopback_and_lead_where_people_look(name: str) -> None:
     defaults = Settings.model_construct()
-    pages = {defaults.flink_rest_port, defaults.inbox_http_port, defaults.dashboard_port, defaults.jupyter_port}
+    pages = {defaults.flink_page_port, defaults.inbox_http_port, defaults.dashboard_port, defaults.jupyter_port}
     for published in SERVICES[name].get("ports", ()):
         address, outside, inside = published.split(":")
         assert address == "127.0.0.1"
@@ -192,7 +206,7 @@ def test_every_program_has_a_container() -> None:
     assert {"mysql", "kafka"} <= SERVICES.keys()
 
 
-@pytest.mark.parametrize("name", ["mysql", "kafka", "zookeeper", "jobmanager", "taskmanager"])
+@pytest.mark.parametrize("name", ["mysql", "kafka", "zookeeper", "jobmanager", "taskmanager", "flink-page"])
 def test_what_labs_break_can_be_killed(name: str) -> None:
     service = SERVICES[name]
     words = [*service.get("entrypoint", ()), *service["command"]] if "command" in service else service["entrypoint"]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fraudlab.services.same_origin import SameOrigin, is_loopback
+from fraudlab.same_origin import SameOrigin, is_loopback
 
 HERE = frozenset({"127.0.0.1", "localhost"})
 

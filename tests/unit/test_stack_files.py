@@ -99,7 +99,7 @@ def test_everything_listens_on_loopback(tmp_path: Path) -> None:
 
 def test_flinks_configuration_is_written_whole(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, task_slots=5)
-    flink.write_configuration(settings, Layout(tmp_path))
+    flink.write_configuration(settings, Layout(tmp_path), SecretStore(tmp_path / "secrets.json"))
     written = (tmp_path / "flink" / "conf" / "config.yaml").read_text(encoding="utf-8")
     assert "taskmanager.numberOfTaskSlots: 5" in written
     assert f'execution.checkpointing.dir: "file://{tmp_path}/flink/state/checkpoints"' in written
@@ -109,7 +109,7 @@ def test_flinks_configuration_is_written_whole(tmp_path: Path) -> None:
 
 def test_flinks_state_lies_in_a_home_whose_name_has_a_space(tmp_path: Path) -> None:
     home = tmp_path / "a folder"
-    flink.write_configuration(Settings(home=home), Layout(home))
+    flink.write_configuration(Settings(home=home), Layout(home), SecretStore(home / "secrets.json"))
     written = (home / "flink" / "conf" / "config.yaml").read_text(encoding="utf-8")
     assert f'execution.checkpointing.dir: "file://{home}/flink/state/checkpoints"\n' in written
 

@@ -7,8 +7,8 @@ from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoin
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from fraudlab.same_origin import LOOPBACK_NAMES, SameOrigin, is_loopback
 from fraudlab.services.analytics.parts.elements import Words, block
-from fraudlab.services.same_origin import LOOPBACK_NAMES, SameOrigin, is_loopback
 
 LOGIN = "/login"
 OPEN_PATHS = (LOGIN, "/_nicegui/", "/favicon.ico")

@@ -4,9 +4,9 @@ import logging
 import os
 import sys
 
+from fraudlab.same_origin import LOOPBACK_NAMES, SameOrigin
 from fraudlab.services.inbox import api, ntfy, smtp
 from fraudlab.services.inbox.store import Store
-from fraudlab.services.same_origin import LOOPBACK_NAMES, SameOrigin
 from fraudlab.settings import Settings
 from fraudlab.stack.layout import Layout
 
