@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from fraudlab.kafka_access import KafkaAccess
 from fraudlab.pipeline import cdc, detector, join
 from fraudlab.pipeline.flink import FlinkCluster, MySqlEndpoint
 from fraudlab.settings import Settings
@@ -53,13 +54,13 @@ def main() -> int:
         where.mysql_password.get_secret_value(),
         where.mysql_database,
     )
-    servers, parallelism = where.kafka_servers, settings.parallelism
+    kafka, parallelism = KafkaAccess(where.kafka_servers), settings.parallelism
     submissions: dict[str, Callable[[], object]] = {
-        cdc.JOB: lambda: cdc.submit(cluster, endpoint, servers, names),
+        cdc.JOB: lambda: cdc.submit(cluster, endpoint, kafka, names),
         join.JOB: lambda: join.submit(
-            cluster, servers, names, transaction_ttl_s=settings.profile_patience_s, parallelism=parallelism
+            cluster, kafka, names, transaction_ttl_s=settings.profile_patience_s, parallelism=parallelism
         ),
-        detector.JOB: lambda: detector.submit(cluster, servers, names, settings.rule, parallelism=parallelism),
+        detector.JOB: lambda: detector.submit(cluster, kafka, names, settings.rule, parallelism=parallelism),
     }
     there = present(where.flink_url)
     for job, submit in submissions.items():

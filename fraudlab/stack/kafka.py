@@ -5,9 +5,9 @@ import uuid
 from base64 import urlsafe_b64encode
 from pathlib import Path
 
-from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
+from fraudlab.kafka_access import KafkaAccess
 from fraudlab.settings import Settings
 from fraudlab.stack import java, kafka_metadata, ports
 from fraudlab.stack.class_sharing import SharedClasses
@@ -18,6 +18,8 @@ from fraudlab.stack.supervisord import BARE_PYTHON
 from fraudlab.stack.templating import properties_text, write_config
 
 NAME = "kafka"
+OWNER = "owner"
+"""The account of the owner's commands, who may do everything."""
 
 
 def service(settings: Settings, layout: Layout) -> Service:
@@ -55,6 +57,11 @@ def service(settings: Settings, layout: Layout) -> Service:
             settings.kafka_controller_port: "FRAUDLAB_KAFKA_CONTROLLER_PORT",
         },
     )
+
+
+def access(settings: Settings, account: str = OWNER) -> KafkaAccess:
+    """How an account uses Kafka."""
+    return KafkaAccess(settings.bootstrap_servers, account=account)
 
 
 def _class_path(layout: Layout) -> str:
@@ -120,9 +127,7 @@ def _problem(settings: Settings) -> str | None:
     if not ports.answers(settings.kafka_host, settings.kafka_port):
         return f"does not accept connections on port {settings.kafka_port} yet"
     try:
-        admin = KafkaAdminClient(
-            bootstrap_servers=settings.bootstrap_servers, client_id="fraudlab-health", request_timeout_ms=3000
-        )
+        admin = access(settings).admin(client_id="fraudlab-health", request_timeout_ms=3000)
         try:
             brokers = admin.describe_cluster()["brokers"]
         finally:

@@ -14,8 +14,7 @@ from time import monotonic
 from typing import Any
 
 import pytest
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.admin import KafkaAdminClient
+from kafka import TopicPartition
 
 from fraudlab import system
 from fraudlab.pipeline import contracts, topics
@@ -46,7 +45,7 @@ class World:
     def __init__(self, settings: Settings) -> None:
         self.settings, self.names = settings, settings.names
         self.root = system.connect(settings, "root", database=self.names.database, autocommit=True)
-        self._producer = KafkaProducer(bootstrap_servers=settings.bootstrap_servers, acks="all")
+        self._producer = system.kafka(settings).producer(acks="all")
         self._binlog_pos = count(1000)
         self._joined: dict[int, Any] = {}
 
@@ -128,7 +127,7 @@ class World:
 
     def _skipped(self, topic: str, partition: int, offset: int, value: bytes) -> None:
         topics.write_dead_letter(
-            self.settings.bootstrap_servers, self.names, topic, partition, offset, contracts.SKIPPED, value
+            system.kafka(self.settings), self.names, topic, partition, offset, contracts.SKIPPED, value
         )
 
     def activity(self, **changes: object) -> dict[str, Any]:
@@ -177,8 +176,7 @@ class World:
         self._producer.flush()
         topic = self.names.suspicious_activities
         with closing(
-            KafkaConsumer(
-                bootstrap_servers=self.settings.bootstrap_servers,
+            system.kafka(self.settings).consumer(
                 group_id=self.names.group(service),
                 enable_auto_commit=False,
             )
@@ -210,7 +208,7 @@ def bank(settings: Settings) -> Iterator[World]:
             world.execute(f"DROP TRIGGER {trigger}")
         yield world
         system.drop_database(own)
-    with closing(KafkaAdminClient(bootstrap_servers=own.bootstrap_servers)) as admin:
+    with closing(system.kafka(own).admin()) as admin:
         admin.delete_topics(list(own.names.topics))
 
 
@@ -577,14 +575,14 @@ def test_course_20_over_nothing_there_is_nothing_to_verify(bank: World) -> None:
 def test_disk_03_topics_that_are_gone_are_named_with_the_way_back(world: World) -> None:
     """disk-03: verify names the lost topics instead of advising `fraudlab demo`."""
     gone = [world.names.suspicious_activities, world.names.transaction_mid]
-    with closing(KafkaAdminClient(bootstrap_servers=world.settings.bootstrap_servers)) as admin:
+    with closing(system.kafka(world.settings).admin()) as admin:
         admin.delete_topics(gone)
     with pytest.raises(StackError, match="lost, so nothing can be verified") as refusal:
         eventually(lambda: verify(world.settings, settle_s=0).nothing, "Kafka has deleted the topics")
     assert all(topic in str(refusal.value) for topic in gone)
     assert world.names.transactions not in str(refusal.value).split(".")[0].split(": ")[1].split(", ")
     assert "fraudlab reset" in refusal.value.advice
-    topics.create(world.settings.bootstrap_servers, world.names, world.settings.partitions, {})
+    topics.create(system.kafka(world.settings), world.names, world.settings.partitions, {})
 
 
 def test_a_payment_that_comes_late_makes_older_windows_known(bank: World) -> None:
