@@ -28,6 +28,10 @@ class Addresses(BaseSettings):
     flink_url: str = Field(description="Flink's REST API, http://host:port")
     flink_home: Path = Field(Path("/opt/flink"), description="folder with lib and conf")
     kafka_servers: str = Field(description="host:port, several with commas")
+    kafka_passwords: dict[str, SecretStr] = Field(
+        {},
+        description="JSON, account to password: each job logs in with its own name, with FRAUDLAB_KAFKA_SASL_MECHANISM",
+    )
     mysql_host: str
     mysql_port: int = 3306
     mysql_user: str = "cdc"
@@ -54,13 +58,27 @@ def main() -> int:
         where.mysql_password.get_secret_value(),
         where.mysql_database,
     )
-    kafka, parallelism = KafkaAccess(where.kafka_servers), settings.parallelism
+    parallelism = settings.parallelism
+
+    def kafka(job: str) -> KafkaAccess:
+        account = names.job(job)
+        return KafkaAccess(
+            where.kafka_servers,
+            settings.kafka_security_protocol,
+            settings.kafka_sasl_mechanism,
+            account,
+            where.kafka_passwords.get(account, SecretStr("")).get_secret_value(),
+            settings.kafka_ca,
+        )
+
     submissions: dict[str, Callable[[], object]] = {
-        cdc.JOB: lambda: cdc.submit(cluster, endpoint, kafka, names),
+        cdc.JOB: lambda: cdc.submit(cluster, endpoint, kafka(cdc.JOB), names),
         join.JOB: lambda: join.submit(
-            cluster, kafka, names, transaction_ttl_s=settings.profile_patience_s, parallelism=parallelism
+            cluster, kafka(join.JOB), names, transaction_ttl_s=settings.profile_patience_s, parallelism=parallelism
         ),
-        detector.JOB: lambda: detector.submit(cluster, kafka, names, settings.rule, parallelism=parallelism),
+        detector.JOB: lambda: detector.submit(
+            cluster, kafka(detector.JOB), names, settings.rule, parallelism=parallelism
+        ),
     }
     there = present(where.flink_url)
     for job, submit in submissions.items():

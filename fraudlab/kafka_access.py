@@ -1,12 +1,17 @@
 """Where Kafka is, and as whom to use it. Every client of Kafka is made here, so that encryption and log-in are settings."""
 
+import logging
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import KafkaAdminClient
+from kafka.errors import SaslAuthenticationFailedError
+from kafka.net.compat import KafkaNetClient
+from kafka.net.manager import KafkaConnectionManager
+from kafka.net.selector import NetworkSelector
 
 LOGIN_MODULES = {
     "PLAIN": "org.apache.kafka.common.security.plain.PlainLoginModule",
@@ -14,6 +19,35 @@ LOGIN_MODULES = {
     "SCRAM-SHA-512": "org.apache.kafka.common.security.scram.ScramLoginModule",
 }
 """The Java class that logs in, by SASL mechanism."""
+
+
+Protocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+
+# It warns of each log-in without TLS that the password crosses in the clear, which SCRAM never lets it do.
+logging.getLogger("kafka.net.sasl.scram").setLevel(logging.ERROR)
+
+
+class _Connections(KafkaConnectionManager):  # type: ignore[misc] # kafka-python is untyped
+    """Tells at once that a log-in is rejected. kafka-python 3.0 tries until its time is up, and then says that it could not connect."""
+
+    async def _connect(self, node: Any, conn: Any, *arguments: Any, **options: Any) -> None:
+        await super()._connect(node, conn, *arguments, **options)
+        if conn.init_future.failed() and isinstance(conn.init_future.exception, SaslAuthenticationFailedError):
+            self._auth_failures[node.node_id] = SaslAuthenticationFailedError(
+                f"Kafka rejects the log-in of {self.config['sasl_plain_username']!r}: there is no such account, or it has another "
+                "password. `fraudlab up` makes the accounts and sets their passwords."
+            )
+
+    def maybe_raise_auth_failure(self, node_id: Any) -> None:
+        """Raises it once: the next attempt may succeed."""
+        if (failure := self._auth_failures.pop(node_id, None)) is not None:
+            raise failure
+
+
+def _client(**options: Any) -> KafkaNetClient:
+    net = NetworkSelector(**options)
+    return KafkaNetClient(net, _Connections(net, **options), **options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +65,8 @@ class KafkaAccess:
     """
 
     servers: str
-    protocol: str = "PLAINTEXT"
-    mechanism: str = "SCRAM-SHA-256"
+    protocol: Protocol = "PLAINTEXT"
+    mechanism: Mechanism = "SCRAM-SHA-256"
     account: str = ""
     password: str = field(default="", repr=False)
     ca: Path | None = None
@@ -50,6 +84,7 @@ class KafkaAccess:
                 "sasl_mechanism": self.mechanism,
                 "sasl_plain_username": self.account,
                 "sasl_plain_password": self.password,
+                "kafka_client": _client,
             }
         if self.protocol.endswith("SSL") and self.ca is not None:
             options["ssl_cafile"] = str(self.ca)
@@ -84,11 +119,12 @@ class KafkaAccess:
         return KafkaAdminClient(**self.options(), **options)
 
 
-def jaas_config(mechanism: str, account: str, password: str) -> str:
-    """Java's way to name an account. Raises ValueError for a mechanism that is not one of `LOGIN_MODULES`."""
-    if mechanism not in LOGIN_MODULES:
-        raise ValueError(f"{mechanism!r} is none of {', '.join(LOGIN_MODULES)}")
-    return f"{LOGIN_MODULES[mechanism]} required username={_quoted(account)} password={_quoted(password)};"
+def jaas_config(mechanism: Mechanism, account: str, password: str, **others: str) -> str:
+    """Java's way to name an account; `user_anna="…"` tells a server of PLAIN what the password of anna is."""
+    named = {"username": account, "password": password, **others}
+    return (
+        f"{LOGIN_MODULES[mechanism]} required {' '.join(f'{name}={_quoted(value)}' for name, value in named.items())};"
+    )
 
 
 def _quoted(text: str) -> str:

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import http.client
+import json
 import os
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from kafka.admin import OffsetSpec
 from kafka.errors import KafkaError
 
 from fraudlab.kafka_access import KafkaAccess
-from fraudlab.pipeline import captured, database, deletions, topics
+from fraudlab.pipeline import captured, database, deletions, kafka_accounts, topics
 from fraudlab.pipeline.contracts import (
     CDC_JOB,
     DETECTOR_JOB,
@@ -34,6 +35,7 @@ from fraudlab.skipped_records import SkippedRecords
 from fraudlab.stack import doctor, flink, flink_jobs, kafka_metadata, space
 from fraudlab.stack import kafka as stack_kafka
 from fraudlab.stack.layout import Layout
+from fraudlab.stack.secret_store import write_private
 from fraudlab.stack.supervisor import NEIGHBOURS_DEADLINE_S, Program, ServiceStatus, Stack, StackError
 from fraudlab.stack.supervisord import MARKER
 
@@ -65,7 +67,8 @@ def connect(settings: Settings, role: str, **options: Any) -> Any:
 
 def kafka(settings: Settings, role: str = stack_kafka.OWNER) -> KafkaAccess:
     """How Kafka is used by a job, a service or the `learner` in the labs; without one of these roles, by the owner of the stack."""
-    return stack_kafka.access(settings, role if role == stack_kafka.OWNER else settings.names.group(role))
+    account = role if role == stack_kafka.OWNER else settings.names.group(role)
+    return stack_kafka.access(settings, Stack(settings).secrets, account)
 
 
 def secret_name(settings: Settings, role: str) -> str:
@@ -125,8 +128,9 @@ def end_generator(process: subprocess.Popen[bytes], patience_s: float) -> int:
 
 
 def prepare(settings: Settings) -> None:
-    """Creates the database, its accounts and the topics, where they are missing."""
+    """Creates the database, the topics, and the accounts of both, where they are missing."""
     create_database(settings)
+    create_kafka_accounts(settings)
     with connect(settings, "root", autocommit=True) as connection:
         made = database.topics_made(connection, settings.names) or _set_aside(settings, connection)
         try:
@@ -139,6 +143,19 @@ def prepare(settings: Settings) -> None:
             ) from lost
         if present != made:
             database.remember_topics(connection, settings.names, present)
+
+
+def create_kafka_accounts(settings: Settings) -> None:
+    """Creates the accounts of jobs, services and the learner in Kafka, or brings them up to date. Raises KafkaError."""
+    owner = kafka(settings)
+    if not owner.logs_in:
+        return
+    passwords = {role: kafka(settings, role).password for role in kafka_accounts.roles(settings.names)}
+    file = Layout(settings.home).kafka_accounts(settings.learner)
+    written = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    made = kafka_accounts.create(owner, settings.names, passwords, written)
+    if made != written:
+        write_private(file, json.dumps(made, indent=2) + "\n")
 
 
 def _set_aside(settings: Settings, connection: Any) -> dict[str, str]:
@@ -301,14 +318,14 @@ def services(settings: Settings) -> list[Program]:
             name=settings.names.group("flagger"),
             command=[sys.executable, "-m", "fraudlab.services.flagger"],
             environment=UNBUFFERED | settings.environment(),
-            problem=lambda: _group_problem(settings, settings.names.group("flagger")),
+            problem=lambda: _group_problem(settings, "flagger"),
         ),
         Program(
             name=settings.names.group("notifier"),
             command=[sys.executable, "-m", "fraudlab.services.notifier"],
             environment=UNBUFFERED | settings.environment(),
             stop_wait_s=20,  # lets it record what is being sent
-            problem=lambda: _group_problem(settings, settings.names.group("notifier")),
+            problem=lambda: _group_problem(settings, "notifier"),
         ),
         Program(
             name=settings.names.group("analytics"),
@@ -386,10 +403,11 @@ def _page_problem(host: str, port: int) -> str | None:
     return None
 
 
-def _group_problem(settings: Settings, group: str) -> str | None:
-    """None where a consumer group has members with partitions that get on: they have no record to read, or have just read one."""
+def _group_problem(settings: Settings, service: str) -> str | None:
+    """None where a service's group has members with partitions that get on: they have no record to read, or have just read one."""
+    group = settings.names.group(service)
     try:
-        with contextlib.closing(kafka(settings).admin(request_timeout_ms=3000)) as admin:
+        with contextlib.closing(kafka(settings, service).admin(request_timeout_ms=3000)) as admin:
             state = admin.describe_groups([group])[group]["group_state"]
             if state != "Stable":
                 return f"its consumer group {group} has no member that reads yet ({state})"

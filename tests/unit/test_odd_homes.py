@@ -313,8 +313,9 @@ def layout(tmp_path: Path, request: pytest.FixtureRequest) -> Layout:
     before = os.umask(0)
     try:
         flink.write_configuration(settings, layout)
-        services = (mysql.service(settings, layout, SecretStore(layout.secrets)), zookeeper.service(settings, layout))
-        for service in (*services, kafka.service(settings, layout)):
+        secrets = SecretStore(layout.secrets)
+        services = (mysql.service(settings, layout, secrets), zookeeper.service(settings, layout))
+        for service in (*services, kafka.service(settings, layout, secrets)):
             service.prepare()
     finally:
         os.umask(before)
