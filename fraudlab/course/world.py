@@ -391,6 +391,7 @@ class World:
         Consumers that a notebook has left open are put out of their groups. Raises StackError where one comes back at once; then the
         database is as it was.
         """
+        system.create_kafka_accounts(self.settings)  # the first time this learner has none
         for program in system.services(self.settings):
             if program.name.startswith(self.names.group("")):  # others are shared
                 self.stack.remove_program(program.name)
