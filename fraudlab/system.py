@@ -19,6 +19,7 @@ from kafka.admin import OffsetSpec
 from kafka.errors import KafkaError
 
 from fraudlab.kafka_access import KafkaAccess
+from fraudlab.mysql_session import Session
 from fraudlab.pipeline import captured, database, deletions, kafka_accounts, topics
 from fraudlab.pipeline.contracts import (
     CDC_JOB,
@@ -60,7 +61,7 @@ def connect(settings: Settings, role: str, **options: Any) -> Any:
     stack = Stack(settings)
     password = stack.mysql_root_password() if role == "root" else stack.secrets.secret(secret_name(settings, role))
     user = role if role == "root" else settings.names.account(role)
-    return mysql.connector.connect(
+    return Session(
         host=settings.mysql_host, port=settings.mysql_port, user=user, password=password, time_zone="+00:00", **options
     )
 

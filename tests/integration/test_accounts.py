@@ -8,6 +8,7 @@ import pytest
 from mysql.connector import errorcode
 
 from fraudlab import system
+from fraudlab.services.patience import may_pass
 
 DENIED = {
     errorcode.ER_TABLEACCESS_DENIED_ERROR,
@@ -247,3 +248,17 @@ def error_code(connection: Any, statement: str) -> int | None:
         except mysql.connector.Error as error:
             return int(error.errno)
     return None
+
+
+@pytest.mark.parametrize("ending", ["commit", "rollback"])
+def test_fault_02_a_session_that_breaks_at_the_end_of_a_transaction_says_so_as_any_other(
+    database: Any, ending: str
+) -> None:
+    session = database.connect("notifier")
+    with closing(session.cursor()) as cursor, closing(database.connect("root")) as root, closing(root.cursor()) as kill:
+        cursor.execute("SELECT COUNT(*) FROM notifications")
+        cursor.fetchall()
+        kill.execute(f"KILL CONNECTION {session.connection_id}")
+        with pytest.raises(mysql.connector.Error) as raised:
+            getattr(session, ending)()
+    assert may_pass(raised.value)
