@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from kafka import KafkaProducer
 from playwright.sync_api import Browser, Page, sync_playwright
 from rich.console import Console
 from rich.table import Table
@@ -79,7 +78,7 @@ def measure(world: World, program: Program, seconds: int, backlog: int) -> dict[
     """All figures: `stage_ms` from a fraud's commit to the page, `latency_ms` from Kafka to it, `answers_ms` of the page meanwhile,
     `opened_ms`, `resident_mib`."""
     settings, stack = world.settings, world.stack
-    producer = KafkaProducer(bootstrap_servers=settings.bootstrap_servers, acks="all")
+    producer = system.kafka(settings).producer(acks="all")
     figures: dict[str, Any] = {"activities_per_s": 10, "backlog": backlog}
     stack.add_program(program)
     wait_for_page(settings)

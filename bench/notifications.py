@@ -17,8 +17,6 @@ from typing import Any
 import httpx
 import orjson
 import psutil
-from kafka import KafkaConsumer, KafkaProducer
-from kafka.admin import KafkaAdminClient
 from playwright.sync_api import Page, sync_playwright
 from rich.console import Console
 
@@ -189,7 +187,7 @@ class Writer:
 
     def __init__(self, settings: Settings) -> None:
         self._topic = settings.names.suspicious_activities
-        self._producer = KafkaProducer(bootstrap_servers=settings.bootstrap_servers, acks="all")
+        self._producer = system.kafka(settings).producer(acks="all")
         self.users: set[int] = set()
 
     def __enter__(self) -> "Writer":
@@ -245,9 +243,9 @@ def wait_until_read(settings: Settings, service: str) -> None:
     """Waits until a service has committed the end of the topic."""
     group, topic = settings.names.group(service), settings.names.suspicious_activities
     deadline = time.monotonic() + DEADLINE_S
-    with closing(KafkaConsumer(bootstrap_servers=settings.bootstrap_servers, group_id=None)) as consumer:
+    with closing(system.kafka(settings).consumer(group_id=None)) as consumer:
         ends = consumer.end_offsets(partitions(consumer, [topic]))
-    with closing(KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)) as admin:
+    with closing(system.kafka(settings).admin()) as admin:
         while time.monotonic() < deadline:
             committed = admin.list_group_offsets(group).get(group, {})
             if all(one in committed and committed[one].offset >= ends[one] for one in ends if ends[one]):

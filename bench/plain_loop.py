@@ -1,6 +1,6 @@
 """The detector's rule as a plain kafka-python loop: one process, state in a dict that a crash loses. Run as a process of its own.
 
-Usage: python bench/plain_loop.py BOOTSTRAP_SERVERS SOURCE_TOPIC SINK_TOPIC
+Usage: python bench/plain_loop.py SOURCE_TOPIC SINK_TOPIC
 """
 
 import json
@@ -9,8 +9,9 @@ from collections import defaultdict, deque
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import TopicPartition
 
+from fraudlab import system
 from fraudlab.pipeline.contracts import EUR_RATE_SCALE, eur_rates
 from fraudlab.settings import Settings
 
@@ -18,12 +19,13 @@ CENT = Decimal("0.01")
 
 
 def main() -> None:
-    servers, source, sink = sys.argv[1:]
+    source, sink = sys.argv[1:]
     settings = Settings()
+    kafka = system.kafka(settings)
     hour, threshold, least = timedelta(seconds=settings.window_s), settings.threshold_eur, settings.min_countries
     rates = {currency: Decimal(rate) / EUR_RATE_SCALE for currency, rate in eur_rates().items()}
-    consumer = KafkaConsumer(bootstrap_servers=servers, enable_auto_commit=False, max_poll_records=5000)
-    producer = KafkaProducer(bootstrap_servers=servers, linger_ms=5)
+    consumer = kafka.consumer(enable_auto_commit=False, max_poll_records=5000)
+    producer = kafka.producer(linger_ms=5)
     partitions = [TopicPartition(source, number) for number in consumer.partitions_for_topic(source) or ()]
     consumer.assign(partitions)
     consumer.seek_to_beginning()

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from kafka import KafkaConsumer, KafkaProducer
-from kafka.admin import KafkaAdminClient, NewTopic
+from kafka.admin import NewTopic
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from fraudlab import system
 from fraudlab.pipeline import detector
 from fraudlab.pipeline.contracts import Names
 from fraudlab.pipeline.flink import FlinkCluster, kafka_values
@@ -145,12 +145,12 @@ def transactions(count: int, users: int) -> Iterator[tuple[bytes, bytes]]:
 def fill_topic(settings: Settings, count: int, users: int) -> str:
     """Writes the transactions to a topic, unless an earlier run did. Returns its name."""
     topic = f"{NAMES.transaction_mid}.{count}.{users}"
-    consumer = KafkaConsumer(bootstrap_servers=settings.bootstrap_servers)
+    consumer = system.kafka(settings).consumer()
     there = sum(consumer.end_offsets(partitions(consumer, [topic])).values()) == count
     consumer.close()
     if not there:
         recreate(settings, [topic])
-        producer = KafkaProducer(bootstrap_servers=settings.bootstrap_servers, linger_ms=50, batch_size=2**18)
+        producer = system.kafka(settings).producer(linger_ms=50, batch_size=2**18)
         for key, value in track(transactions(count, users), "writing the topic", total=count, console=console):
             producer.send(topic, value, key=key)
         producer.flush()
@@ -160,7 +160,7 @@ def fill_topic(settings: Settings, count: int, users: int) -> str:
 
 def recreate(settings: Settings, topics: list[str]) -> None:
     """Makes the topics anew, empty."""
-    admin = KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)
+    admin = system.kafka(settings).admin()
     old = [topic for topic in topics if topic in admin.list_topics()]
     if old:
         admin.delete_topics(old)
@@ -177,7 +177,7 @@ def run_detector(settings: Settings, cluster: FlinkCluster, topic: str, parallel
     """The detector as the pipeline runs it, to the end of the topic. Returns the job's seconds."""
     client = detector.submit(
         cluster,
-        settings.bootstrap_servers,
+        system.kafka(settings),
         NAMES,
         settings.rule,
         parallelism=parallelism,
@@ -204,7 +204,7 @@ def sql_job(settings: Settings, cluster: FlinkCluster, topic: str, parallelism: 
     environment, tables = cluster.table_environment()
     environment.set_parallelism(parallelism)
     tables.get_config().set("table.local-time-zone", "UTC")
-    values = kafka_values(settings.bootstrap_servers, NAMES, file.removesuffix(".sql")) | {
+    values = kafka_values(system.kafka(settings), NAMES, file.removesuffix(".sql")) | {
         "transaction_mid": topic,
         "rates": eur_rate_cases(),
         "min_countries": settings.min_countries,
@@ -223,7 +223,7 @@ def sql_job(settings: Settings, cluster: FlinkCluster, topic: str, parallelism: 
 def run_loop(settings: Settings, topic: str) -> float:
     """The loop as a process, to the end of the topic. Returns its seconds."""
     began = time.monotonic()
-    arguments = [settings.bootstrap_servers, topic, NAMES.suspicious_activities]
+    arguments = [topic, NAMES.suspicious_activities]
     subprocess.run([sys.executable, str(HERE / "plain_loop.py"), *arguments], check=True)
     return time.monotonic() - began
 
@@ -243,7 +243,7 @@ def job_seconds(settings: Settings, job: str) -> float:
 
 def read_result(settings: Settings) -> dict[int, tuple[str, int]]:
     """What a contestant wrote: transaction id to the hour's total in EUR and number of countries; nothing of pairs."""
-    consumer = KafkaConsumer(bootstrap_servers=settings.bootstrap_servers, enable_auto_commit=False)
+    consumer = system.kafka(settings).consumer(enable_auto_commit=False)
     follow(consumer, [NAMES.suspicious_activities])
     left = sum(consumer.end_offsets(list(consumer.assignment())).values())
     found: dict[int, tuple[str, int]] = {}

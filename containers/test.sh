@@ -59,7 +59,8 @@ opens() { curl --silent --fail --location --max-time 10 --output /dev/null "$1";
 asks() { [ "$(curl --silent --max-time 10 --output /dev/null --write-out '%{http_code}' "$1")" = 401 ]; }
 is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 volumes() { $ENGINE volume ls --quiet | sort; }
-captured() { inside kafka /opt/kafka/bin/kafka-get-offsets.sh --bootstrap-server kafka:9092 --topic lab.transactions | awk -F: '{ n += $3 } END { print n + 0 }'; }
+captured() { learner python -c 'from fraudlab import system; from fraudlab.pipeline import topics; from fraudlab.settings import Settings
+here = Settings(); print(topics.length(system.kafka(here, "learner"), [here.names.transactions]))'; }
 has_captured() { [ "$(captured)" -ge "$1" ]; }
 
 keeps() { # keeps NAME …: since the beginning exactly these volumes have come

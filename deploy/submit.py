@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from fraudlab.kafka_access import KafkaAccess
 from fraudlab.pipeline import cdc, detector, join
 from fraudlab.pipeline.flink import FlinkCluster, MySqlEndpoint
 from fraudlab.settings import Settings
@@ -30,6 +31,10 @@ class Addresses(BaseSettings):
     flink_key: Path | None = Field(None, description="PEM of a key and certificate, where Flink asks for one")
     flink_home: Path = Field(Path("/opt/flink"), description="folder with lib and conf")
     kafka_servers: str = Field(description="host:port, several with commas")
+    kafka_passwords: dict[str, SecretStr] = Field(
+        {},
+        description="JSON, account to password: each job logs in with its own name, with FRAUDLAB_KAFKA_SASL_MECHANISM",
+    )
     mysql_host: str
     mysql_port: int = 3306
     mysql_user: str = "cdc"
@@ -60,13 +65,27 @@ def main() -> int:
         where.mysql_password.get_secret_value(),
         where.mysql_database,
     )
-    servers, parallelism = where.kafka_servers, settings.parallelism
+    parallelism = settings.parallelism
+
+    def kafka(job: str) -> KafkaAccess:
+        account = names.job(job)
+        return KafkaAccess(
+            where.kafka_servers,
+            settings.kafka_security_protocol,
+            settings.kafka_sasl_mechanism,
+            account,
+            where.kafka_passwords.get(account, SecretStr("")).get_secret_value(),
+            settings.kafka_ca,
+        )
+
     submissions: dict[str, Callable[[], object]] = {
-        cdc.JOB: lambda: cdc.submit(cluster, endpoint, servers, names),
+        cdc.JOB: lambda: cdc.submit(cluster, endpoint, kafka(cdc.JOB), names),
         join.JOB: lambda: join.submit(
-            cluster, servers, names, transaction_ttl_s=settings.profile_patience_s, parallelism=parallelism
+            cluster, kafka(join.JOB), names, transaction_ttl_s=settings.profile_patience_s, parallelism=parallelism
         ),
-        detector.JOB: lambda: detector.submit(cluster, servers, names, settings.rule, parallelism=parallelism),
+        detector.JOB: lambda: detector.submit(
+            cluster, kafka(detector.JOB), names, settings.rule, parallelism=parallelism
+        ),
     }
     there = present(where)
     for job, submit in submissions.items():

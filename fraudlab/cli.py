@@ -14,7 +14,7 @@ from typing import Annotated
 
 import mysql.connector
 import typer
-from kafka.errors import KafkaError
+from kafka.errors import AuthorizationError, KafkaError, SaslAuthenticationFailedError
 from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
@@ -84,6 +84,16 @@ def _expected() -> Iterator[None]:
     """Errors that come from outside, as StackError."""
     try:
         yield
+    except SaslAuthenticationFailedError as error:
+        raise StackError(
+            f"Kafka does not know who asks: {error}",
+            "`fraudlab up` sets the passwords of the accounts. docs/scaling-out.md says how to log in to a Kafka of your own.",
+        ) from error
+    except AuthorizationError as error:
+        raise StackError(
+            f"Kafka does not let this account do that: {error}",
+            "An account may use what its job needs, and a learner's what begins with the learner's name. `fraudlab up` sets these rights.",
+        ) from error
     except (
         KafkaError,
         mysql.connector.Error,

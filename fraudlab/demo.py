@@ -18,7 +18,6 @@ from typing import Any
 
 import mysql.connector
 import orjson
-from kafka import KafkaConsumer
 from kafka.errors import KafkaError
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -265,7 +264,7 @@ class Watcher:
         self.first_activity_at: float | None = None
         self._activities: set[str] = set()
         self._began, self._began_at_ms = time.monotonic(), time.time_ns() // 1_000_000
-        self._consumer = KafkaConsumer(bootstrap_servers=settings.bootstrap_servers, enable_auto_commit=False)
+        self._consumer = system.kafka(settings).consumer(enable_auto_commit=False)
         follow(self._consumer, [self._names.suspicious_activities])
         for partition, end in self._consumer.end_offsets(list(self._consumer.assignment())).items():
             self._consumer.seek(partition, end)

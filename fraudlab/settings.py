@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from fraudlab.kafka_access import Mechanism, Protocol
 from fraudlab.pipeline.contracts import Names
 from fraudlab.pipeline.rule import Rule
 
@@ -52,6 +53,16 @@ class Settings(BaseSettings):
     mysql_port: int = _port(3306, "MySQL")
     kafka_host: str = Field(LOOPBACK, description="where the Kafka broker is")
     kafka_port: int = _port(9092, "the Kafka broker")
+    kafka_security_protocol: Protocol = Field(
+        "SASL_PLAINTEXT", description="how Kafka is spoken to, as its `security.protocol`; for a Kafka of your own"
+    )
+    kafka_sasl_mechanism: Mechanism = Field(
+        "SCRAM-SHA-256", description="how accounts log in to Kafka; for a Kafka of your own"
+    )
+    kafka_ca: Path | None = Field(
+        None,
+        description="PEM file with the certificates that sign those of a Kafka of your own; without it, the system's",
+    )
     kafka_controller_port: int = _port(9093, "Kafka's controller")
     zookeeper_host: str = Field(LOOPBACK, description="where ZooKeeper is")
     zookeeper_port: int = _port(2181, "Flink's high availability")

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -13,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import mysql.connector
 from kafka import TopicPartition
-from kafka.admin import KafkaAdminClient, OffsetSpec
+from kafka.admin import OffsetSpec
 from kafka.errors import KafkaError
 from mysql.connector import errorcode
 
+from fraudlab.kafka_access import KafkaAccess
 from fraudlab.mysql_session import Session
-from fraudlab.pipeline import captured, database, deletions, tables_check, topics
+from fraudlab.pipeline import captured, database, deletions, kafka_accounts, tables_check, topics
 from fraudlab.pipeline.contracts import (
     CDC_JOB,
     DETECTOR_JOB,
@@ -32,7 +34,9 @@ from fraudlab.pipeline.contracts import (
 from fraudlab.settings import Settings
 from fraudlab.skipped_records import SkippedRecords
 from fraudlab.stack import doctor, flink, flink_jobs, flink_page, kafka_metadata, space
+from fraudlab.stack import kafka as stack_kafka
 from fraudlab.stack.layout import Layout
+from fraudlab.stack.secret_store import write_private
 from fraudlab.stack.supervisor import NEIGHBOURS_DEADLINE_S, Program, ServiceStatus, Stack, StackError
 from fraudlab.stack.supervisord import MARKER
 
@@ -68,6 +72,12 @@ def connect(settings: Settings, role: str, **options: Any) -> Any:
     return Session(
         host=settings.mysql_host, port=settings.mysql_port, user=user, password=password, time_zone="+00:00", **options
     )
+
+
+def kafka(settings: Settings, role: str = stack_kafka.OWNER) -> KafkaAccess:
+    """How Kafka is used by a job, a service or the `learner` in the labs; without one of these roles, by the owner of the stack."""
+    account = role if role == stack_kafka.OWNER else settings.names.group(role)
+    return stack_kafka.access(settings, Stack(settings).secrets, account)
 
 
 def secret_name(settings: Settings, role: str) -> str:
@@ -127,12 +137,13 @@ def end_generator(process: subprocess.Popen[bytes], patience_s: float) -> int:
 
 
 def prepare(settings: Settings) -> None:
-    """Creates the database, its accounts and the topics, where they are missing."""
+    """Creates the database, the topics, and the accounts of both, where they are missing."""
     create_database(settings)
+    create_kafka_accounts(settings)
     with connect(settings, "root", autocommit=True) as connection:
         made = database.topics_made(connection, settings.names) or _set_aside(settings, connection)
         try:
-            present = topics.create(settings.bootstrap_servers, settings.names, settings.partitions, made)
+            present = topics.create(kafka(settings), settings.names, settings.partitions, made)
         except topics.TopicsLostError as lost:
             raise StackError(
                 f"Kafka has lost topics of {settings.names.database}, and with them their records: {lost}.",
@@ -141,6 +152,19 @@ def prepare(settings: Settings) -> None:
             ) from lost
         if present != made:
             database.remember_topics(connection, settings.names, present)
+
+
+def create_kafka_accounts(settings: Settings) -> None:
+    """Creates the accounts of jobs, services and the learner in Kafka, or brings them up to date. Raises KafkaError."""
+    owner = kafka(settings)
+    if not owner.logs_in:
+        return
+    passwords = {role: kafka(settings, role).password for role in kafka_accounts.roles(settings.names)}
+    file = Layout(settings.home).kafka_accounts(settings.learner)
+    written = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    made = kafka_accounts.create(owner, settings.names, passwords, written)
+    if made != written:
+        write_private(file, json.dumps(made, indent=2) + "\n")
 
 
 def _set_aside(settings: Settings, connection: Any) -> dict[str, str]:
@@ -165,7 +189,7 @@ def forget_topics(settings: Settings) -> None:
 
 def partitions_note(settings: Settings) -> str | None:
     """A sentence if topics do not have as many partitions as the settings say: a topic keeps what it has, and readers follow it."""
-    with contextlib.closing(KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)) as admin:
+    with contextlib.closing(kafka(settings).admin()) as admin:
         counts = {one["name"]: len(one["partitions"]) for one in admin.describe_topics(list(settings.names.topics))}
     others = {name: count for name, count in counts.items() if count != settings.partitions}
     if not others:
@@ -302,7 +326,7 @@ def _known_capture_problem(settings: Settings) -> str | None:
     if job is None:
         return None
     with connect(settings, "cdc", connection_timeout=3) as connection:
-        return captured.problem(settings.bootstrap_servers, settings.names, connection, job.started_ms)
+        return captured.problem(kafka(settings), settings.names, connection, job.started_ms)
 
 
 def services(settings: Settings) -> list[Program]:
@@ -397,7 +421,7 @@ def _bank_problem(settings: Settings) -> str | None:
 
 def _consumer_problem(settings: Settings, service: str) -> str | None:
     """None where a service can log in to MySQL and its consumer group gets on."""
-    return login_problem(settings, service) or _group_problem(settings, settings.names.group(service))
+    return login_problem(settings, service) or _group_problem(settings, service)
 
 
 def login_problem(settings: Settings, role: str) -> str | None:
@@ -411,12 +435,11 @@ def login_problem(settings: Settings, role: str) -> str | None:
     return None
 
 
-def _group_problem(settings: Settings, group: str) -> str | None:
-    """None where a consumer group has members with partitions that get on: they have no record to read, or have just read one."""
+def _group_problem(settings: Settings, service: str) -> str | None:
+    """None where a service's group has members with partitions that get on: they have no record to read, or have just read one."""
+    group = settings.names.group(service)
     try:
-        with contextlib.closing(
-            KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers, request_timeout_ms=3000)
-        ) as admin:
+        with contextlib.closing(kafka(settings, service).admin(request_timeout_ms=3000)) as admin:
             state = admin.describe_groups([group])[group]["group_state"]
             if state != "Stable":
                 return f"its consumer group {group} has no member that reads yet ({state})"
@@ -434,7 +457,7 @@ def _group_problem(settings: Settings, group: str) -> str | None:
     return None
 
 
-def _reading(settings: Settings, admin: KafkaAdminClient, group: str) -> tuple[dict[TopicPartition, int], int]:
+def _reading(settings: Settings, admin: Any, group: str) -> tuple[dict[TopicPartition, int], int]:
     """The offsets of activities that a consumer group has committed, and how many activities there are after them."""
     topic = settings.names.suspicious_activities
     (described,) = admin.describe_topics([topic])
@@ -527,7 +550,7 @@ def skip_record(settings: Settings, place: str, progress: Progress) -> None:
             f"A place is topic-partition-offset, as in {names.transaction_mid}-0-17. Topics: {names.user_profile},"
             f" {names.transactions}, {names.transaction_mid}.",
         )
-    record = topics.read_record(settings.bootstrap_servers, topic, partition, offset)
+    record = topics.read_record(kafka(settings), topic, partition, offset)
     if record is None:
         raise StackError(
             f"There is no record {place}.",
@@ -546,7 +569,7 @@ def skip_record(settings: Settings, place: str, progress: Progress) -> None:
                 "What came of the record is in the topics, so skipping it changes nothing. `fraudlab status` names a record that fails.",
             )
         checkpoint = flink_jobs.latest_checkpoint(settings, running)
-    topics.write_dead_letter(settings.bootstrap_servers, names, topic, partition, offset, SKIPPED, record)
+    topics.write_dead_letter(kafka(settings), names, topic, partition, offset, SKIPPED, record)
     beginning = joined_beginning(record) if job == DETECTOR_JOB else ""
     skipped.add(name, place, beginning, checkpoint)
     for one in flink_jobs.cancel(settings, name):
@@ -562,7 +585,7 @@ def _has_passed(settings: Settings, job: flink_jobs.Job, group: str, place: str)
     ):
         return False
     topic, partition, offset = _parsed(place)
-    with contextlib.closing(KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)) as admin:
+    with contextlib.closing(kafka(settings).admin()) as admin:
         committed = admin.list_group_offsets(group).get(group, {}).get(TopicPartition(topic, partition))
     return committed is not None and int(committed.offset) > offset
 
@@ -580,7 +603,7 @@ def _parsed(place: str) -> tuple[str, int, int]:
 def _tell_of_deletions(settings: Settings, progress: Progress) -> None:
     """After a snapshot, which only has existing rows: writes delete records for rows that were deleted while no job read the binlog."""
     with connect(settings, "root") as connection:
-        written = deletions.write_missing(settings.bootstrap_servers, settings.names, connection)
+        written = deletions.write_missing(kafka(settings), settings.names, connection)
     for table, count in written.items():
         if count:
             progress(f"{count} rows of {table} were deleted in the meantime: the topic has their delete records now")
@@ -590,7 +613,7 @@ def _submissions(settings: Settings) -> dict[str, Callable[[], object]]:
     """How each job is submitted. Imports PyFlink, which a start that finds all jobs again does not need."""
     from fraudlab.pipeline import cdc, detector, join
 
-    names, servers = settings.names, settings.bootstrap_servers
+    names = settings.names
     skipped = SkippedRecords(settings)
 
     def cluster(job: str) -> "FlinkCluster":
@@ -601,10 +624,10 @@ def _submissions(settings: Settings) -> dict[str, Callable[[], object]]:
         return skipped.places(names.job(job))
 
     return {
-        CDC_JOB: lambda: cdc.submit(cluster(CDC_JOB), cdc_endpoint(settings), servers, names),
+        CDC_JOB: lambda: cdc.submit(cluster(CDC_JOB), cdc_endpoint(settings), kafka(settings, CDC_JOB), names),
         JOIN_JOB: lambda: join.submit(
             cluster(JOIN_JOB),
-            servers,
+            kafka(settings, JOIN_JOB),
             names,
             transaction_ttl_s=settings.profile_patience_s,
             parallelism=settings.parallelism,
@@ -612,7 +635,7 @@ def _submissions(settings: Settings) -> dict[str, Callable[[], object]]:
         ),
         DETECTOR_JOB: lambda: detector.submit(
             cluster(DETECTOR_JOB),
-            servers,
+            kafka(settings, DETECTOR_JOB),
             names,
             settings.rule,
             parallelism=settings.parallelism,
@@ -705,7 +728,7 @@ def wait_for_binlog_reader(
         if reads:
             return
         wait_for_jobs(settings, [name], deadline_s, since_ms=since_ms)
-        now_long = topics.length(settings.bootstrap_servers, captured)
+        now_long = topics.length(kafka(settings), captured)
         if now_long > length:
             deadline, length = time.monotonic() + deadline_s, now_long
         if time.monotonic() > deadline and unknown is not None:

@@ -7,7 +7,7 @@ CREATE TABLE suspicious (
 ) WITH (
   'connector' = 'kafka',
   'topic' = '${suspicious_activities}',
-  'properties.bootstrap.servers' = '${bootstrap_servers}',
+  ${kafka_options},
   'format' = 'json'
 )
 //

@@ -15,7 +15,7 @@ CREATE TABLE pairs (
 ) WITH (
   'connector' = 'kafka',
   'topic' = '${suspicious_activities}',
-  'properties.bootstrap.servers' = '${bootstrap_servers}',
+  ${kafka_options},
   'format' = 'json'
 )
 //

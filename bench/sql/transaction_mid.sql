@@ -10,7 +10,7 @@ CREATE TABLE transaction_mid (
 ) WITH (
   'connector' = 'kafka',
   'topic' = '${transaction_mid}',
-  'properties.bootstrap.servers' = '${bootstrap_servers}',
+  ${kafka_options},
   'scan.startup.mode' = 'earliest-offset',
   'scan.bounded.mode' = 'latest-offset',
   'format' = 'json',

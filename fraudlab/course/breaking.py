@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import orjson
 import pandas as pd
-from kafka import KafkaConsumer, TopicPartition
+from kafka import TopicPartition
 from kafka.admin import NewTopic
 
 from fraudlab import system
@@ -224,8 +224,7 @@ class Reader:
     """
 
     def __init__(self, world: World, topic: str, isolation: str) -> None:
-        self._consumer = KafkaConsumer(
-            bootstrap_servers=world.settings.bootstrap_servers,
+        self._consumer = world.kafka.consumer(
             enable_auto_commit=False,
             isolation_level=isolation,
             fetch_max_wait_ms=20,

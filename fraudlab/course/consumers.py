@@ -105,7 +105,7 @@ def _ends(world: World, topic: str) -> dict[int, int]:
 
 def _options(world: World, group: str) -> dict[str, Any]:
     return {
-        "bootstrap_servers": world.settings.bootstrap_servers,
+        **world.kafka.options(),
         "group_id": world.names.group(group),
         "enable_auto_commit": False,
         "auto_offset_reset": "earliest",

@@ -10,10 +10,10 @@ from typing import Any
 
 import orjson
 import pandas as pd
-from kafka import KafkaProducer
 
 from fraudlab.course.live import LiveQuery
 from fraudlab.course.world import FIRST_OWN_USER, World, in_eur, wait_until
+from fraudlab.kafka_access import sql_options
 from fraudlab.pipeline.statements import eur_rate_cases, fill, statements
 
 # A function of a notebook travels to the cluster with the globals that it uses, and the rule uses packed structures.
@@ -35,7 +35,7 @@ CREATE TEMPORARY TABLE joined_payments (
 ) WITH (
   'connector' = 'kafka',
   'topic' = '${transaction_mid}',
-  'properties.bootstrap.servers' = '${bootstrap_servers}',
+  ${kafka_options},
   'scan.startup.mode' = 'earliest-offset',
   'scan.bounded.mode' = '${bounded_mode}',
   'format' = 'json',
@@ -76,7 +76,7 @@ def values(world: World) -> dict[str, object]:
     """What SQL of a notebook may leave open: `${rates}`, `${min_countries}`, `${threshold_eur}`, addresses and names."""
     from fraudlab.pipeline.flink import kafka_values
 
-    return kafka_values(world.settings.bootstrap_servers, world.names, "notebook") | {
+    return kafka_values(world.kafka, world.names, "notebook") | {
         "rates": eur_rate_cases(),
         "min_countries": world.settings.min_countries,
         "threshold_eur": world.settings.threshold_eur,
@@ -224,7 +224,7 @@ def read_rules(world: World, tables: Any, topic: str) -> Any:
         CREATE TEMPORARY TABLE rules (value_of_record STRING) WITH (
           'connector' = 'kafka',
           'topic' = '{world.names.group(topic)}',
-          'properties.bootstrap.servers' = '{world.settings.bootstrap_servers}',
+          {sql_options(world.kafka.table_options())},
           'scan.startup.mode' = 'earliest-offset',
           'format' = 'raw'
         )""")
@@ -233,5 +233,5 @@ def read_rules(world: World, tables: Any, topic: str) -> Any:
 
 def send(world: World, topic: str, value: dict[str, Any]) -> None:
     """Writes a record, as JSON without a key, to a topic of the learner's own."""
-    with closing(KafkaProducer(bootstrap_servers=world.settings.bootstrap_servers)) as producer:
+    with closing(world.kafka.producer()) as producer:
         producer.send(world.names.group(topic), orjson.dumps(value)).get(timeout=10)

@@ -40,6 +40,7 @@ from fraudlab.course.world import (
     partition_of,
     wait_until,
 )
+from fraudlab.kafka_access import KafkaAccess
 from fraudlab.pipeline.contracts import Names
 from fraudlab.stack.errors import StackError
 
@@ -489,9 +490,9 @@ def mysql() -> Any:
     return system.cdc_endpoint(world().settings)
 
 
-def kafka() -> str:
-    """Where jobs find Kafka."""
-    return world().settings.bootstrap_servers
+def kafka() -> KafkaAccess:
+    """Where Kafka is, and as whom you use it: for jobs, and for `KafkaConsumer("a-topic", **lab.kafka().options())`."""
+    return world().kafka
 
 
 def checkpoint(name: str) -> str:

@@ -146,7 +146,7 @@ def filled(world: World, statement: str, job: str) -> str:
     """A statement of the pipeline's .sql files with the learner's names and the addresses in the place of `${…}`."""
     from fraudlab.pipeline.flink import kafka_values
 
-    values = kafka_values(world.settings.bootstrap_servers, world.names, job)
+    values = kafka_values(world.kafka, world.names, job)
     return Template(statement).substitute(values | {"transaction_ttl": f"{world.settings.profile_patience_s}s"})
 
 

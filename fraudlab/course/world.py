@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import mysql.connector
 import orjson
-from kafka import KafkaConsumer, TopicPartition
-from kafka.admin import KafkaAdminClient, MemberToRemove
+from kafka import TopicPartition
+from kafka.admin import MemberToRemove
 from kafka.errors import KafkaError, NonEmptyGroupError
 from kafka.partitioner.default import murmur2
 
@@ -115,6 +115,7 @@ class World:
         if not settings.learner:
             raise ValueError("a learner's world needs a learner's name: the default names belong to the demo")
         self.settings, self.names, self.stack = settings, settings.names, Stack(settings)
+        self.kafka = system.kafka(settings, "learner")
 
     # MySQL
 
@@ -270,16 +271,14 @@ class World:
                     ]
         return sorted(found, key=lambda record: (record.partition, record.offset))
 
-    def _partitions(self, consumer: KafkaConsumer, topic: str) -> list[TopicPartition]:
+    def _partitions(self, consumer: Any, topic: str) -> list[TopicPartition]:
         return [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
 
-    def _consumer(self) -> KafkaConsumer:
-        return KafkaConsumer(
-            bootstrap_servers=self.settings.bootstrap_servers, enable_auto_commit=False, auto_offset_reset="earliest"
-        )
+    def _consumer(self) -> Any:
+        return self.kafka.consumer(enable_auto_commit=False, auto_offset_reset="earliest")
 
-    def _admin(self) -> KafkaAdminClient:
-        return KafkaAdminClient(bootstrap_servers=self.settings.bootstrap_servers)
+    def _admin(self) -> Any:
+        return self.kafka.admin()
 
     # Flink
 
@@ -390,6 +389,7 @@ class World:
         Consumers that a notebook has left open are put out of their groups. Raises StackError where one comes back at once; then the
         database is as it was.
         """
+        system.create_kafka_accounts(self.settings)  # the first time this learner has none
         for program in system.services(self.settings):
             if program.name.startswith(self.names.group("")):  # others are shared
                 self.stack.remove_program(program.name)
@@ -404,7 +404,7 @@ class World:
         finally:
             system.prepare(self.settings)
 
-    def _delete_groups(self, admin: KafkaAdminClient) -> None:
+    def _delete_groups(self, admin: Any) -> None:
         prefix = f"{self.settings.learner}."
         groups = [str(group["group_id"]) for group in admin.list_groups()]
         groups = [group for group in groups if group.startswith(prefix)]
@@ -421,7 +421,7 @@ class World:
             "Close them (`consumer.close()`, or restart the kernel of the notebook that made them), then try again.",
         )
 
-    def _delete_topics(self, admin: KafkaAdminClient) -> None:
+    def _delete_topics(self, admin: Any) -> None:
         topics = [topic for topic in admin.list_topics() if topic.startswith(f"{self.settings.learner}.")]
         if topics:
             admin.delete_topics(topics)

@@ -7,9 +7,10 @@ from contextlib import closing
 from typing import Any
 
 import orjson
-from kafka import KafkaConsumer, TopicPartition
+from kafka import TopicPartition
 from kafka.errors import KafkaTimeoutError
 
+from fraudlab.kafka_access import KafkaAccess
 from fraudlab.pipeline.contracts import MOVED, Names
 
 LOOKED_AT = 3
@@ -23,11 +24,11 @@ _SAME = ("user_id", "type", "merchant")
 """Columns of a payment, which never changes, that are the same text in the table and in an envelope."""
 
 
-def problem(bootstrap_servers: str, names: Names, connection: Any, since_ms: int) -> str | None:
+def problem(kafka: KafkaAccess, names: Names, connection: Any, since_ms: int) -> str | None:
     """What is wrong with what a job has captured, as the end of a line that begins with its name; None if no problem is seen.
 
     Args:
-        bootstrap_servers: Kafka's address.
+        kafka: Where Kafka is, and as whom to use it.
         names: Names of topics and database.
         connection: A `mysql.connector` connection that may read the tables and the binlog's position.
         since_ms: When the job was submitted. Earlier records, by Kafka's clock, are not its own.
@@ -35,7 +36,7 @@ def problem(bootstrap_servers: str, names: Names, connection: Any, since_ms: int
     Raises:
         KafkaError, mysql.connector.Error: Kafka or MySQL does not answer.
     """
-    with closing(KafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False)) as consumer:
+    with closing(kafka.consumer(enable_auto_commit=False)) as consumer:
         newest = [
             (one.topic, one.value)
             for one in _newest(consumer, (names.user_profile, names.transactions, names.dead_letters))

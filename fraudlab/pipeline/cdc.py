@@ -11,6 +11,7 @@ from pyflink.common import Row, Types, WatermarkStrategy
 from pyflink.common.job_client import JobClient
 from pyflink.datastream import FlatMapFunction
 
+from fraudlab.kafka_access import KafkaAccess
 from fraudlab.pipeline.contracts import CDC_JOB, MOVED, Names, dead_letter
 from fraudlab.pipeline.contracts import server_ids as server_ids  # notebooks import it from here
 from fraudlab.pipeline.flink import FlinkCluster, MySqlEndpoint, kafka_values, mysql_cdc_source
@@ -115,7 +116,7 @@ def _no_time(row: dict[str, Any], name: str) -> str | None:
     return None
 
 
-def submit(cluster: FlinkCluster, endpoint: MySqlEndpoint, bootstrap_servers: str, names: Names) -> JobClient:
+def submit(cluster: FlinkCluster, endpoint: MySqlEndpoint, kafka: KafkaAccess, names: Names) -> JobClient:
     """Submits the job: a snapshot of both tables, then their binlog; restarted from its checkpoint it continues where it was."""
     environment, tables = cluster.table_environment()
     environment.set_parallelism(1)
@@ -123,7 +124,7 @@ def submit(cluster: FlinkCluster, endpoint: MySqlEndpoint, bootstrap_servers: st
     changes = environment.from_source(source, WatermarkStrategy.no_watermarks(), "MySQL binlog", Types.STRING())
     topics = {table: getattr(names, table) for table in TABLES}
     records = changes.flat_map(RouteByTable(topics), RECORD).name("route by table")
-    values = kafka_values(bootstrap_servers, names, JOB) | {"sink_topics": ";".join(topics.values())}
+    values = kafka_values(kafka, names, JOB) | {"sink_topics": ";".join(topics.values())}
     for statement in statements("records.sql", values):
         tables.execute_sql(statement)
     inserts = tables.create_statement_set()

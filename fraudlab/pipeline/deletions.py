@@ -6,8 +6,9 @@ from contextlib import closing
 from typing import Any
 
 import orjson
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import TopicPartition
 
+from fraudlab.kafka_access import KafkaAccess
 from fraudlab.pipeline.contracts import Names
 
 KEYS = {"user_profile": "user_id", "transactions": "transaction_id"}
@@ -19,14 +20,14 @@ Place = tuple[int, int]
 """Partition and offset of a row's newest envelope."""
 
 
-def write_missing(bootstrap_servers: str, names: Names, connection: Any) -> dict[str, int]:
+def write_missing(kafka: KafkaAccess, names: Names, connection: Any) -> dict[str, int]:
     """Writes an envelope with `op` d for each row that is in a topic and not in its table. Idempotent.
 
     To be called after a fresh snapshot, when the binlog is read: later deletions are in the binlog. A deletion is written while
     a lock keeps the id free, so that it cannot follow the envelope of a row that was inserted meanwhile.
 
     Args:
-        bootstrap_servers: Kafka's address.
+        kafka: Where Kafka is, and as whom to use it.
         names: Names of the topics and of the database.
         connection: A `mysql.connector` connection that may lock rows of `user_profile`.
 
@@ -38,8 +39,8 @@ def write_missing(bootstrap_servers: str, names: Names, connection: Any) -> dict
     """
     written = {}
     with (
-        closing(KafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False)) as consumer,
-        closing(KafkaProducer(bootstrap_servers=bootstrap_servers, acks="all")) as producer,
+        closing(kafka.consumer(enable_auto_commit=False)) as consumer,
+        closing(kafka.producer(acks="all")) as producer,
     ):
         for table, key in KEYS.items():
             topic = getattr(names, table)

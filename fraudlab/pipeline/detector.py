@@ -16,6 +16,7 @@ from pyflink.datastream.state import ValueStateDescriptor
 from pyflink.java_gateway import get_gateway
 from pyflink.table import StreamTableEnvironment
 
+from fraudlab.kafka_access import KafkaAccess
 from fraudlab.pipeline.cdc import RECORD
 from fraudlab.pipeline.contracts import DETECTOR_JOB, Names, dead_letter
 from fraudlab.pipeline.flink import FlinkCluster, kafka_values
@@ -237,7 +238,7 @@ def detect_guarded(transactions: KeyedStream, rule: Rule, names: Names) -> DataS
 
 def submit(
     cluster: FlinkCluster,
-    bootstrap_servers: str,
+    kafka: KafkaAccess,
     names: Names,
     rule: Rule,
     *,
@@ -250,7 +251,7 @@ def submit(
 
     Args:
         cluster: Where to run it.
-        bootstrap_servers: Kafka's address.
+        kafka: Where Kafka is, and as whom to use it.
         names: Names of topics, group and job.
         rule: The rule to apply.
         parallelism: Parallelism of the job.
@@ -261,7 +262,7 @@ def submit(
     """
     environment, tables = cluster.table_environment()
     environment.set_parallelism(parallelism)
-    values = kafka_values(bootstrap_servers, names, JOB)
+    values = kafka_values(kafka, names, JOB)
     values["sink_topics"] = f"{names.suspicious_activities};{names.dead_letters}"
     values["transaction_mid"] = source or names.transaction_mid
     values["bounded_mode"] = "latest-offset" if bounded else "unbounded"

@@ -15,6 +15,7 @@ from pyflink.datastream.connectors import Source
 from pyflink.java_gateway import get_gateway
 from pyflink.table import StreamTableEnvironment
 
+from fraudlab.kafka_access import KafkaAccess, sql_options
 from fraudlab.pipeline.contracts import Names
 
 LOW_LATENCY = {
@@ -100,10 +101,10 @@ class FlinkCluster:
         return environment, StreamTableEnvironment.create(environment)
 
 
-def kafka_values(bootstrap_servers: str, names: Names, job: str) -> dict[str, object]:
-    """What the .sql files leave open: addresses and names."""
+def kafka_values(kafka: KafkaAccess, names: Names, job: str) -> dict[str, object]:
+    """What the .sql files leave open: Kafka with its log-in, as options of a table, and names."""
     return {
-        "bootstrap_servers": bootstrap_servers,
+        "kafka_options": sql_options(kafka.table_options()),
         "group": names.group(job),
         **{topic: getattr(names, topic) for topic in ("user_profile", "transactions", "transaction_mid")},
         **{topic: getattr(names, topic) for topic in ("suspicious_activities", "dead_letters")},

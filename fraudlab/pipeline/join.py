@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 from pyflink.table import TableResult
 
+from fraudlab.kafka_access import KafkaAccess
 from fraudlab.pipeline.contracts import JOIN_JOB, Names
 from fraudlab.pipeline.envelopes import read_envelopes
 from fraudlab.pipeline.flink import FlinkCluster, kafka_values
@@ -14,7 +15,7 @@ JOB = JOIN_JOB
 
 def submit(
     cluster: FlinkCluster,
-    bootstrap_servers: str,
+    kafka: KafkaAccess,
     names: Names,
     *,
     transaction_ttl_s: int,
@@ -25,7 +26,7 @@ def submit(
 
     Args:
         cluster: Where to run it.
-        bootstrap_servers: Kafka's address.
+        kafka: Where Kafka is, and as whom to use it.
         names: Names of topics, group and job.
         transaction_ttl_s: How long a payment waits in the join's state for a profile that arrives after it, in seconds.
         parallelism: Parallelism of the job.
@@ -38,7 +39,7 @@ def submit(
     configuration.set("table.local-time-zone", "UTC")
     # The topic is keyed by user, not by the row's own key: two payments of a user must not replace each other.
     configuration.set("table.exec.sink.upsert-materialize", "NONE")
-    values = kafka_values(bootstrap_servers, names, JOB) | {"transaction_ttl": f"{transaction_ttl_s}s"}
+    values = kafka_values(kafka, names, JOB) | {"transaction_ttl": f"{transaction_ttl_s}s"}
     everything = statements("join.sql", values) + statements("dead_letters.sql", values)
     insertions = [statement for statement in everything if "\nINSERT INTO" in f"\n{statement}"]
     for statement in everything:

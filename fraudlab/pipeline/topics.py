@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.errors import KafkaTimeoutError, TopicAlreadyExistsError
 
+from fraudlab.kafka_access import KafkaAccess
 from fraudlab.pipeline.contracts import Names, dead_letter
 
 MAX_DEAD_LETTER_BYTES = 4 * 2**20
@@ -33,11 +34,11 @@ class TopicsLostError(Exception):
         return "; ".join(words + ([f"{', '.join(self.replaced)} created again, empty"] if self.replaced else []))
 
 
-def create(bootstrap_servers: str, names: Names, partitions: int, made: Mapping[str, str]) -> dict[str, str]:
+def create(kafka: KafkaAccess, names: Names, partitions: int, made: Mapping[str, str]) -> dict[str, str]:
     """Creates the topics that are missing, each with the same number of partitions, so that a user has the same one in all.
 
     Args:
-        bootstrap_servers: Where Kafka is.
+        kafka: Where Kafka is, and as whom to use it.
         names: Of the topics.
         partitions: Of each.
         made: Topic to id (empty: not known) of those that were created before. None of these is created again: its
@@ -49,7 +50,7 @@ def create(bootstrap_servers: str, names: Names, partitions: int, made: Mapping[
     Raises:
         TopicsLostError: A topic that was created before is missing, or has another id. Nothing was created.
     """
-    admin = KafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    admin = kafka.admin()
     try:
         existing = _ids(admin, names)
         missing = [topic for topic in names.topics if topic not in existing]
@@ -73,19 +74,19 @@ def _ids(admin: KafkaAdminClient, names: Names) -> dict[str, str]:
     return {one["name"]: str(one["topic_id"]) for one in described if one["name"] in names.topics}
 
 
-def length(bootstrap_servers: str, names: Iterable[str]) -> int:
+def length(kafka: KafkaAccess, names: Iterable[str]) -> int:
     """How many records were ever written to these topics. Raises KafkaError if Kafka does not answer."""
-    with closing(KafkaConsumer(bootstrap_servers=bootstrap_servers)) as consumer:
+    with closing(kafka.consumer()) as consumer:
         partitions = [
             TopicPartition(name, each) for name in names for each in consumer.partitions_for_topic(name) or ()
         ]
         return sum(consumer.end_offsets(partitions).values()) if partitions else 0
 
 
-def read_record(bootstrap_servers: str, topic: str, partition: int, offset: int) -> bytes | None:
+def read_record(kafka: KafkaAccess, topic: str, partition: int, offset: int) -> bytes | None:
     """The value of a record, b"" for a tombstone; None if there is no such record. Raises KafkaError if Kafka does not answer."""
     one = TopicPartition(topic, partition)
-    with closing(KafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False)) as consumer:
+    with closing(kafka.consumer(enable_auto_commit=False)) as consumer:
         if partition not in (consumer.partitions_for_topic(topic) or ()):
             return None
         consumer.assign([one])
@@ -100,12 +101,12 @@ def read_record(bootstrap_servers: str, topic: str, partition: int, offset: int)
 
 
 def write_dead_letter(
-    bootstrap_servers: str, names: Names, topic: str, partition: int, offset: int, reason: str, value: bytes
+    kafka: KafkaAccess, names: Names, topic: str, partition: int, offset: int, reason: str, value: bytes
 ) -> None:
     """Writes the dead letter of a record; written again, it is the same one. Raises KafkaError if Kafka does not accept it."""
     text = value.decode("utf-8", "replace")
     letter = dead_letter(topic, partition, offset, reason=reason, payload=text)
-    with closing(KafkaProducer(bootstrap_servers=bootstrap_servers, acks="all")) as producer:
+    with closing(kafka.producer(acks="all")) as producer:
         key = str(letter["dead_letter_id"]).encode()
         producer.send(names.dead_letters, key=key, value=orjson.dumps(letter)).get(READ_DEADLINE_S)
 

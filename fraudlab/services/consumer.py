@@ -15,6 +15,7 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer, Topic
 from kafka.errors import CommitFailedError, KafkaError, RebalanceInProgressError
 from kafka.structs import OffsetAndMetadata
 
+from fraudlab.kafka_access import KafkaAccess
 from fraudlab.pipeline.contracts import Names, dead_letter
 
 log = logging.getLogger(__name__)
@@ -60,8 +61,8 @@ class Received(NamedTuple):
 class DeadLetters:
     """Writes to the topic `dead_letters`; for several threads. Connects for the first letter."""
 
-    def __init__(self, bootstrap_servers: str, names: Names) -> None:
-        self._bootstrap_servers, self._topic = bootstrap_servers, names.dead_letters
+    def __init__(self, kafka: KafkaAccess, names: Names) -> None:
+        self._kafka, self._topic = kafka, names.dead_letters
         self._producer: KafkaProducer | None = None
         self._lock = threading.Lock()
         self._unsaid = 0
@@ -102,8 +103,7 @@ class DeadLetters:
     def _connected(self) -> KafkaProducer:
         with self._lock:
             if self._producer is None:
-                self._producer = KafkaProducer(
-                    bootstrap_servers=self._bootstrap_servers,
+                self._producer = self._kafka.producer(
                     bootstrap_timeout_ms=BOOTSTRAP_MS,
                     max_block_ms=BLOCK_MS,
                     linger_ms=5,
@@ -269,7 +269,7 @@ class _Patience:
 
 
 def consume(
-    bootstrap_servers: str,
+    kafka: KafkaAccess,
     names: Names,
     *,
     service: str,
@@ -289,7 +289,7 @@ def consume(
     """
     stopped = False
     consumer: KafkaConsumer | None = None
-    dead_letters = DeadLetters(bootstrap_servers, names)
+    dead_letters = DeadLetters(kafka, names)
     work, patience = _Work(topic, dead_letters), _Patience()
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
@@ -302,7 +302,7 @@ def consume(
         if stopped:
             return
         try:
-            consumer = _consumer(bootstrap_servers, names.group(service), work)
+            consumer = _consumer(kafka, names.group(service), work)
         except KafkaError as error:
             patience.wait(error)
     logging.getLogger("kafka.cluster").setLevel(logging.CRITICAL)  # says ten times a second that a topic is missing
@@ -378,9 +378,8 @@ def _is_there(consumer: KafkaConsumer, topic: str, patience: _Patience) -> bool:
         return False
 
 
-def _consumer(bootstrap_servers: str, group: str, work: _Work) -> KafkaConsumer:
-    consumer = KafkaConsumer(
-        bootstrap_servers=bootstrap_servers,
+def _consumer(kafka: KafkaAccess, group: str, work: _Work) -> KafkaConsumer:
+    consumer = kafka.consumer(
         bootstrap_timeout_ms=BOOTSTRAP_MS,
         group_id=group,
         enable_auto_commit=False,

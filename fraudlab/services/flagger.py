@@ -10,6 +10,7 @@ from typing import Any
 
 import mysql.connector
 
+from fraudlab import system
 from fraudlab.services.activity import known_by, user_and_time
 from fraudlab.services.consumer import Received, consume
 from fraudlab.services.patience import SHORT_WAITS, ending_in_one_line, is_locked, patiently
@@ -400,7 +401,7 @@ def main() -> None:
     try:
         ending_in_one_line(
             lambda: consume(
-                settings.bootstrap_servers,
+                system.kafka(settings, SERVICE),
                 names,
                 service=SERVICE,
                 topic=names.suspicious_activities,

@@ -319,6 +319,10 @@ _NO_RECORDS_FAULT = re.compile(r"Failed to send data to Kafka|apache\.kafka\.com
 
 _LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d ")
 
+ACCOUNT_ADVICE = (
+    "An account uses what its job needs, and a learner's what begins with the learner's name. Correct the name; "
+    "`fraudlab up` gives the accounts of the pipeline their rights again."
+)
 KNOWN: tuple[tuple[str, str, str], ...] = (
     (
         r"loadedLibraryNames|libpython",
@@ -329,6 +333,32 @@ KNOWN: tuple[tuple[str, str, str], ...] = (
         r"Access denied for user ('[^']*')",
         r"MySQL rejects the login of \1",
         "The job keeps the password that it was submitted with. Cancel it in Flink's web page, then `fraudlab up` submits it again.",
+    ),
+    (
+        r"SaslAuthenticationException",
+        "Kafka rejects the log-in of the job's account",
+        "The job keeps the password that it was submitted with. Cancel it in Flink's web page, then `fraudlab up` submits it again.",
+    ),
+    (
+        r"Timed out waiting for a node assignment",
+        "Kafka does not answer the job",
+        "`fraudlab status` shows whether Kafka runs. A job from before Kafka had accounts has no log-in: cancel it in Flink's web page, "
+        "then `fraudlab up` submits it again.",
+    ),
+    (
+        r"TopicAuthorizationException(?:: Not authorized to access topics:( \[.*\]))?",
+        r"Kafka does not let the job's account use a topic\1",
+        ACCOUNT_ADVICE,
+    ),
+    (
+        r"GroupAuthorizationException(?:: Not authorized to access group:( \S+))?",
+        r"Kafka does not let the job's account use a consumer group\1",
+        ACCOUNT_ADVICE,
+    ),
+    (
+        r"TransactionalIdAuthorizationException",
+        "Kafka does not let the job's account use its transactional id",
+        ACCOUNT_ADVICE,
     ),
     (
         r"no longer available on the server|purged required binary logs|Could not find first log file name",

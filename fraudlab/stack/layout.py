@@ -69,6 +69,10 @@ class Layout:
     def kafka_data(self) -> Path:
         return self.kafka / "data"
 
+    def kafka_accounts(self, learner: str) -> Path:
+        """Fingerprints of the passwords that Kafka knows of a learner's accounts, or of those without a learner's name."""
+        return self.secrets.parent / f"kafka-accounts{'-' if learner else ''}{learner}.json"
+
     @property
     def kafka_kept(self) -> Path:
         """The copy of Kafka's metadata, beside its data, and what was set aside when it was damaged."""

@@ -1,5 +1,6 @@
 """TCP ports: who holds one, and does it answer."""
 
+import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +65,15 @@ def holder(port: int) -> Holder:
     there.sort(key=lambda one: one.status != psutil.CONN_LISTEN)
     closing = bool(there) and all(one.status == psutil.CONN_TIME_WAIT for one in there)
     return next((_describe(one.pid) for one in there if one.pid), Holder(None, closing=closing))
+
+
+def is_own(port: int) -> bool:
+    """Whether what listens on a port is a process of the user who asks: another local user may take a port that is free."""
+    pid = holder(port).pid
+    try:
+        return pid is not None and psutil.Process(pid).uids().real == os.getuid()
+    except psutil.Error:
+        return False
 
 
 def of_process(pid: int) -> set[int]:

@@ -98,7 +98,7 @@ class Stack:
         services = (
             mysql.service(settings, layout, self.secrets),
             zookeeper.service(settings, layout),
-            kafka.service(settings, layout),
+            kafka.service(settings, layout, self.secrets),
             flink.jobmanager(settings, layout),
             *flink.taskmanagers(settings, layout),
             flink_page.service(settings),

@@ -4,8 +4,9 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from kafka import KafkaConsumer, TopicPartition
+from kafka import TopicPartition
 
+from fraudlab.kafka_access import KafkaAccess
 from fraudlab.stack.errors import StackError
 
 PATIENCE_S = 30
@@ -15,9 +16,8 @@ PATIENCE_S = 30
 class TopicReader:
     """All partitions of some topics, without a consumer group."""
 
-    def __init__(self, bootstrap_servers: str, topics: Iterable[str]) -> None:
-        self._consumer = KafkaConsumer(
-            bootstrap_servers=bootstrap_servers,
+    def __init__(self, kafka: KafkaAccess, topics: Iterable[str]) -> None:
+        self._consumer = kafka.consumer(
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",

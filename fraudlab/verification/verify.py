@@ -8,9 +8,10 @@ from typing import Any
 
 import mysql.connector
 from kafka import IsolationLevel, TopicPartition
-from kafka.admin import KafkaAdminClient, OffsetSpec
+from kafka.admin import OffsetSpec
 from kafka.errors import KafkaError
 
+from fraudlab import system
 from fraudlab.settings import Settings
 from fraudlab.stack.errors import StackError
 from fraudlab.system import connect
@@ -145,8 +146,8 @@ class _Observer:
         self._ends: Mapping[TopicPartition, int] = {}
         self._held_back: Mapping[TopicPartition, int] = {}
         self._quiet_since = time.monotonic()
-        self._reader = TopicReader(settings.bootstrap_servers, self._names.topics)
-        self._admin = KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)
+        self._reader = TopicReader(system.kafka(settings), self._names.topics)
+        self._admin = system.kafka(settings).admin()
 
     def close(self) -> None:
         self._reader.close()

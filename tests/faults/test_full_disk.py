@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.admin import KafkaAdminClient, NewTopic
+from kafka import KafkaProducer, TopicPartition
+from kafka.admin import NewTopic
 from kafka.errors import KafkaError
 
+from fraudlab import system
 from fraudlab.settings import Settings
 from fraudlab.stack import beside, kafka, kafka_metadata, watch
 from fraudlab.stack.supervisor import Stack
@@ -67,7 +68,7 @@ class Broker:
         eventually(lambda: problem() is None, "Kafka is ready", 120)
 
     def create_topic(self) -> None:
-        with contextlib.closing(KafkaAdminClient(bootstrap_servers=self.settings.bootstrap_servers)) as admin:
+        with contextlib.closing(system.kafka(self.settings).admin()) as admin:
             admin.create_topics([NewTopic(TOPIC, PARTITIONS, 1)])
 
     def write(self, ended: threading.Event) -> None:
@@ -83,9 +84,7 @@ class Broker:
     def stored(self) -> int:
         """The records in the topic, read to their end."""
         places = [TopicPartition(TOPIC, one) for one in range(PARTITIONS)]
-        with contextlib.closing(
-            KafkaConsumer(bootstrap_servers=self.settings.bootstrap_servers, enable_auto_commit=False)
-        ) as consumer:
+        with contextlib.closing(system.kafka(self.settings).consumer(enable_auto_commit=False)) as consumer:
             consumer.assign(places)
             consumer.seek_to_beginning()
             ends, found = consumer.end_offsets(places), 0
@@ -99,8 +98,7 @@ class Broker:
 
 
 def _producer(settings: Settings) -> KafkaProducer:
-    return KafkaProducer(
-        bootstrap_servers=settings.bootstrap_servers,
+    return system.kafka(settings).producer(
         acks="all",
         max_block_ms=2_000,
         request_timeout_ms=2_000,

@@ -21,7 +21,7 @@ from fraudlab.settings import Settings
 settings = Settings()
 cluster, name = system.flink_cluster(settings), settings.names.job("fraud-detector")
 for _ in range({jobs}):
-    job = detector.submit(cluster, settings.bootstrap_servers, settings.names, settings.rule)
+    job = detector.submit(cluster, system.kafka(settings), settings.names, settings.rule)
     system.wait_for_jobs(settings, [name])
     job.cancel().result()
     system.flink_jobs.cancel(settings, name)

@@ -13,7 +13,6 @@ from typing import Any
 import mysql.connector
 import orjson
 import pytest
-from kafka import KafkaProducer
 
 from fraudlab import system
 from fraudlab.settings import Settings
@@ -421,7 +420,7 @@ def test_kafka_02_a_second_flagger_and_a_frozen_one_are_a_rebalance_and_no_error
 def flood(own: Own, value: bytes, key: str, count: int = FLOOD) -> float:
     """Writes a record this many times, as fast as Kafka accepts them; returns the seconds that took."""
     began = time.monotonic()
-    producer = KafkaProducer(bootstrap_servers=own.lab.settings.bootstrap_servers, linger_ms=20, acks=1)
+    producer = system.kafka(own.lab.settings).producer(linger_ms=20, acks=1)
     with closing(producer):
         for _ in range(count):
             producer.send(own.lab.names.suspicious_activities, key=key.encode(), value=value)

@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import orjson
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaProducer, TopicPartition
 from kafka.errors import MessageSizeTooLargeError
 
+from fraudlab import system
 from tests.fuzz.inputs import Inputs
 from tests.support import flink
 from tests.support.home import running_system
@@ -73,9 +74,7 @@ def fuzz(lab: LearnerLab, job: str, records: int, seed: int) -> Counter[str]:
 def write(lab: LearnerLab, job: str, records: int, seed: int) -> tuple[dict[str, tuple[int, bytes | None]], list[int]]:
     """Writes everything; returns what was written, by place, and the users who committed a fraud."""
     inputs = Inputs(seed)
-    producer = KafkaProducer(
-        bootstrap_servers=lab.settings.bootstrap_servers, linger_ms=20, batch_size=2**18, max_request_size=2**21, acks=1
-    )
+    producer = system.kafka(lab.settings).producer(linger_ms=20, batch_size=2**18, max_request_size=2**21, acks=1)
     written: dict[str, tuple[int, bytes | None]] = {}
     sent, frauds = [], []
     first = 1 + seed * 10_000_000
@@ -123,7 +122,7 @@ def settled(lab: LearnerLab) -> tuple[dict[str, Any], set[int], set[int]]:
     letters: dict[str, Any] = {}
     joined: set[int] = set()
     users: set[int] = set()
-    consumer = KafkaConsumer(bootstrap_servers=lab.settings.bootstrap_servers, auto_offset_reset="earliest")
+    consumer = system.kafka(lab.settings).consumer(auto_offset_reset="earliest")
     topics = (lab.names.transaction_mid, lab.names.dead_letters, lab.names.suspicious_activities)
     consumer.assign([TopicPartition(topic, each) for topic in topics for each in range(lab.settings.partitions)])
     quiet_since = time.monotonic()

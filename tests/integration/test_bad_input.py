@@ -10,7 +10,6 @@ from typing import Any
 
 import mysql.connector
 import pytest
-from kafka import KafkaProducer
 from kafka.errors import MessageSizeTooLargeError
 from rich.console import Console
 
@@ -581,8 +580,8 @@ def test_an_activity_of_nobody_does_nothing(hostile: LearnerLab, user: int) -> N
 
 def test_the_marker_of_an_aborted_transaction_is_nothing_to_read(hostile: LearnerLab) -> None:
     """No consumer ever gets it as a record; status called the flagger stuck until the next activity."""
-    bootstrap, topic = hostile.settings.bootstrap_servers, hostile.names.suspicious_activities
-    producer = KafkaProducer(bootstrap_servers=bootstrap, transactional_id=f"aborts-{time.time_ns()}")
+    topic = hostile.names.suspicious_activities
+    producer = system.kafka(hostile.settings).producer(transactional_id=f"aborts-{time.time_ns()}")
     try:
         producer.init_transactions()
         producer.begin_transaction()

@@ -36,7 +36,7 @@ environment = cluster.environment()
 environment.from_collection([1]).map(convert).print()
 environment.execute_async(settings.names.job("fraud-detector"))
 wrong = dataclasses.replace(system.cdc_endpoint(settings), password="wrong")
-cdc.submit(cluster, wrong, settings.bootstrap_servers, settings.names)
+cdc.submit(cluster, wrong, system.kafka(settings), settings.names)
 """
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-from kafka import KafkaConsumer, KafkaProducer
+from kafka import KafkaConsumer
 from kafka.errors import KafkaTimeoutError
 
 from fraudlab import system
@@ -79,10 +79,10 @@ def forgetful(settings: Settings) -> Iterator[World]:
     world = World(own)
     world.open_account()
     topic = own.names.suspicious_activities
-    with closing(KafkaProducer(bootstrap_servers=own.bootstrap_servers)) as producer:
+    with closing(system.kafka(own).producer()) as producer:
         producer.send(topic, b"{}").get(timeout=patient(10))
     group = own.names.group("office")
-    consumers = [KafkaConsumer(topic, bootstrap_servers=own.bootstrap_servers, group_id=group) for _ in range(2)]
+    consumers = [system.kafka(own).consumer(topic, group_id=group) for _ in range(2)]
     try:
         shared(dict(zip(("left", "right"), consumers, strict=True)))
         yield world
@@ -133,9 +133,7 @@ def lag(settings: Settings) -> int:
 
 
 def _group(settings: Settings) -> KafkaConsumer:
-    consumer = KafkaConsumer(
-        bootstrap_servers=settings.bootstrap_servers, group_id=settings.names.group("flagger"), enable_auto_commit=False
-    )
+    consumer = system.kafka(settings).consumer(group_id=settings.names.group("flagger"), enable_auto_commit=False)
     topic = settings.names.suspicious_activities
     consumer.assign(partitions(consumer, [topic]))
     return consumer

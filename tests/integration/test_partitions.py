@@ -10,7 +10,6 @@ from pathlib import Path
 import orjson
 import pytest
 from kafka import TopicPartition
-from kafka.admin import KafkaAdminClient
 
 from fraudlab import demo, system
 from fraudlab.course.world import World
@@ -30,7 +29,7 @@ THERE, MORE = 4, 8
 
 def grow(settings: Settings, topics: tuple[str, ...]) -> None:
     """As an administrator does with Kafka's own tools."""
-    with closing(KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)) as admin:
+    with closing(system.kafka(settings).admin()) as admin:
         admin.create_partitions(dict.fromkeys(topics, MORE))
 
 
@@ -80,7 +79,7 @@ def test_readers_follow_the_topics_and_not_the_setting(other: Settings) -> None:
     assert World(other).partitions("transactions") == THERE
     with (
         closing(demo.Watcher(other)) as watcher,
-        closing(TopicReader(other.bootstrap_servers, [names.suspicious_activities])) as reader,
+        closing(TopicReader(system.kafka(other), [names.suspicious_activities])) as reader,
         running(RecordReader(other, feed), ProgressReader(other, feed)),
     ):
         written = 0
@@ -154,7 +153,7 @@ def test_a_pipeline_stays_exact_while_its_topics_grow(settings: Settings, tmp_pa
 def done(lab: LearnerLab, job: str, topic: str) -> int:
     """How many records of a topic's last partition a job has read, by its last checkpoint."""
     group = lab.names.group(job)
-    with closing(KafkaAdminClient(bootstrap_servers=lab.settings.bootstrap_servers)) as admin:
+    with closing(system.kafka(lab.settings).admin()) as admin:
         committed = admin.list_group_offsets(group).get(group, {})
     return next((int(one.offset) for at, one in committed.items() if at == TopicPartition(topic, MORE - 1)), 0)
 

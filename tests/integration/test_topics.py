@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-from kafka.admin import KafkaAdminClient, NewTopic
+from kafka.admin import NewTopic
 
 from fraudlab import system
 from fraudlab.settings import Settings
@@ -21,13 +21,13 @@ def own(settings: Settings) -> Iterator[LearnerLab]:
 
 
 def delete(lab: LearnerLab, topic: str) -> None:
-    with closing(KafkaAdminClient(bootstrap_servers=lab.settings.bootstrap_servers)) as admin:
+    with closing(system.kafka(lab.settings).admin()) as admin:
         admin.delete_topics([topic])
         eventually(lambda: topic not in admin.list_topics(), "it is deleted")
 
 
 def make(lab: LearnerLab, topic: str) -> None:
-    with closing(KafkaAdminClient(bootstrap_servers=lab.settings.bootstrap_servers)) as admin:
+    with closing(system.kafka(lab.settings).admin()) as admin:
         admin.create_topics([NewTopic(topic, lab.settings.partitions, 1)])
         eventually(lambda: topic in admin.list_topics(), "it is there")
 

@@ -15,8 +15,7 @@ from time import monotonic, time_ns
 from typing import Any
 
 import pytest
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.admin import KafkaAdminClient
+from kafka import TopicPartition
 from rich.console import Console
 
 from fraudlab import system
@@ -48,7 +47,7 @@ class World:
     def __init__(self, settings: Settings) -> None:
         self.settings, self.names = settings, settings.names
         self.root = system.connect(settings, "root", database=self.names.database, autocommit=True)
-        self._producer = KafkaProducer(bootstrap_servers=settings.bootstrap_servers, acks="all")
+        self._producer = system.kafka(settings).producer(acks="all")
         self._binlog_pos = count(1000)
         self._joined: dict[int, Any] = {}
 
@@ -130,7 +129,7 @@ class World:
 
     def _skipped(self, topic: str, partition: int, offset: int, value: bytes) -> None:
         topics.write_dead_letter(
-            self.settings.bootstrap_servers, self.names, topic, partition, offset, contracts.SKIPPED, value
+            system.kafka(self.settings), self.names, topic, partition, offset, contracts.SKIPPED, value
         )
 
     def activity(self, **changes: object) -> dict[str, Any]:
@@ -179,8 +178,7 @@ class World:
         self._producer.flush()
         topic = self.names.suspicious_activities
         with closing(
-            KafkaConsumer(
-                bootstrap_servers=self.settings.bootstrap_servers,
+            system.kafka(self.settings).consumer(
                 group_id=self.names.group(service),
                 enable_auto_commit=False,
             )
@@ -212,7 +210,7 @@ def bank(settings: Settings) -> Iterator[World]:
             world.execute(f"DROP TRIGGER {trigger}")
         yield world
         system.drop_database(own)
-    with closing(KafkaAdminClient(bootstrap_servers=own.bootstrap_servers)) as admin:
+    with closing(system.kafka(own).admin()) as admin:
         admin.delete_topics(list(own.names.topics))
 
 
@@ -461,8 +459,8 @@ def test_a_payment_that_never_reached_the_topics_is_not_called_settled(world: Wo
 
 def test_records_behind_an_open_kafka_transaction_are_said_to_be_unreadable_and_not_lost(world: World) -> None:
     """A stranger's producer has a transaction open in each partition before the payments come."""
-    topic, bootstrap = world.names.transactions, world.settings.bootstrap_servers
-    producer = KafkaProducer(bootstrap_servers=bootstrap, transactional_id=f"open-{time_ns()}")
+    topic = world.names.transactions
+    producer = system.kafka(world.settings).producer(transactional_id=f"open-{time_ns()}")
     with closing(producer):
         producer.init_transactions()
         producer.begin_transaction()
@@ -611,14 +609,14 @@ def test_course_20_over_nothing_there_is_nothing_to_verify(bank: World) -> None:
 def test_disk_03_topics_that_are_gone_are_named_with_the_way_back(world: World) -> None:
     """disk-03: verify names the lost topics instead of advising `fraudlab demo`."""
     gone = [world.names.suspicious_activities, world.names.transaction_mid]
-    with closing(KafkaAdminClient(bootstrap_servers=world.settings.bootstrap_servers)) as admin:
+    with closing(system.kafka(world.settings).admin()) as admin:
         admin.delete_topics(gone)
     with pytest.raises(StackError, match="lost, so nothing can be verified") as refusal:
         eventually(lambda: verify(world.settings, settle_s=0).nothing, "Kafka has deleted the topics")
     assert all(topic in str(refusal.value) for topic in gone)
     assert world.names.transactions not in str(refusal.value).split(".")[0].split(": ")[1].split(", ")
     assert "fraudlab reset" in refusal.value.advice
-    topics.create(world.settings.bootstrap_servers, world.names, world.settings.partitions, {})
+    topics.create(system.kafka(world.settings), world.names, world.settings.partitions, {})
 
 
 def test_a_payment_that_comes_late_makes_older_windows_known(bank: World) -> None:

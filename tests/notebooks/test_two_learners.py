@@ -10,8 +10,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from kafka.admin import KafkaAdminClient
 
+from fraudlab import system
 from fraudlab.course import notebooks
 from fraudlab.course.labs import lab_of
 from fraudlab.course.world import World
@@ -87,7 +87,7 @@ def test_two_learners_do_the_labs_at_the_same_time_and_never_meet(lab: Lab, sett
             solved = [way.result() for way in ways]
         assert solved == [{exercise.number for number in LABS for exercise in lab_of(number).exercises}] * len(learners)
         assert counts(lab) == before
-        with closing(KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)) as admin:
+        with closing(system.kafka(settings).admin()) as admin:
             left = {topic for topic in admin.list_topics() if topic.partition(".")[0] in learners}
         assert left == {topic for own in learners.values() for topic in own.names.topics}, "emptied"
     finally:

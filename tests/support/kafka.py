@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from kafka import KafkaConsumer, KafkaProducer
 
+from fraudlab import system
 from fraudlab.pipeline.topics import follow, partitions
 from fraudlab.settings import Settings
 from tests.support.waiting import patient
@@ -39,13 +39,10 @@ class Topics:
     """All topics of one learner."""
 
     def __init__(self, settings: Settings) -> None:
-        self._consumer = KafkaConsumer(
-            bootstrap_servers=settings.bootstrap_servers, enable_auto_commit=False, auto_offset_reset="earliest"
-        )
+        self._consumer = system.kafka(settings).consumer(enable_auto_commit=False, auto_offset_reset="earliest")
         self._topics = settings.names.topics
         follow(self._consumer, self._topics)
-        self._producer = KafkaProducer(
-            bootstrap_servers=settings.bootstrap_servers,
+        self._producer = system.kafka(settings).producer(
             acks="all",
             max_request_size=MAX_REQUEST_BYTES,
             enable_idempotence=False,

@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from kafka.admin import KafkaAdminClient
 from kafka.partitioner.default import murmur2
 
 from fraudlab import system
@@ -328,7 +327,7 @@ def drop(settings: Settings) -> None:
     """Removes a learner's database, accounts and topics, where they are there."""
     assert settings.learner, "the default names are shared by all tests"
     system.drop_database(settings)
-    admin = KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)
+    admin = system.kafka(settings).admin()
     try:
         there = [topic for topic in settings.names.topics if topic in admin.list_topics()]
         if there:

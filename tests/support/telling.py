@@ -7,8 +7,8 @@ from itertools import count
 from typing import Any
 
 import orjson
-from kafka.admin import KafkaAdminClient
 
+from fraudlab import system
 from fraudlab.settings import Settings
 from tests.support.kafka import Record
 from tests.support.lab import LearnerLab, learner_lab
@@ -76,7 +76,7 @@ class Telling:
         topic = self.lab.names.suspicious_activities
         written = len(self.lab.topics.read(topic))
         group = self.lab.names.group(service)
-        admin = KafkaAdminClient(bootstrap_servers=self.settings.bootstrap_servers)
+        admin = system.kafka(self.settings).admin()
         try:
             committed = admin.list_group_offsets(group).get(group, {})
         finally:

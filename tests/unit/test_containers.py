@@ -12,7 +12,7 @@ import pytest
 import yaml  # type: ignore[import-untyped] # comes with myst-parser
 
 from fraudlab import system
-from fraudlab.pipeline import database
+from fraudlab.pipeline import database, kafka_accounts
 from fraudlab.same_origin import is_loopback
 from fraudlab.settings import Settings
 from fraudlab.stack import flink, secret_store
@@ -28,7 +28,9 @@ MADE = set(
         (REPOSITORY / "containers/make-env.sh").read_text().partition("for name in")[2].partition("; do")[0],
     )
 )
-SECRETS = {secret_store.variable(f"mysql_{role}") for role in (*database.ROLES, "root")}
+SECRETS = {secret_store.variable(f"mysql_{role}") for role in (*database.ROLES, "root")} | {
+    secret_store.variable(f"kafka_{account}") for account in (*kafka_accounts.ROLES, "owner")
+}
 MAY_KNOW = {
     "lab": {"root"},  # it plays the administrator: databases of learners are made and dropped from notebooks
     "pipeline": {"root", *database.ROLES},
@@ -39,6 +41,13 @@ MAY_KNOW = {
 }
 
 
+MAY_KNOW_OF_KAFKA = {
+    "lab": {"owner"},  # topics and accounts of learners are made from notebooks
+    "pipeline": {"owner", *kafka_accounts.ROLES},
+    "flagger": {"flagger"},
+    "notifier": {"notifier"},
+    "dashboard": {"analytics"},
+}
 PYTHON_MIB = 256
 """What Python takes in the TaskManager's process, beside what Flink plans with."""
 LAPTOP_MIB = 6 * 1024
@@ -66,7 +75,27 @@ def test_every_variable_is_a_setting_or_a_secret(name: str) -> None:
 @pytest.mark.parametrize("name", OWN)
 def test_a_container_knows_no_password_but_its_own(name: str) -> None:
     given = set(SERVICES[name]["environment"]) & SECRETS
-    assert given == {secret_store.variable(f"mysql_{role}") for role in MAY_KNOW.get(name, ())}
+    assert given == {
+        *(secret_store.variable(f"mysql_{role}") for role in MAY_KNOW.get(name, ())),
+        *(secret_store.variable(f"kafka_{account}") for account in MAY_KNOW_OF_KAFKA.get(name, ())),
+    }
+
+
+def test_kafka_asks_who_is_there_as_it_does_without_containers() -> None:
+    """Case sec-03. The passwords differ, and all else is compared below."""
+    template = (REPOSITORY / "fraudlab/stack/templates/kafka.properties").read_text(encoding="utf-8")
+    jaas = {line.partition("=")[0] for line in template.splitlines() if ".sasl.jaas.config=${" in line}
+    assert len(jaas) == 2
+    assert {name: _property(name, SERVICES["kafka"]["environment"]) is None for name in jaas} == dict.fromkeys(
+        jaas, False
+    )
+
+
+def _property(name: str, environment: dict[str, Any]) -> str | None:
+    """A property of Kafka as its image reads it from a variable: `___` is `-`, and `_` is `.`."""
+    return {
+        key[6:].replace("___", "-").replace("_", ".").lower(): str(value) for key, value in environment.items()
+    }.get(name)
 
 
 def test_the_dashboard_asks_for_a_password_that_a_person_can_look_up() -> None:
@@ -102,7 +131,7 @@ def test_an_older_env_file_gets_what_it_lacks_and_keeps_the_rest(tmp_path: Path)
 
 def test_every_secret_is_made_and_none_is_written_down() -> None:
     values = [str(value) for service in SERVICES.values() for value in service.get("environment", {}).items()]
-    secret = [value for value in values if "SECRET" in value or "PASSWORD" in value]
+    secret = [value for value in values if "SECRET" in value or "PASSWORD" in value or "password=" in value]
     used = {name for value in secret for name in re.findall(r"\$\{([A-Z_]+)", value)}
     assert len([value for value in secret if "${" not in value]) == 0
     assert used == MADE
@@ -228,7 +257,7 @@ def test_kafka_is_told_what_the_local_one_is_told() -> None:
     template = (REPOSITORY / "fraudlab/stack/templates/kafka.properties").read_text(encoding="utf-8")
     local = dict(line.split("=", 1) for line in template.splitlines() if "=" in line and "${" not in line)
     given = SERVICES["kafka"]["environment"]
-    containers = {name[6:].replace("_", ".").lower(): value for name, value in given.items()}
+    containers = {name[6:].replace("___", "-").replace("_", ".").lower(): value for name, value in given.items()}
     own = {"num.network.threads", "num.io.threads"}  # of a small machine; the image has its defaults
     assert {name: value for name, value in local.items() if name not in own}.items() <= containers.items()
 

@@ -9,6 +9,7 @@ import pytest
 from data_generator.countries import COUNTRIES, EUR_PER_UNIT
 
 from fraudlab.course.live import SERVER_IDS as LIVE_QUERIES
+from fraudlab.kafka_access import KafkaAccess, sql_options
 from fraudlab.pipeline.contracts import (
     EUR_RATE_SCALE,
     MAX_DEAD_LETTER_PAYLOAD,
@@ -117,7 +118,7 @@ def test_suspicious_activities_has_the_agreed_keys() -> None:
 def _join() -> list[str]:
     names = Names()
     values = {topic: topic for topic in names.topics} | {
-        "bootstrap_servers": "127.0.0.1:9",
+        "kafka_options": sql_options(KafkaAccess("127.0.0.1:9").table_options()),
         "group": "join",
         "transaction_ttl": "1s",
     }

@@ -281,7 +281,7 @@ def test_a_source_that_leads_nowhere_is_an_error(repository: Path, cell: str) ->
 def test_statements_of_the_learner_stand_in_the_place_of_one_file_only() -> None:
     statements = lab.instead_of("join.sql", "CREATE TABLE a (x INT)", "\nINSERT INTO a\nSELECT ${y}\n")
     assert statements("join.sql", {"y": 1}) == ["CREATE TABLE a (x INT)", "INSERT INTO a\nSELECT 1"]
-    names = {name: name for name in ("sink_topics", "dead_letters", "bootstrap_servers")}
+    names = {name: name for name in ("sink_topics", "dead_letters", "kafka_options")}
     assert statements("records.sql", names) == of_pipeline("records.sql", names)
 
 

@@ -12,7 +12,7 @@ from data_generator.cli import app as data_generator
 from typer.core import TyperGroup
 
 from fraudlab.cli import app
-from fraudlab.pipeline import database
+from fraudlab.pipeline import database, kafka_accounts
 from fraudlab.settings import REPOSITORY, Settings
 from fraudlab.stack import secret_store
 from fraudlab.stack.provision import jars
@@ -77,6 +77,7 @@ def test_every_make_target_is_documented() -> None:
 def test_every_variable_is_a_setting(page: Path) -> None:
     fields = {f"FRAUDLAB_{name.upper()}" for name in Settings.model_fields}
     secrets = {secret_store.variable(f"mysql_{role}") for role in database.ROLES}
+    secrets |= {secret_store.variable(f"kafka_{account}") for account in (*kafka_accounts.ROLES, "owner")}
     assert set(re.findall(r"\bFRAUDLAB_[A-Z_]+\b", text(page))) <= fields | SWITCHES | secrets | {jars.REPOSITORY_URL}
 
 

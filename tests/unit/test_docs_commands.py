@@ -47,7 +47,6 @@ KEY_SOURCES = (
     "docker-compose.yml",
 )
 ADVISED = {
-    *("properties.security.protocol", "properties.sasl.mechanism", "properties.sasl.jaas.config"),
     *("min.insync.replicas", "execution.checkpointing.incremental", "log_bin_trust_function_creators"),
 }
 """Keys of Kafka, Flink and MySQL that documents advise and that nothing here sets."""

@@ -139,6 +139,9 @@ def test_the_root_cause_is_the_innermost_exception_and_of_python_the_last_line(s
     assert root_cause(stacktrace) == said
 
 
+KAFKA = "org.apache.kafka.common.errors"
+
+
 def test_a_suppressed_exception_is_not_the_cause() -> None:
     suppressed = (
         "\tSuppressed: a.CException: Access denied for user 'x'@'y'\n\tCaused by: a.DException: loadedLibraryNames\n"
@@ -160,7 +163,32 @@ def test_a_long_message_is_cut() -> None:
         (BROKEN_PYTHON, "the TaskManager cannot load Python", "`fraudlab doctor`"),
         (NO_SLOT, "Flink has no free task slot for the job", "FRAUDLAB_TASK_SLOTS"),
         (PYTHON_IN_THE_JVM, "ValueError: no such rate: XXX", "`fraudlab open flink` shows"),
-        (KAFKA_AWAY, "TimeoutException: Timed out waiting for a node assignment.", "`fraudlab open flink` shows"),
+        (KAFKA_AWAY, "Kafka does not answer the job (TimeoutException", "has no log-in"),
+        (
+            f"{KAFKA}.SaslAuthenticationException: Authentication failed",
+            "Kafka rejects the log-in of the job",
+            "Cancel it",
+        ),
+        (
+            f"{KAFKA}.TopicAuthorizationException: Topic authorization failed.",
+            "Kafka does not let the job's account use a topic (",
+            "the name",
+        ),
+        (
+            f"{KAFKA}.TopicAuthorizationException: Not authorized to access topics: [a.b]",
+            "Kafka does not let the job's account use a topic [a.b] (",
+            "the name",
+        ),
+        (
+            f"{KAFKA}.GroupAuthorizationException: Not authorized to access group: a",
+            "Kafka does not let the job's account use a consumer group a (",
+            "the name",
+        ),
+        (
+            f"{KAFKA}.TransactionalIdAuthorizationException: x",
+            "Kafka does not let the job's account use its transactional id (",
+            "Correct the name",
+        ),
     ],
 )
 def test_a_known_exception_is_explained_and_another_tells_its_own_words(

@@ -38,6 +38,7 @@ FORBIDDEN = {
     },
     "fraudlab/course": {"fraudlab.cli", "fraudlab.demo", "fraudlab.demo_fraud"},
     "fraudlab/settings.py": ALL - {"fraudlab.pipeline", "fraudlab.settings"} | {"fraudlab.pipeline.detector"},
+    "fraudlab/kafka_access.py": ALL,
     "data-generator/src": {"fraudlab"},
 }
 

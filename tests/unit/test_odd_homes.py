@@ -312,9 +312,10 @@ def layout(tmp_path: Path, request: pytest.FixtureRequest) -> Layout:
     (layout.kafka_data / "meta.properties").touch()
     before = os.umask(0)
     try:
-        flink.write_configuration(settings, layout, SecretStore(layout.secrets))
-        services = (mysql.service(settings, layout, SecretStore(layout.secrets)), zookeeper.service(settings, layout))
-        for service in (*services, kafka.service(settings, layout)):
+        secrets = SecretStore(layout.secrets)
+        flink.write_configuration(settings, layout, secrets)
+        services = (mysql.service(settings, layout, secrets), zookeeper.service(settings, layout))
+        for service in (*services, kafka.service(settings, layout, secrets)):
             service.prepare()
     finally:
         os.umask(before)

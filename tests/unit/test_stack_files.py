@@ -92,9 +92,17 @@ def test_template_without_a_value_is_an_error() -> None:
 
 
 def test_everything_listens_on_loopback(tmp_path: Path) -> None:
-    values = {"host": "127.0.0.1", "port": 1, "data": tmp_path, "partitions": 4, "controller_port": 2}
+    values = {
+        "host": "127.0.0.1",
+        "port": 1,
+        "data": tmp_path,
+        "partitions": 4,
+        "controller_port": 2,
+        "clients": "",
+        "controller": "",
+    }
     assert "clientPortAddress=127.0.0.1" in render("zookeeper.properties", **values)
-    assert "listeners=PLAINTEXT://127.0.0.1:1,CONTROLLER://127.0.0.1:2" in render("kafka.properties", **values)
+    assert "listeners=CLIENTS://127.0.0.1:1,CONTROLLER://127.0.0.1:2" in render("kafka.properties", **values)
 
 
 def test_flinks_configuration_is_written_whole(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ CREATE TABLE dead_letters (
 ) WITH (
   'connector' = 'kafka',
   'topic' = '${dead_letters}',
-  'properties.bootstrap.servers' = '${bootstrap_servers}',
+  ${kafka_options},
   'properties.max.request.size' = '4194304',
   'key.format' = 'raw',
   'key.fields' = 'message_key',

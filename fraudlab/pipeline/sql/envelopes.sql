@@ -7,7 +7,7 @@ CREATE TEMPORARY TABLE ${table}_envelopes (
 ) WITH (
   'connector' = 'kafka',
   'topic' = '${topic}',
-  'properties.bootstrap.servers' = '${bootstrap_servers}',
+  ${kafka_options},
   'properties.group.id' = '${group}',
   'scan.startup.mode' = 'earliest-offset',
   'scan.topic-partition-discovery.interval' = '5 s',

@@ -12,7 +12,7 @@ CREATE TABLE user_profile (
 ) WITH (
   'connector' = 'kafka',
   'topic' = '${user_profile}',
-  'properties.bootstrap.servers' = '${bootstrap_servers}',
+  ${kafka_options},
   'properties.group.id' = '${group}',
   'scan.startup.mode' = 'earliest-offset',
   'scan.topic-partition-discovery.interval' = '5 s',
@@ -35,7 +35,7 @@ CREATE TABLE transactions (
 ) WITH (
   'connector' = 'kafka',
   'topic' = '${transactions}',
-  'properties.bootstrap.servers' = '${bootstrap_servers}',
+  ${kafka_options},
   'properties.group.id' = '${group}',
   'scan.startup.mode' = 'earliest-offset',
   'scan.topic-partition-discovery.interval' = '5 s',
@@ -66,7 +66,7 @@ CREATE TABLE transaction_mid (
 ) WITH (
   'connector' = 'upsert-kafka',
   'topic' = '${transaction_mid}',
-  'properties.bootstrap.servers' = '${bootstrap_servers}',
+  ${kafka_options},
   'key.format' = 'raw',
   'value.format' = 'json',
   'value.fields-include' = 'EXCEPT_KEY',

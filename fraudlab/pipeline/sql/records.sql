@@ -6,7 +6,7 @@ CREATE TABLE records (
 ) WITH (
   'connector' = 'kafka',
   'topic' = '${sink_topics};${dead_letters}',
-  'properties.bootstrap.servers' = '${bootstrap_servers}',
+  ${kafka_options},
   'properties.max.request.size' = '4194304',
   'key.format' = 'raw',
   'key.fields' = 'message_key',

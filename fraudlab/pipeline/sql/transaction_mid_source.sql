@@ -8,7 +8,7 @@ CREATE TABLE transaction_mid (
 ) WITH (
   'connector' = 'kafka',
   'topic' = '${transaction_mid}',
-  'properties.bootstrap.servers' = '${bootstrap_servers}',
+  ${kafka_options},
   'properties.group.id' = '${group}',
   'scan.startup.mode' = 'earliest-offset',
   'scan.topic-partition-discovery.interval' = '5 s',

@@ -7,10 +7,10 @@ from contextlib import closing
 from typing import Any
 
 import orjson
-from kafka import KafkaConsumer, TopicPartition
-from kafka.admin import KafkaAdminClient
+from kafka import TopicPartition
 from kafka.errors import KafkaError
 
+from fraudlab import system
 from fraudlab.pipeline.topics import follow, partitions
 from fraudlab.services.analytics import records
 from fraudlab.services.analytics.model import Model
@@ -89,7 +89,7 @@ class ProgressReader(Reader):
         names = self._names
         with (
             closing(_consumer(self._settings, 1)) as consumer,
-            closing(KafkaAdminClient(bootstrap_servers=self._settings.bootstrap_servers)) as admin,
+            closing(system.kafka(self._settings, "analytics").admin()) as admin,
         ):
             ends: Partitions = {}
             while not self.stopped.is_set():
@@ -174,8 +174,7 @@ class ProgressReader(Reader):
 
 
 def _consumer(settings: Settings, most: int) -> Any:
-    return KafkaConsumer(
-        bootstrap_servers=settings.bootstrap_servers,
+    return system.kafka(settings, "analytics").consumer(
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         max_poll_records=most,

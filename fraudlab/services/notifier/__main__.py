@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 
+from fraudlab import system
 from fraudlab.services.consumer import DeadLetters, Received, consume
 from fraudlab.services.notifier.activity import parse
 from fraudlab.services.notifier.channel import Channel
@@ -63,7 +64,7 @@ def main() -> int:
         failures.append(True)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    dead_letters = DeadLetters(settings.bootstrap_servers, names)
+    dead_letters = DeadLetters(system.kafka(settings, SERVICE), names)
     channels = []
     for name, url, setting in (
         ("email", settings.email_url, "FRAUDLAB_NOTIFY_EMAIL_URL"),
@@ -79,7 +80,7 @@ def main() -> int:
             channel.start()
         ending_in_one_line(
             lambda: consume(
-                settings.bootstrap_servers,
+                system.kafka(settings, SERVICE),
                 names,
                 service=SERVICE,
                 topic=names.suspicious_activities,
