@@ -12,7 +12,7 @@ from fraudlab.services.inbox.store import Store
 
 NO_HARM = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; base-uri 'none'"
 """A mail is a stranger's page: it runs nothing and fetches nothing."""
-IN_MEMORY = 100
+IN_MEMORY = 20
 """So many messages of an answer are in memory at a time: all of a large one took more than the inbox itself."""
 FRAME = re.compile("<(?=i?frame|object|embed)", re.IGNORECASE)
 """Shown as text: Chromium connects to a frame's host before it finds that the policy forbids the frame."""
