@@ -11,7 +11,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 from fraudlab.services.inbox.smtp import MAX_MAIL_BYTES, MAX_RECIPIENTS
 from fraudlab.services.inbox.store import MIB
@@ -85,7 +85,9 @@ def test_sec_04_a_full_store_keeps_to_its_bytes_and_to_everybodys_newest_mail_an
             httpx.get(f"{settings.inbox_url}/v1/health", trust_env=False, timeout=patient(30)).raise_for_status()
             slowest = max(slowest, time.monotonic() - started)
     assert on_disk(settings) < 1.25 * STORE_MIB * MIB
-    assert [mail["title"] for mail in messages(settings, "ada@lab.example")] == ["Mail 1"], "a flood for others leaves it"
+    assert [mail["title"] for mail in messages(settings, "ada@lab.example")] == ["Mail 1"], (
+        "a flood for others leaves it"
+    )
     assert slowest < patient(1)
     assert peak_mib(process_id) - before < 3 * ALLOWED_MIB
     with closing(browser.new_context()) as context:
@@ -160,6 +162,11 @@ def test_sec_05_headers_without_an_end_are_refused(request: pytest.FixtureReques
     assert peak_mib(process_id) - before < ALLOWED_MIB
 
 
+def exchange(client: ClientConnection, message: str) -> None:
+    client.send(message)
+    client.recv(timeout=patient(10))
+
+
 @pytest.mark.parametrize("service", ["inbox", "dashboard"])
 def test_sec_05_a_large_websocket_message_ends_the_connection(request: pytest.FixtureRequest, service: str) -> None:
     settings, process_id = request.getfixturevalue(service)
@@ -169,8 +176,7 @@ def test_sec_05_a_large_websocket_message_ends_the_connection(request: pytest.Fi
     with connect(address, proxy=None) as client:
         client.recv(timeout=patient(10))
         with pytest.raises(ConnectionClosed) as closed:
-            client.send("4" + "x" * (2 * MAX_MESSAGE_BYTES))
-            client.recv(timeout=patient(10))
+            exchange(client, "4" + "x" * (2 * MAX_MESSAGE_BYTES))
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1009, "message too big"
     assert peak_mib(process_id) - before < ALLOWED_MIB

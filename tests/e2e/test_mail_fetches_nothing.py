@@ -98,7 +98,11 @@ def test_sec_06_a_link_is_text(inbox: Settings, tmp_path: Path) -> None:
     log = tmp_path / "net.json"
     with persons_browser(log) as page:
         page.goto(inbox.inbox_page)
-        mail(inbox, "A link.", f"<p>Dear customer</p><a href='https://link.{OUTSIDE}/' ping='https://ping.{OUTSIDE}/'>Click here</a>")
+        mail(
+            inbox,
+            "A link.",
+            f"<p>Dear customer</p><a href='https://link.{OUTSIDE}/' ping='https://ping.{OUTSIDE}/'>Click here</a>",
+        )
         open_mail(page, "A link.")
         link = page.frame_locator("iframe[title='The mail as HTML']").get_by_text("Click here")
         link.hover()

@@ -238,7 +238,9 @@ def test_sec_08_nothing_starts_as_root() -> None:
     """Without capabilities it could not give up being root anyway."""
     for name in set(SERVICES) - set(OWN):
         assert SERVICES[name]["user"] in ("mysql", "appuser")
-    assert re.findall(r"^USER (\S+)", (REPOSITORY / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE) == ["fraudlab"]
+    assert re.findall(r"^USER (\S+)", (REPOSITORY / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE) == [
+        "fraudlab"
+    ]
 
 
 def test_sec_08_mysqls_root_is_read_only() -> None:
@@ -249,7 +251,11 @@ def test_sec_08_mysqls_root_is_read_only() -> None:
 @pytest.mark.parametrize("name", SERVICES)
 def test_sec_08_no_password_is_an_argument(name: str) -> None:
     service = SERVICES[name]
-    words = [*service.get("command", ()), *service.get("entrypoint", ()), *service.get("healthcheck", {}).get("test", ())]
+    words = [
+        *service.get("command", ()),
+        *service.get("entrypoint", ()),
+        *service.get("healthcheck", {}).get("test", ()),
+    ]
     assert not [word for word in words if re.search(r"password|secret|token|\$\{|\$\$", word, re.IGNORECASE)]
 
 
@@ -268,7 +274,9 @@ def test_sec_08_the_control_folder_is_its_owners_and_its_groups() -> None:
 def test_sec_08_foreign_images_have_an_exact_version_or_a_digest() -> None:
     """A tag such as `mysql:8.0` moves. docs/updating-versions.md has the command that turns these into digests."""
     bases = re.findall(r"^FROM (\S+:\S+)", (REPOSITORY / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
-    bases += re.findall(r"^FROM (\S+:\S+)", (REPOSITORY / "deploy/Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    bases += re.findall(
+        r"^FROM (\S+:\S+)", (REPOSITORY / "deploy/Dockerfile").read_text(encoding="utf-8"), re.MULTILINE
+    )
     foreign = [*bases, *(one["image"] for name, one in SERVICES.items() if name not in OWN)]
     assert len(foreign) >= 4
     assert not [image for image in foreign if not re.search(r":\d+\.\d+\.\d+\b|@sha256:[0-9a-f]{64}$", image)]

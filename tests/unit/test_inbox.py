@@ -302,14 +302,36 @@ def test_a_file_of_an_earlier_version_keeps_its_messages(tmp_path: Path) -> None
         "received_ms INTEGER NOT NULL, deliveries INTEGER NOT NULL DEFAULT 1, UNIQUE (kind, recipient, message_id));"
         "CREATE INDEX recipients ON messages (recipient); CREATE INDEX kinds ON messages (kind);"
     )
-    values = ("email", "<1@x>", "ada@example.com", "Ada", "bank", "Stopped", "text " * 2000, "<p>rich</p>", "Subject: Stopped")
-    earlier.execute(f"INSERT INTO messages ({columns}, received_ms, deliveries) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 5, 2)", values)
+    values = (
+        "email",
+        "<1@x>",
+        "ada@example.com",
+        "Ada",
+        "bank",
+        "Stopped",
+        "text " * 2000,
+        "<p>rich</p>",
+        "Subject: Stopped",
+    )
+    earlier.execute(
+        f"INSERT INTO messages ({columns}, received_ms, deliveries) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 5, 2)", values
+    )
     earlier.commit()
     earlier.close()
     for _ in range(2):
         store = Store(path)
         (kept,) = store.find()
-        assert (kept.kind, kept.message_id, kept.recipient, kept.addressee, kept.sender, kept.title, kept.text, kept.html, kept.headers) == values
+        assert (
+            kept.kind,
+            kept.message_id,
+            kept.recipient,
+            kept.addressee,
+            kept.sender,
+            kept.title,
+            kept.text,
+            kept.html,
+            kept.headers,
+        ) == values
         assert (kept.number, kept.received_ms, kept.deliveries) == (1, 5, 2)
         assert store.counts() == {"email": 1, "push": 0, "redelivered": 1}
         store.close()
@@ -326,7 +348,9 @@ def test_sec_04_the_oldest_go_first_and_everybodys_newest_last(tmp_path: Path) -
     for number in range(30):
         store.add("email", str(number), f"user-{number}", title="t", text="x" * 10_000)
     last = [one.recipient for one in store.find()]
-    assert last == [f"user-{number}" for number in range(30 - len(last), 30)], "when nothing else is left, the oldest of these"
+    assert last == [f"user-{number}" for number in range(30 - len(last), 30)], (
+        "when nothing else is left, the oldest of these"
+    )
     store.add("email", "shared", *(f"user-{number}" for number in range(100)), title="t", text="x" * 10_000)
     assert sum(one.message_id == "shared" for one in store.find()) == 100
     store.close()

@@ -23,7 +23,20 @@ ATTRIBUTES = {
     "font": {"face", "size"},
 }  # fmt: skip
 """By element. A link keeps its text and not where it leads: a browser may look up and connect to that before anybody clicks."""
-HIDDEN = {"script", "title", "noscript", "template", "iframe", "object", "audio", "video", "svg", "math", "select", "textarea"}
+HIDDEN = {
+    "script",
+    "title",
+    "noscript",
+    "template",
+    "iframe",
+    "object",
+    "audio",
+    "video",
+    "svg",
+    "math",
+    "select",
+    "textarea",
+}
 """Whose content goes, too."""
 CLEANER = nh3.Cleaner(
     tags=TEXT, attributes=ATTRIBUTES, clean_content_tags=HIDDEN, url_schemes={"data"}, url_relative="deny", link_rel=None

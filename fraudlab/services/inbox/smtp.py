@@ -49,7 +49,7 @@ class _Connection(SMTP):
         if self._unended <= MAX_MAIL_BYTES:
             super().data_received(data)
         elif self.transport is not None:
-            self.transport.abort()
+            self.transport.close()
 
 
 class _Handler:
