@@ -17,6 +17,7 @@ from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient, OffsetSpec
 from kafka.errors import KafkaError
 
+from fraudlab.mysql_session import Session
 from fraudlab.pipeline import captured, database, deletions, topics
 from fraudlab.pipeline.contracts import (
     CDC_JOB,
@@ -56,7 +57,7 @@ def connect(settings: Settings, role: str, **options: Any) -> Any:
     stack = Stack(settings)
     password = stack.mysql_root_password() if role == "root" else stack.secrets.secret(secret_name(settings, role))
     user = role if role == "root" else settings.names.account(role)
-    return mysql.connector.connect(
+    return Session(
         host=settings.mysql_host, port=settings.mysql_port, user=user, password=password, time_zone="+00:00", **options
     )
 

@@ -25,17 +25,23 @@ from tests.support.home import JAVA_OPTIONS, NAME
 
 PYTEST = (sys.executable, "-m", "pytest")
 QUICK, SLOW = (*PYTEST, "-m", "not slow"), (*PYTEST, "-m", "slow")
-SYSTEM = ("tests/integration", "tests/e2e", "tests/faults")
+SYSTEM = ("tests/integration", "tests/faults")
+BROWSER = ("tests/e2e",)
 PURE = ("tests/unit", "data-generator/tests")
 
 Lanes = Mapping[str, Sequence[Sequence[str]]]
 TEST: Lanes = {
     "system": [(*QUICK, *SYSTEM)],
-    "labs": [("make", "--no-print-directory", "check"), (*QUICK, *PURE), (*PYTEST, "--nbval-lax", "solutions")],
+    "labs": [
+        ("make", "--no-print-directory", "check"),
+        (*QUICK, *PURE),
+        (*PYTEST, "--nbval-lax", "solutions"),
+        (*QUICK, *BROWSER),
+    ],
 }
 """What each lane runs, one command after the other. The lanes should end at about the same time."""
 THE_REST: Lanes = {
-    "system": [(*SLOW, *SYSTEM)],
+    "system": [(*SLOW, *SYSTEM, *BROWSER)],
     "labs": [(*SLOW, *PURE, "tests/homes", "tests/notebooks")],
 }
 CLEAN_ROOMS: Lanes = {"rooms": [("tests/cleanroom/run.sh",)]}

@@ -8,6 +8,7 @@ import pytest
 from mysql.connector import errorcode
 
 from fraudlab import system
+from fraudlab.services.patience import may_pass
 
 DENIED = {
     errorcode.ER_TABLEACCESS_DENIED_ERROR,
@@ -260,3 +261,17 @@ def test_an_earlier_right_of_the_generator_to_read_addresses_is_revoked(database
     with closing(database.connect("generator", autocommit=True)) as connection:
         assert error_code(connection, "SELECT email FROM user_profile") in DENIED
     as_role(database, "generator", "SELECT first_name FROM user_profile")
+
+
+@pytest.mark.parametrize("ending", ["commit", "rollback"])
+def test_fault_02_a_session_that_breaks_at_the_end_of_a_transaction_says_so_as_any_other(
+    database: Any, ending: str
+) -> None:
+    session = database.connect("notifier")
+    with closing(session.cursor()) as cursor, closing(database.connect("root")) as root, closing(root.cursor()) as kill:
+        cursor.execute("SELECT COUNT(*) FROM notifications")
+        cursor.fetchall()
+        kill.execute(f"KILL CONNECTION {session.connection_id}")
+        with pytest.raises(mysql.connector.Error) as raised:
+            getattr(session, ending)()
+    assert may_pass(raised.value)

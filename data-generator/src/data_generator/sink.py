@@ -332,7 +332,9 @@ class MySqlSink:
     def _roll_back(self) -> Exception | None:
         """End the open transaction; the error if the connection broke over it."""
         try:
-            self._session.rollback()
+            self._cursor.execute(
+                "ROLLBACK"
+            )  # the connector's own `rollback` raises another class when the connection breaks
         except (mysql.connector.Error, OSError) as error:
             self._disconnect()
             return error
