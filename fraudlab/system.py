@@ -16,9 +16,10 @@ import mysql.connector
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient, OffsetSpec
 from kafka.errors import KafkaError
+from mysql.connector import errorcode
 
 from fraudlab.mysql_session import Session
-from fraudlab.pipeline import captured, database, deletions, topics
+from fraudlab.pipeline import captured, database, deletions, tables_check, topics
 from fraudlab.pipeline.contracts import (
     CDC_JOB,
     DETECTOR_JOB,
@@ -48,6 +49,14 @@ BANK = "data-generator"
 """The bank's container. It is no program of the supervisor's; its health can be asked for all the same."""
 STUCK_AFTER_S = 3
 """How long a consumer that has something to read may commit nothing."""
+REJECTED = {
+    errorcode.ER_ACCESS_DENIED_ERROR,
+    errorcode.ER_DBACCESS_DENIED_ERROR,
+    errorcode.ER_MUST_CHANGE_PASSWORD,
+    errorcode.ER_MUST_CHANGE_PASSWORD_LOGIN,
+    errorcode.ER_ACCOUNT_HAS_BEEN_LOCKED,
+}
+"""Numbers of errors with which MySQL rejects a login."""
 PAYMENT_PATIENCE_S = 5
 """How long no payment may come while the bank is open."""
 
@@ -186,6 +195,12 @@ def create_database(settings: Settings) -> None:
                 f"This MySQL does not write the binlog that change data capture reads, so payments would be missed: {error}.",
                 "Change its option file (my.cnf, section [mysqld]), restart the server, and run the command again.",
             ) from error
+        except database.WrongTablesError as error:
+            raise _wrong_tables(error.advice, str(error)) from error
+
+
+def _wrong_tables(advice: str, what: str) -> StackError:
+    return StackError(f"Changes of the tables cannot be captured as they are now: {what}.", advice)
 
 
 def _require_own_server_ids(connection: Any, names: Names) -> None:
@@ -253,10 +268,24 @@ def job_status(settings: Settings, wanted: Sequence[str]) -> list[flink_jobs.Job
 
 
 def _with_capture(settings: Settings, job: flink_jobs.JobStatus) -> flink_jobs.JobStatus:
+    table = _table_problem(settings) if job.state != flink_jobs.ABSENT else None
+    if table is not None:  # it comes first: it may be the cause of whatever else there is
+        return dataclasses.replace(job, problem=f"cannot capture all changes: {table.what}", advice=table.advice)
     wrong = capture_problem(settings) if job.problem is None else None
     if wrong is None:
         return job
     return dataclasses.replace(job, problem=f"runs, but {wrong}", advice=flink_jobs.SNAPSHOT_ADVICE)
+
+
+def _table_problem(settings: Settings) -> tables_check.TableProblem | None:
+    """What is wrong with the captured tables; None if nothing is, or if MySQL does not answer now."""
+    try:
+        # The job's account sees only the two tables, but in containers not every program has root's password.
+        role = "cdc" if settings.in_container else "root"
+        with connect(settings, role, connection_timeout=3) as connection:
+            return tables_check.problem(connection, settings.names.database, created=True)
+    except mysql.connector.Error:
+        return None
 
 
 def capture_problem(settings: Settings) -> str | None:
@@ -295,14 +324,14 @@ def services(settings: Settings) -> list[Program]:
             name=settings.names.group("flagger"),
             command=[sys.executable, "-m", "fraudlab.services.flagger"],
             environment=UNBUFFERED | settings.environment(),
-            problem=lambda: _group_problem(settings, settings.names.group("flagger")),
+            problem=lambda: _consumer_problem(settings, "flagger"),
         ),
         Program(
             name=settings.names.group("notifier"),
             command=[sys.executable, "-m", "fraudlab.services.notifier"],
             environment=UNBUFFERED | settings.environment(),
             stop_wait_s=20,  # lets it record what is being sent
-            problem=lambda: _group_problem(settings, settings.names.group("notifier")),
+            problem=lambda: _consumer_problem(settings, "notifier"),
         ),
         Program(
             name=settings.names.group("analytics"),
@@ -377,6 +406,22 @@ def _page_problem(host: str, port: int) -> str | None:
         return f"its page on port {port} does not answer yet ({error})"
     finally:
         connection.close()
+    return None
+
+
+def _consumer_problem(settings: Settings, service: str) -> str | None:
+    """None where a service can log in to MySQL and its consumer group gets on."""
+    return login_problem(settings, service) or _group_problem(settings, settings.names.group(service))
+
+
+def login_problem(settings: Settings, role: str) -> str | None:
+    """Why MySQL rejects the login of a role's account; None where it accepts it, or does not answer."""
+    try:
+        with connect(settings, role, database=settings.names.database, connection_timeout=3):
+            return None
+    except mysql.connector.Error as error:
+        if error.errno in REJECTED:
+            return f"MySQL rejects its login, and `fraudlab up` sets its password again ({error})"
     return None
 
 
@@ -462,8 +507,12 @@ def submit_jobs(settings: Settings, progress: Progress, only: Collection[str] | 
 def resnapshot(settings: Settings, progress: Progress) -> None:
     """Makes cdc-ingestion forget its position in the binlog, and start with a new snapshot of both tables. Can be repeated at any time.
 
-    The other jobs keep running: they tolerate duplicate rows. Raises StackError as `submit_jobs` does.
+    The other jobs keep running: they tolerate duplicate rows. Raises StackError as `submit_jobs` does, and where the tables are not
+    as the pipeline needs them.
     """
+    with connect(settings, "root") as connection:
+        if problem := tables_check.problem(connection, settings.names.database):
+            raise _wrong_tables(problem.advice, problem.what)
     name = settings.names.job(CDC_JOB)
     for job in flink_jobs.cancel(settings, name):
         progress(f"job {job.name} cancelled")

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from fraudlab.pipeline import tables_check
 from fraudlab.pipeline.contracts import Names
 from fraudlab.pipeline.statements import statements
 
@@ -22,6 +23,14 @@ class UnusableServerError(Exception):
     """A MySQL server whose settings would make change data capture miss changes; `str()` says which, and what they must be."""
 
 
+class WrongTablesError(Exception):
+    """Tables that others have changed so that changes would not be captured, or wrongly."""
+
+    def __init__(self, problem: tables_check.TableProblem) -> None:
+        super().__init__(problem.what)
+        self.advice = problem.advice
+
+
 def create(connection: Any, names: Names, passwords: Mapping[str, str], *, clients: str) -> None:
     """Creates what is missing of the database and its accounts; run again, it changes nothing that is there but the passwords.
 
@@ -36,11 +45,14 @@ def create(connection: Any, names: Names, passwords: Mapping[str, str], *, clien
 
     Raises:
         UnusableServerError: Change data capture would miss changes on this server; nothing was changed.
+        WrongTablesError: It would miss changes of these tables; nothing was changed.
     """
     accounts = {role: account(names, role, clients) for role in ROLES}
     values = {"database": names.database}
     with connection.cursor() as cursor:
         _require_usable(cursor, names.database)
+        if problem := tables_check.problem(connection, names.database):
+            raise WrongTablesError(problem)
         cursor.execute("SET SESSION sql_mode = %s", (SQL_MODE,))
         triggers = {}
         for statement in statements("schema.sql", values):

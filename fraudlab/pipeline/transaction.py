@@ -91,7 +91,7 @@ def read_payment(value: str, max_age_ms: int) -> tuple[Payment, int]:
             raise MalformedRecordError(
                 "transaction_time lies after created_at: a payment cannot be stored before it happens"
                 if time_ms > created_ms
-                else f"stored more than {max_age_ms // 1000} s after it happened"
+                else f"stored more than {_span(max_age_ms)} after it happened"
             )
         if created_ms > time.time_ns() // 1_000_000 + FUTURE_TOLERANCE_MS:
             raise MalformedRecordError("created_at lies in the future")
@@ -99,6 +99,15 @@ def read_payment(value: str, max_age_ms: int) -> tuple[Payment, int]:
         error.transaction_id = record.transaction_id
         raise
     return Payment(time_ms, record.transaction_id, cents, country), created_ms
+
+
+def _span(milliseconds: int) -> str:
+    """`30 days`, `1 hour`, `90 s`: in the largest unit that gives a whole number."""
+    for unit, name in ((86_400_000, "day"), (3_600_000, "hour")):
+        count, rest = divmod(milliseconds, unit)
+        if count and not rest:
+            return f"{count} {name}{'s' if count > 1 else ''}"
+    return f"{milliseconds // 1000} s"
 
 
 def _decode_any(value: str) -> _Record:

@@ -70,6 +70,8 @@ def last_line(verification: Verification) -> str:
 
 def _render_scores(verification: Verification, console: Console) -> None:
     score, latency = verification.score, verification.time_to_detect
+    if not score.recall.cases and verification.counts.activities:
+        console.print("The payments have no labels, so there is no precision and no recall.")
     if score.recall.cases:
         table = Table(
             "scenario", "cases", "found", "recall", title="Against the generator's labels", title_justify="left"

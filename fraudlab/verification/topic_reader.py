@@ -37,9 +37,9 @@ class TopicReader:
         gone = [topic for topic in self._topics if not there.get(topic)]
         if gone:
             raise StackError(
-                f"Topics that must be there are not: {', '.join(gone)}. What was in them is lost, so nothing can be verified.",
-                "`fraudlab reset` wipes what is left, `fraudlab up` then starts anew; docs/troubleshooting.md, under Verifying, says more. "
-                "If nothing was ever started here, `fraudlab up` is enough.",
+                f"These topics are missing: {', '.join(gone)}. Their records are lost, so nothing can be verified.",
+                "`fraudlab reset` wipes the rest, `fraudlab up` then starts from empty data; "
+                "docs/troubleshooting.md, under Verifying, says more. If nothing was ever started here, `fraudlab up` is enough.",
             )
         partitions = [
             TopicPartition(topic, partition) for topic in self._topics for partition in sorted(there[topic] or ())
@@ -54,8 +54,12 @@ class TopicReader:
         """Has the next reading begin at the beginning of every topic."""
         self._consumer.seek_to_beginning()
 
+    def partitions(self) -> list[TopicPartition]:
+        """The partitions that the topics have now. Raises StackError where topics are gone."""
+        return self._follow()
+
     def end_offsets(self) -> dict[TopicPartition, int]:
-        """The offset after the last committed record of each partition, now."""
+        """The offset after the last record of each partition that can be read now: an open Kafka transaction holds back what follows."""
         return dict(self._consumer.end_offsets(self._follow()))
 
     def read_to(self, ends: Mapping[TopicPartition, int]) -> Iterator[Any]:

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import mysql.connector
-from kafka import TopicPartition
-from kafka.admin import KafkaAdminClient
+from kafka import IsolationLevel, TopicPartition
+from kafka.admin import KafkaAdminClient, OffsetSpec
 from kafka.errors import KafkaError
 
 from fraudlab.settings import Settings
@@ -143,6 +143,7 @@ class _Observer:
         self._names = settings.names
         self._records = Records()
         self._ends: Mapping[TopicPartition, int] = {}
+        self._held_back: Mapping[TopicPartition, int] = {}
         self._quiet_since = time.monotonic()
         self._reader = TopicReader(settings.bootstrap_servers, self._names.topics)
         self._admin = KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)
@@ -184,7 +185,12 @@ class _Observer:
                 uncounted=records.uncounted,
                 without_profile=records.without_profile,
             )
-        findings = compare(truth, records, settings.window_s * 1000, settings.min_countries, settings.threshold_eur)
+        # Of records that cannot be read it is not known what they are, so neither what is missing.
+        findings = (
+            Findings()
+            if self._held_back
+            else compare(truth, records, settings.window_s * 1000, settings.min_countries, settings.threshold_eur)
+        )
         firsts = [min(same, key=lambda one: one.detected_ms) for same in records.activities.values()]
         return Verification(
             nothing=not (unsettled or truth.payments or truth.deleted or records.captured or records.activities)
@@ -211,7 +217,15 @@ class _Observer:
         return connect(self._settings, "operator", database=self._names.database, init_command=quietly)
 
     def _read(self) -> Mapping[TopicPartition, int]:
+        written = self._admin.list_partition_offsets(
+            dict.fromkeys(self._reader.partitions(), OffsetSpec.LATEST), IsolationLevel.READ_UNCOMMITTED
+        )
         ends = self._reader.end_offsets()
+        self._held_back = {
+            partition: one.offset - ends[partition]
+            for partition, one in written.items()
+            if one.offset > ends.get(partition, one.offset)
+        }
         self._take_in(ends)
         if self._records.skipped != self._records.passed_over:  # what was read before is taken in again, without them
             self._records = Records(passed_over=self._records.skipped)
@@ -225,6 +239,12 @@ class _Observer:
             self._records.add(self._names, record.topic, place, record.value)
 
     def _owed(self, ends: Mapping[TopicPartition, int]) -> str | None:
+        if self._held_back:
+            where = ", ".join(sorted(f"{one.topic}-{one.partition}" for one in self._held_back))
+            return (
+                f"{sum(self._held_back.values())} records cannot be read, because a Kafka transaction is open in {where};"
+                " nothing was compared"
+            )
         with closing(self._connect()) as connection, connection.cursor() as cursor:
             skipped = ", ".join(map(str, self._records.skipped_payments)) or "0"
             cursor.execute(f"SELECT MAX(transaction_id) FROM transactions WHERE transaction_id NOT IN ({skipped})")  # noqa: S608

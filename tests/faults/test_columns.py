@@ -1,5 +1,6 @@
 """mysql-10: columns that others add do no harm; columns that move are noticed, and one command makes everything exact again."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -23,6 +24,7 @@ MOVING = {
     "between the times": "VARCHAR(10) UNICODE AFTER merchant",
 }
 """DDL that MySQL accepts and the connector's parser does not."""
+CHANGED = {"is dropped": "DROP COLUMN merchant", "gets another type": "MODIFY amount DECIMAL(14,4)"}
 
 
 @pytest.fixture
@@ -70,6 +72,26 @@ def test_mysql_10_columns_that_move_are_noticed_and_one_command_reads_them_again
     done = command("resnapshot")
     assert done.returncode == 0, done.stdout
     lab.await_stopped(user)
+    lab.fraud_is_caught()
+    assert command("status").returncode == 0
+    assert_exact(lab.settings)
+
+
+@pytest.mark.parametrize("what", CHANGED)
+def test_mysql_10_a_column_that_others_change_is_named_and_the_statement_that_is_advised_makes_all_exact(
+    lab: Lab, what: str
+) -> None:
+    lab.fraud_is_caught()
+    lab.execute(f"ALTER TABLE transactions {CHANGED[what]}")
+    advised: set[str] = set()
+    for name in ("status", "up", "resnapshot"):
+        said = command(name)
+        assert said.returncode == 1, said.stdout
+        advised |= set(re.findall(r"`(ALTER TABLE payment\.transactions [^`]*)`", said.stdout))
+    (statement,) = advised
+    lab.execute(statement)
+    done = command("resnapshot")
+    assert done.returncode == 0, done.stdout
     lab.fraud_is_caught()
     assert command("status").returncode == 0
     assert_exact(lab.settings)

@@ -451,3 +451,50 @@ def test_poison_05_a_flood_of_activities_delays_no_other_stop(own: Own, kind: st
     if kind == "hot":
         assert lab.times_stopped(flooded) == 1
     assert max(took) < patient(A_SECOND), took
+
+
+def test_mysql_02_a_transaction_of_fifty_thousand_payments_delays_nobody_until_it_is_committed(
+    settings: Settings,
+) -> None:
+    """mysql-02's kind: one session adds 50,000 payments, another one deletes them; each stays open for a while.
+
+    At its commit the binlog has 50,000 changes at once, and the next payment's comes after them.
+    """
+    with learner_lab(settings, "many") as lab:
+        lab.submit_jobs()
+        lab.start_flagger()
+        lab.start_notifier()
+        first_user = lab.new_user_id()
+        for _ in range(500):
+            lab.new_user_id()
+        lab.fraud_is_caught()
+        add = (
+            "INSERT INTO transactions (user_id, amount, currency, type, country, transaction_time)"
+            " WITH RECURSIVE numbers AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM numbers WHERE n < 50000)"
+            f" SELECT /*+ SET_VAR(cte_max_recursion_depth = 50000) */ {first_user} + n MOD 500, 1, 'EUR', 'bulk', 'DE', NOW(3)"
+            " FROM numbers"
+        )
+        for role, statement in (("root", add), ("learner", "DELETE FROM transactions WHERE type = 'bulk'")):
+            with closing(lab.connect(role)) as session, closing(session.cursor()) as cursor:
+                cursor.execute(statement)
+                assert cursor.rowcount == 50_000
+                open_s = [caught_within(lab) for _ in range(5)]
+                session.commit()
+            committed_s = caught_within(lab)
+            print(
+                f"\n{statement[:6]}: {', '.join(f'{one:.2f}' for one in open_s)} s; after its commit {committed_s:.1f} s"
+            )
+            assert sorted(open_s)[2] < patient(A_SECOND), open_s
+            assert committed_s < patient(30)
+        assert_exact(lab.settings, 120)
+
+
+def caught_within(lab: Lab) -> float:
+    """Seconds from a fraud's commit, of a new user, until the account is stopped."""
+    user = lab.add_user()
+    lab.commit_fraud(user)
+    began = time.monotonic()
+    while not lab.is_stopped(user):
+        assert time.monotonic() - began < patient(60), f"user {user} is not stopped"
+        time.sleep(0.01)
+    return time.monotonic() - began

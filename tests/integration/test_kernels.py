@@ -29,6 +29,10 @@ with breaking.paying_bank(World(Settings()), rate=20, users=50, fraud_every_s=5,
         time.sleep(0.1)
 """
 
+DEAF = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+"""No interrupt reaches this cell, as in the middle of a long call of C. Jupyter interrupts a cell before it kills the kernel, and a cell
+that notices ends its bank."""
+
 
 def banks(settings: Settings) -> list[psutil.Process]:
     """The banks that belong to this home; no other test runs one at the same time."""
@@ -41,7 +45,7 @@ def banks(settings: Settings) -> list[psutil.Process]:
 
 
 @contextmanager
-def kernel_with_a_bank(settings: Settings) -> Iterator[KernelManager]:
+def kernel_with_a_bank(settings: Settings, *, first: str = "") -> Iterator[KernelManager]:
     """A kernel as JupyterLab starts it, in the middle of a cell whose bank is paying."""
     manager = KernelManager(kernel_name="python3")
     manager.start_kernel(env=outside_pytest() | settings.environment())
@@ -49,7 +53,7 @@ def kernel_with_a_bank(settings: Settings) -> Iterator[KernelManager]:
     client.start_channels()
     try:
         client.wait_for_ready(timeout=patient(60))
-        client.execute(CELL)
+        client.execute(first + CELL)
         said: list[str] = []
 
         def pays() -> bool:
@@ -72,19 +76,21 @@ def kill(manager: KernelManager) -> None:
 
 
 @pytest.mark.parametrize(
-    "end",
+    ("first", "end"),
     [
-        pytest.param(lambda manager: manager.restart_kernel(now=True), id="restart"),
-        pytest.param(lambda manager: manager.restart_kernel(), id="restart with a warning", marks=pytest.mark.slow),
-        pytest.param(lambda manager: manager.interrupt_kernel(), id="interrupt", marks=pytest.mark.slow),
-        pytest.param(lambda manager: manager.shutdown_kernel(), id="shut down", marks=pytest.mark.slow),
-        pytest.param(kill, id="SIGKILL"),
+        pytest.param(DEAF, lambda manager: manager.restart_kernel(now=True), id="restart"),
+        pytest.param("", lambda manager: manager.restart_kernel(), id="restart with a warning", marks=pytest.mark.slow),
+        pytest.param("", lambda manager: manager.interrupt_kernel(), id="interrupt", marks=pytest.mark.slow),
+        pytest.param("", lambda manager: manager.shutdown_kernel(), id="shut down", marks=pytest.mark.slow),
+        pytest.param("", kill, id="SIGKILL"),
     ],
 )
-def test_no_bank_outlives_the_kernel_that_let_it_pay(database: Database, end: Callable[[KernelManager], None]) -> None:
+def test_no_bank_outlives_the_kernel_that_let_it_pay(
+    database: Database, first: str, end: Callable[[KernelManager], None]
+) -> None:
     """Case course-01."""
     settings = database.settings
-    with kernel_with_a_bank(settings) as manager:
+    with kernel_with_a_bank(settings, first=first) as manager:
         assert len(banks(settings)) == 1, "`fraudlab down` would end it, too"
         assert manager.provisioner.pid in {one.pid for one in open_notebooks(Layout(settings.home).home)}  # type: ignore[union-attr]
         end(manager)

@@ -3,6 +3,7 @@
 No job runs here: each test has a database and topics of its own and writes the records itself.
 """
 
+import io
 import json
 import random
 from collections.abc import Iterator
@@ -10,12 +11,13 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import count
-from time import monotonic
+from time import monotonic, time_ns
 from typing import Any
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
+from rich.console import Console
 
 from fraudlab import system
 from fraudlab.pipeline import contracts, topics
@@ -23,7 +25,7 @@ from fraudlab.settings import Settings
 from fraudlab.stack.errors import StackError
 from fraudlab.verification.judge import OVERTAKEN, TOO_LATE
 from fraudlab.verification.records import Records
-from fraudlab.verification.report import last_line
+from fraudlab.verification.report import last_line, render
 from fraudlab.verification.truth import Expected, Truth, recompute
 from fraudlab.verification.verify import Verification, _Observer, verify
 from tests.support.waiting import eventually, patient
@@ -455,6 +457,38 @@ def test_a_payment_that_never_reached_the_topics_is_not_called_settled(world: Wo
     assert verification.unsettled == f"payment {lost} is not in the topic {world.names.transactions}"
     assert not verification.exact
     assert {one.id for one in verification.findings.lost_payments} == {str(lost)}
+
+
+def test_records_behind_an_open_kafka_transaction_are_said_to_be_unreadable_and_not_lost(world: World) -> None:
+    """A stranger's producer has a transaction open in each partition before the payments come."""
+    topic, bootstrap = world.names.transactions, world.settings.bootstrap_servers
+    producer = KafkaProducer(bootstrap_servers=bootstrap, transactional_id=f"open-{time_ns()}")
+    with closing(producer):
+        producer.init_transactions()
+        producer.begin_transaction()
+        for partition in range(world.settings.partitions):
+            producer.send(topic, b"{}", b"1", partition=partition)
+        producer.flush()
+        world.pay(8, "1.00", "DE", 13)
+        world.publish_activity()
+        world.publish_letter(4, "currency")
+        world.services_have_handled_all()
+        verification = verify(world.settings, settle_s=2)
+        assert not verification.exact
+        places = ", ".join(f"{topic}-{partition}" for partition in range(world.settings.partitions))
+        assert f"because a Kafka transaction is open in {places}" in str(verification.unsettled)
+        assert not any(verification.by_kind.values()), "what cannot be read is not lost"
+        producer.abort_transaction()
+    assert found(world.verify()) == {}
+
+
+def test_without_labels_the_report_says_that_there_are_none(world: World) -> None:
+    world.publish_activity()
+    world.publish_letter(4, "currency")
+    page = io.StringIO()
+    render(world.verify(), Console(file=page, width=200))
+    assert "no labels" in page.getvalue()
+    assert "Precision" not in page.getvalue()
 
 
 @pytest.mark.parametrize(("late", "title"), [("flagger", "account flagger"), ("notifier", "notifier")])

@@ -246,7 +246,7 @@ def test_a_payment_may_be_stored_as_long_after_it_happened_as_is_allowed_but_not
     created_at = iso(NOON_MS)
     read(text(transaction_time=iso(NOON_MS - MAX_AGE_MS), created_at=created_at))
     old = text(transaction_time=iso(NOON_MS - MAX_AGE_MS - 1), created_at=created_at)
-    assert reason(old) == "stored more than 86400 s after it happened"
+    assert reason(old) == "stored more than 1 day after it happened"
 
 
 def test_a_record_from_the_future_is_malformed() -> None:

@@ -92,7 +92,7 @@ class Undeliverable:
 
 @dataclass(frozen=True)
 class JobProblem:
-    """A job that has a problem: its name, what is wrong, and what to do."""
+    """A job or service that has a problem: its name, what is wrong, and what to do."""
 
     name: str
     problem: str

@@ -61,6 +61,8 @@ class Figures:
 
     def _score(self, now_ms: int) -> tuple[str, str]:
         score = self._model.score
+        if not score.recall.cases:
+            return NOTHING, "the bank has marked no fraud yet"
         flagged = score.true_positives + len(score.false_positives)
         text = f"{share(score.true_positives, flagged)} · {share(score.recall.found, score.recall.cases)}"
         return text, "against the bank's own labels"

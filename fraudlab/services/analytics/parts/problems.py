@@ -1,4 +1,4 @@
-"""What needs your attention: jobs in trouble, a full disk, stops that wait, undeliverable messages, and records that cannot be used."""
+"""What needs your attention: jobs and services in trouble, a full disk, waiting stops, undeliverable messages, unusable records."""
 
 import contextlib
 from collections.abc import Hashable, Sequence
@@ -16,7 +16,7 @@ SHOWN = 6
 
 
 class Problems:
-    """Jobs in trouble, the disk, stops that wait (longest-waiting first), undeliverable notifications and dead letters (newest first)."""
+    """Jobs and services in trouble, the disk, waiting stops (the oldest first), undeliverable messages and dead letters (newest first)."""
 
     def __init__(self, model: Model, home: Path) -> None:
         self._model, self._home = model, home
@@ -31,7 +31,7 @@ class Problems:
         """Shows what is new."""
         model = self._model
         self._jobs.show(
-            f"{counted(len(model.job_problems), 'job')} in trouble",
+            f"jobs and services in trouble: {number(len(model.job_problems))}",
             [("", f"{one.name} {one.problem}", one.advice) for one in model.job_problems],
         )
         with contextlib.suppress(OSError):  # a disk that cannot be measured

@@ -36,6 +36,8 @@ class Quality:
         self._precision.set_text(
             f"Precision {share(score.true_positives, flagged)}: of {number(flagged)} people with an activity, "
             f"{number(score.true_positives)} were robbed."
+            if flagged and score.recall.cases
+            else "The bank has marked no payment as fraud, so there is no precision and no recall."
             if flagged
             else "Nobody has an activity yet."
         )
