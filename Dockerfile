@@ -1,5 +1,5 @@
 # The image for Flink, the jobs and the services; with REQUIREMENTS=dev also for the labs, with JupyterLab and what runs the solutions.
-FROM python:3.11-slim-bookworm AS base
+FROM python:3.11.14-slim-bookworm AS base
 # Flink's JVM loads Python as a shared library: the official image has it, Debian's own Python has it in a package.
 RUN apt-get update \
  && apt-get install -y --no-install-recommends openjdk-17-jre-headless tini \

@@ -13,7 +13,16 @@ CHAPTERS = {
         *("jobs/cdc-ingestion", "jobs/transaction-join", "jobs/fraud-detector"),
         *("services/data-generator", "services/flagger", "services/notifier", "services/inbox", "services/dashboard"),
     ],
-    "To run": ["settings", "operations", "containers", "troubleshooting", "scaling-out", "updating-versions"],
+    "To run": [
+        "settings",
+        "operations",
+        "containers",
+        "threat-model",
+        "dependency-review",
+        "troubleshooting",
+        "scaling-out",
+        "updating-versions",
+    ],
     "To teach": ["instructor-guide", "adding-a-lab", "accessibility"],
 }
 """The pages as the site lists them. Here and not in index.md, where GitHub would show it as code."""

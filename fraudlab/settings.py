@@ -83,6 +83,10 @@ class Settings(BaseSettings):
     inbox_smtp_port: int = _port(1025, "the inbox's mail server")
     inbox_http_port: int = _port(8025, "the inbox's page and push server")
 
+    inbox_store_mib: int = Field(
+        256, ge=16, description="MiB of messages that the inbox keeps; the oldest are deleted first"
+    )
+
     notify_email_url: str = Field("", description="where e-mail goes, mailto:// or mailtos://; empty: the inbox")
     notify_push_url: str = Field("", description="where push messages go, ntfy:// or any of Apprise; empty: the inbox")
     notify_limit_per_hour: int = Field(5, ge=1, description="messages to one person by one channel within an hour")

@@ -69,6 +69,7 @@ def create(connection: Any, names: Names, passwords: Mapping[str, str], *, clien
             # The connector's binlog client logs in without TLS, which the default plugin refuses.
             plugin = "mysql_native_password" if role == "cdc" else "caching_sha2_password"
             cursor.execute(f"ALTER USER {accounts[role]} IDENTIFIED WITH {plugin} BY %s", (passwords[role],))
+        _revoke_reading_of_addresses(cursor, names.database, accounts["generator"])
         for statement in statements("accounts.sql", {"database": names.database, **accounts}):
             cursor.execute(statement)
     connection.commit()
@@ -97,6 +98,17 @@ def _add_missing_column(cursor: Any, database: str) -> None:
     cursor.execute(f"SHOW COLUMNS FROM {database}.declined_transactions LIKE 'change_id'")
     if not cursor.fetchall():
         cursor.execute(f"ALTER TABLE {database}.declined_transactions ADD COLUMN change_id BIGINT")
+
+
+def _revoke_reading_of_addresses(cursor: Any, database: str, generator: str) -> None:
+    """An earlier version let the generator read whole profiles; it may read some columns, which is granted afterwards."""
+    cursor.execute(
+        "SELECT COUNT(*) FROM information_schema.table_privileges"
+        " WHERE grantee = %s AND table_schema = %s AND table_name = 'user_profile' AND privilege_type = 'SELECT'",
+        (generator, database),
+    )
+    if cursor.fetchone()[0]:
+        cursor.execute(f"REVOKE SELECT ON {database}.user_profile FROM {generator}")  # noqa: S608
 
 
 def _keep_procedure(cursor: Any, procedure: re.Match[str]) -> None:

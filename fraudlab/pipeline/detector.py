@@ -23,6 +23,7 @@ from fraudlab.pipeline.flink import FlinkCluster, kafka_values
 from fraudlab.pipeline.history import forget_payments, has_payments, quiet_since_ms
 from fraudlab.pipeline.java_operators import guard
 from fraudlab.pipeline.rule import Arrival, Rule, SuspiciousHour, judge
+from fraudlab.pipeline.state import Bytes, UserState, Waiting
 from fraudlab.pipeline.statements import statements
 from fraudlab.pipeline.transaction import MalformedRecordError, iso, read_payment
 
@@ -36,11 +37,6 @@ OF_THE_RECORD = (ValueError, TypeError, LookupError, AttributeError, ArithmeticE
 
 CLOCK_SKEW_MS = 86_400_000
 """How far apart, on the bank's clock, two partitions of a topic may be read at the same moment."""
-
-
-Waiting = tuple[int, str, str, dict[str, Any]]
-"""An activity that waits for its user's profile: since when (processing time, ms), partition and offset of the record with which it
-became known, and what is to be raised."""
 
 
 class FraudDetector(KeyedProcessFunction):  # type: ignore[misc] # PyFlink is untyped
@@ -59,7 +55,7 @@ class FraudDetector(KeyedProcessFunction):  # type: ignore[misc] # PyFlink is un
         """Gets the state of a user: the history as the rule packs it, and the activities that wait for the user's profile."""
         gc.collect()
         gc.freeze()  # PyFlink's half a million objects need not be looked through again and again
-        self._user = runtime_context.get_state(ValueStateDescriptor("user", Types.PICKLED_BYTE_ARRAY()))
+        self._user = UserState(runtime_context.get_state(ValueStateDescriptor("user", Bytes())))
 
     def process_element(self, value: str, ctx: KeyedProcessFunction.Context) -> Iterator[Row]:
         """Shows one payment to the rule."""

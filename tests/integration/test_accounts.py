@@ -36,7 +36,7 @@ NOTIFICATION = (
 
 ALLOWED = [
     ("generator", "INSERT INTO user_profile (user_id, first_name) VALUES (2, 'Grace')"),
-    ("generator", "SELECT * FROM user_profile"),
+    ("generator", "SELECT user_id, first_name, last_name, home_country, suspicious_activities FROM user_profile"),
     ("generator", "INSERT INTO transactions (user_id, amount, currency, country) VALUES (1, 1, 'EUR', 'DE')"),
     ("generator", "SELECT transaction_id, user_id, transaction_time FROM transactions"),
     ("generator", "INSERT INTO fraud_labels VALUES (1, 'cloned_card')"),
@@ -107,6 +107,9 @@ NOBODY_MAY = (
 FORBIDDEN = [
     *((role, statement) for role in EVERYONE for statement in NOBODY_MAY),
     ("generator", "UPDATE user_profile SET suspicious_activities = FALSE"),
+    ("generator", "SELECT email FROM user_profile"),
+    ("generator", "SELECT phone_number FROM user_profile"),
+    ("generator", "SELECT * FROM user_profile"),
     ("generator", "SELECT amount FROM transactions"),
     ("generator", "INSERT INTO transactions (user_id, created_at) VALUES (1, '2037-01-01')"),
     ("generator", "INSERT INTO transactions (user_id, transaction_id) VALUES (1, 1000000)"),
@@ -248,6 +251,16 @@ def error_code(connection: Any, statement: str) -> int | None:
         except mysql.connector.Error as error:
             return int(error.errno)
     return None
+
+
+def test_an_earlier_right_of_the_generator_to_read_addresses_is_revoked(database: Any) -> None:
+    generator = f"'{database.settings.names.account('generator')}'@'{database.settings.mysql_clients}'"
+    as_role(database, "root", f"GRANT SELECT ON {database.name}.user_profile TO {generator}")
+    as_role(database, "generator", "SELECT email FROM user_profile")
+    system.create_database(database.settings)
+    with closing(database.connect("generator", autocommit=True)) as connection:
+        assert error_code(connection, "SELECT email FROM user_profile") in DENIED
+    as_role(database, "generator", "SELECT first_name FROM user_profile")
 
 
 @pytest.mark.parametrize("ending", ["commit", "rollback"])

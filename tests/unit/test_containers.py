@@ -268,3 +268,58 @@ def test_versions_are_those_of_the_local_stack() -> None:
     project = re.search(r'^version = "(.*)"', (REPOSITORY / "pyproject.toml").read_text(), re.MULTILINE)
     assert project is not None
     assert {SERVICES[name]["image"].partition(":")[2] for name in OWN} == {project[1]}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_sec_08_a_container_has_no_capability_and_gains_no_rights(name: str) -> None:
+    assert SERVICES[name]["cap_drop"] == ["ALL"]
+    assert SERVICES[name]["security_opt"] == ["no-new-privileges:true"]
+    assert not {"cap_add", "privileged", "pid", "network_mode", "ipc", "devices"} & SERVICES[name].keys()
+
+
+def test_sec_08_nothing_starts_as_root() -> None:
+    """Without capabilities it could not give up being root anyway."""
+    for name in set(SERVICES) - set(OWN):
+        assert SERVICES[name]["user"] in ("mysql", "appuser")
+    assert re.findall(r"^USER (\S+)", (REPOSITORY / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE) == [
+        "fraudlab"
+    ]
+
+
+def test_sec_08_mysqls_root_is_read_only() -> None:
+    assert SERVICES["mysql"]["read_only"] is True
+    assert set(SERVICES["mysql"]["tmpfs"]) == {"/tmp", "/var/run/mysqld"}  # noqa: S108 - what its image writes beside its data
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_sec_08_no_password_is_an_argument(name: str) -> None:
+    service = SERVICES[name]
+    words = [
+        *service.get("command", ()),
+        *service.get("entrypoint", ()),
+        *service.get("healthcheck", {}).get("test", ()),
+    ]
+    assert not [word for word in words if re.search(r"password|secret|token|\$\{|\$\$", word, re.IGNORECASE)]
+
+
+def test_sec_08_the_control_folder_is_its_owners_and_its_groups() -> None:
+    options = dict(
+        option.split("=") for option in COMPOSE["volumes"]["control"]["driver_opts"]["o"].split(",")
+    )  # fmt: skip
+    assert int(options["mode"], 8) & 0o007 == 0
+    owner = re.search(r"useradd --uid (\d+)", (REPOSITORY / "Dockerfile").read_text(encoding="utf-8"))
+    assert owner is not None
+    assert options["uid"] == options["gid"] == owner[1]
+    for name in set(SERVICES) - set(OWN):
+        assert SERVICES[name]["group_add"] == [options["gid"]]
+
+
+def test_sec_08_foreign_images_have_an_exact_version_or_a_digest() -> None:
+    """A tag such as `mysql:8.0` moves. docs/updating-versions.md has the command that turns these into digests."""
+    bases = re.findall(r"^FROM (\S+:\S+)", (REPOSITORY / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    bases += re.findall(
+        r"^FROM (\S+:\S+)", (REPOSITORY / "deploy/Dockerfile").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    foreign = [*bases, *(one["image"] for name, one in SERVICES.items() if name not in OWN)]
+    assert len(foreign) >= 4
+    assert not [image for image in foreign if not re.search(r":\d+\.\d+\.\d+\b|@sha256:[0-9a-f]{64}$", image)]

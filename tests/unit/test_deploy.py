@@ -66,9 +66,9 @@ def test_no_secret_stands_in_a_manifest(pod: Any) -> None:
 
 
 def test_the_clusters_flink_is_that_of_the_local_one(cluster: Any) -> None:
-    major, minor, _ = version("apache-flink").split(".")
+    major, minor, patch = version("apache-flink").split(".")
     assert cluster["spec"]["flinkVersion"] == f"v{major}_{minor}"
-    assert f"FROM flink:{major}.{minor}-" in (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+    assert f"FROM flink:{major}.{minor}.{patch}-" in (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
 
 
 def test_the_image_copies_only_what_is_there() -> None:

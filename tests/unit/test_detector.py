@@ -1,6 +1,8 @@
 """The detector's timer, and what waits for a profile: its function called as Flink calls it, with a state and a clock of the test's."""
 
 import gc
+import pickle
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +13,9 @@ from fraudlab.pipeline.contracts import Names
 from fraudlab.pipeline.detector import CLOCK_SKEW_MS, NO_PROFILE, GuardedDetector, PoisonRecordError
 from fraudlab.pipeline.history import has_payments
 from fraudlab.pipeline.rule import Rule
+from fraudlab.pipeline.state import FORMAT, UserState
 from fraudlab.pipeline.transaction import iso
+from fraudlab.settings import REPOSITORY
 
 NAMES = Names()
 RULE = Rule()
@@ -39,6 +43,10 @@ class OneUser:
 
     def update(self, value: Any) -> None:
         self.state = value
+
+    @property
+    def kept(self) -> Any:
+        return UserState(self).value()
 
     def timer_service(self) -> "OneUser":
         return self
@@ -107,7 +115,7 @@ def test_the_payments_of_a_quiet_user_are_forgotten() -> None:
     user.pass_time(QUIET_MS / MINUTE + 1)
     user.another_user_pays()
     assert user.wake_up() == []
-    history, waiting = user.state
+    history, waiting = user.kept
     assert not has_payments(history)
     assert waiting == ()
     assert user.timers == [], "there is nothing to wake up for"
@@ -121,12 +129,12 @@ def test_a_user_is_not_quiet_before_the_banks_clock_says_so() -> None:
     user = OneUser()
     user.pay(1, "DE")
     assert user.wake_up() == []
-    assert has_payments(user.state[0])
+    assert has_payments(user.kept[0])
     assert user.timers == [NOON_MS + 2 * QUIET_MS], "it looks again later"
     user.now_ms = NOON_MS + QUIET_MS
     user.another_user_pays()
     user.wake_up()
-    assert has_payments(user.state[0]), "and not a millisecond too early"
+    assert has_payments(user.kept[0]), "and not a millisecond too early"
 
 
 def test_a_user_who_has_paid_since_is_not_quiet() -> None:
@@ -137,7 +145,7 @@ def test_a_user_who_has_paid_since_is_not_quiet() -> None:
     user.pass_time(2)
     user.another_user_pays()
     user.wake_up()
-    assert has_payments(user.state[0])
+    assert has_payments(user.kept[0])
     assert len(user.timers) == 1
 
 
@@ -165,7 +173,7 @@ def test_what_waits_for_a_profile_that_never_comes_does_not_grow_for_ever() -> N
     for number in range(1, 101):
         letters += user.pay(number, ("DE", "FR")[number % 2], profile=False)
         user.pass_time(1)
-    waiting = user.state[1]
+    waiting = user.kept[1]
     assert len(waiting) == 11, "one a minute, for ten minutes"
     assert [one["transaction_id"] for _, one in letters] == list(range(2, 90)), "each is told, and once"
 
@@ -177,7 +185,7 @@ def test_a_quiet_user_who_never_had_a_profile_leaves_nothing_behind() -> None:
     user.pass_time(QUIET_MS / MINUTE + 1)
     user.another_user_pays()
     assert [one["dead_letter_id"] for _, one in user.wake_up()] == ["activity-1", "activity-2"]
-    assert user.state[1] == ()
+    assert user.kept[1] == ()
 
 
 # Poison
@@ -232,3 +240,41 @@ def test_poison_03_two_payments_at_the_beginning_of_time_are_dead_letters() -> N
         ((topic, letter),) = user._read(user._detector.process_element(value, user))
         assert (topic, letter["transaction_id"]) == (NAMES.dead_letters, offset + 1)
         assert "is no time that a TIMESTAMP of MySQL holds" in letter["reason"]
+
+
+def test_state_is_bytes_that_only_describe_data() -> None:
+    user = OneUser()
+    user.pay(1, "DE", profile=False)
+    user.pay(2, "FR", profile=False)
+    history, waiting = user.kept
+    assert isinstance(user.state, bytes)
+    assert user.state[0] == FORMAT
+    assert has_payments(history)
+    assert [activity["activity_id"] for *_, activity in waiting] == ["activity-1", "activity-2"]
+    assert orjson.loads(user.state[user.state.index(history) + len(history) :]) == waiting
+
+
+class Harm:
+    """An object whose unpickling would raise."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return pytest.fail, ("it was unpickled",)
+
+
+def test_pickled_state_that_somebody_else_wrote_is_refused_and_not_unpickled() -> None:
+    user = OneUser()
+    user.state = pickle.dumps((Harm(), ()))
+    with pytest.raises(PoisonRecordError, match="fraudlab reset"):
+        user.pay(1, "DE")
+
+
+def test_no_state_of_ours_is_of_a_type_whose_values_pyflink_pickles() -> None:
+    """In thread mode those are rows and tuples, too. Solutions are looked at as well: learners copy them."""
+    sources = [*REPOSITORY.glob("fraudlab/pipeline/*.py"), *REPOSITORY.glob("solutions/*.ipynb")]
+    states = [
+        (path.name, found)
+        for path in sources
+        for found in re.findall(r"StateDescriptor\([^\n]*", path.read_text(encoding="utf-8"))
+    ]
+    assert len(states) >= 2
+    assert not [state for state in states if re.search(r"PICKLED|ROW|TUPLE", state[1])]

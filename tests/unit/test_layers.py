@@ -90,6 +90,8 @@ def test_only_the_jobs_need_flink() -> None:
         for path in modules("fraudlab")
         if any(name.startswith("pyflink") for _, name in imported(path))
     }
-    jobs = {f"pipeline/{name}.py" for name in ("cdc", "join", "detector", "envelopes", "flink", "java_operators")}
+    jobs = {
+        f"pipeline/{name}.py" for name in ("cdc", "join", "detector", "envelopes", "flink", "java_operators", "state")
+    }
     checks_of_jobs = {one for one in users if one.startswith("course/labs/")}
     assert users <= jobs | checks_of_jobs

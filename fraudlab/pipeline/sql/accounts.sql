@@ -1,6 +1,7 @@
 -- One account a job, each with the least it needs. ${database} and the account names are filled in; passwords are set by the caller.
 -- Who inserts sets neither ids of payments nor created_at: only the database's own counter and clock tell in what order it took what.
-GRANT INSERT (user_id, first_name, last_name, email, phone_number, home_country), SELECT ON ${database}.user_profile TO ${generator}
+GRANT INSERT (user_id, first_name, last_name, email, phone_number, home_country),
+  SELECT (user_id, first_name, last_name, home_country, suspicious_activities) ON ${database}.user_profile TO ${generator}
 //
 GRANT INSERT (user_id, amount, currency, type, country, merchant, transaction_time) ON ${database}.transactions TO ${generator}
 //

@@ -6,6 +6,7 @@ import logging
 import os
 from importlib import resources
 
+from fraudlab.services.request_limit import SERVER, RequestLimit
 from fraudlab.settings import Settings
 from fraudlab.stack.layout import Layout
 from fraudlab.stack.supervisor import Stack
@@ -40,6 +41,7 @@ def main() -> None:
 
     model = Model()
 
+    app.add_middleware(RequestLimit)
     access.guard(settings.bind_address(settings.dashboard_host), secrets.secret("dashboard_password"))
     ui.add_css(resources.files(__package__).joinpath("dashboard.css").read_text(encoding="utf-8"), shared=True)
 
@@ -79,6 +81,7 @@ def main() -> None:
         show_welcome_message=False,
         storage_secret=secrets.secret("dashboard_sessions"),
         timeout_graceful_shutdown=GRACE_S,
+        **SERVER,
     )
 
 

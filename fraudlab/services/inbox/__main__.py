@@ -6,7 +6,8 @@ import sys
 
 from fraudlab.same_origin import LOOPBACK_NAMES, SameOrigin
 from fraudlab.services.inbox import api, ntfy, smtp
-from fraudlab.services.inbox.store import Store
+from fraudlab.services.inbox.store import MIB, Store
+from fraudlab.services.request_limit import SERVER, RequestLimit
 from fraudlab.settings import Settings
 from fraudlab.stack.layout import Layout
 
@@ -24,7 +25,7 @@ def main() -> int:
 
     from fraudlab.services.inbox.page import add_page
 
-    store = Store(folder / "messages.sqlite")
+    store = Store(folder / "messages.sqlite", kept_bytes=settings.inbox_store_mib * MIB)
     failures: list[OSError] = []
 
     async def serve_mail() -> None:
@@ -37,6 +38,7 @@ def main() -> int:
             app.shutdown()
 
     app.add_middleware(SameOrigin, names=LOOPBACK_NAMES | {settings.inbox_host})
+    app.add_middleware(RequestLimit)
     app.on_startup(serve_mail)
     app.include_router(api.router(store))
     app.include_router(ntfy.router(store))
@@ -52,6 +54,7 @@ def main() -> int:
         show_welcome_message=False,
         tailwind=False,
         uvicorn_logging_level="warning",
+        **SERVER,
     )
     store.close()
     return 1 if failures else 0

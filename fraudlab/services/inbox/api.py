@@ -1,6 +1,5 @@
 """The inbox's JSON, for tests and labs, and a mail's HTML for the page."""
 
-import re
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -8,14 +7,13 @@ import orjson
 from fastapi import APIRouter, HTTPException, Query
 from fastapi.responses import HTMLResponse, StreamingResponse
 
+from fraudlab.services.inbox.markup import harmless
 from fraudlab.services.inbox.store import Store
 
 NO_HARM = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; base-uri 'none'"
 """A mail is a stranger's page: it runs nothing and fetches nothing."""
-IN_MEMORY = 100
+IN_MEMORY = 20
 """So many messages of an answer are in memory at a time: all of a large one took more than the inbox itself."""
-FRAME = re.compile("<(?=i?frame|object|embed)", re.IGNORECASE)
-"""Shown as text: Chromium connects to a frame's host before it finds that the policy forbids the frame."""
 
 
 def router(store: Store) -> APIRouter:
@@ -49,7 +47,7 @@ def router(store: Store) -> APIRouter:
         if message is None:
             raise HTTPException(404, "there is no message of this number")
         return HTMLResponse(
-            FRAME.sub("&lt;", message.html),
+            harmless(message.html),
             headers={
                 "Content-Security-Policy": NO_HARM,
                 "X-Content-Type-Options": "nosniff",

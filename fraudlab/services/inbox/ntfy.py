@@ -15,7 +15,6 @@ from fastapi.responses import JSONResponse
 from fraudlab.services.inbox.store import NotStoredError, Store
 
 MAX_MESSAGE_BYTES = 4096
-MAX_BODY_BYTES = 16_384
 KEEP_S = 43_200
 PRIORITIES = {"min": 1, "low": 2, "default": 3, "high": 4, "max": 5, "urgent": 5} | {
     str(one): one for one in range(1, 6)
@@ -60,8 +59,6 @@ def router(store: Store) -> APIRouter:
     async def publish(request: Request) -> JSONResponse:
         body = await request.body()
         try:
-            if len(body) > MAX_BODY_BYTES:
-                raise InvalidError(41301, "request body too large")
             topic = request.path_params.get("topic")
             message = _of_json(body) if topic is None else {"topic": topic, **_of_text(request, body)}
             with store.delivery():

@@ -15,6 +15,7 @@ from fraudlab.services.inbox.store import Store, Stored
 LOOK_EVERY_S = 0.1
 SPEAK_EVERY_S = 5.0
 MAILS_SHOWN, PUSHES_SHOWN = 100, 30
+LONGEST_TEXT = 100_000
 EMOJI = {"rotating_light": "🚨", "warning": "⚠️", "tada": "🎉", "white_check_mark": "✅"}
 """Of ntfy's tags that stand for an emoji, those that are likely here."""
 
@@ -86,7 +87,7 @@ class _Page:
         again = f", {counts['redelivered']} delivered again" if counts["redelivered"] else ""
         self._status.set_text(f"{counts['email']:,} mails, {counts['push']:,} push messages{again}")
         if self._selected is None and mails:
-            self._open(mails[0])
+            self._open(self._store.get(mails[0].number))
 
     def _speak(self) -> None:
         """Tells a screen reader what came, in summary."""
@@ -148,9 +149,9 @@ class _Page:
                     else:
                         _text("p", "This mail has no HTML.")
                 with ui.tab_panel("Text"):
-                    _text("pre", mail.text or "This mail has no text.")
+                    _text("pre", _cut(mail.text) or "This mail has no text.")
                 with ui.tab_panel("Headers"):
-                    _text("pre", mail.headers)
+                    _text("pre", _cut(mail.headers))
 
 
 def _update(listing: ui.element, messages: list[Stored], show: Callable[[Stored], None], nothing: str) -> None:
@@ -188,6 +189,11 @@ def _push(push: Stored) -> None:
 def _text(tag: str, text: str) -> TextElement:
     """An element with a text in it, which is never read as HTML."""
     return TextElement(tag=tag, text=text)
+
+
+def _cut(text: str) -> str:
+    """A text as long as a browser shows without delay."""
+    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}\n(cut; /api/messages has all of it)"
 
 
 def _clock(received_ms: int) -> str:

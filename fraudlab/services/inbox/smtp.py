@@ -15,6 +15,8 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from fraudlab.services.inbox.store import NotStoredError, Store
 
 MAX_MAIL_BYTES = 2**20
+MAX_RECIPIENTS = 100
+"""Of one mail: what RFC 5321 asks every server to take, at least."""
 
 
 async def serve(store: Store, host: str, port: int) -> asyncio.Server:
@@ -22,7 +24,7 @@ async def serve(store: Store, host: str, port: int) -> asyncio.Server:
     logging.getLogger("mail.log").setLevel(logging.WARNING)
     loop = asyncio.get_running_loop()
     return await loop.create_server(
-        lambda: SMTP(
+        lambda: _Connection(
             _Handler(store),
             hostname="inbox.localhost",
             ident="the lab's inbox",
@@ -35,37 +37,66 @@ async def serve(store: Store, host: str, port: int) -> asyncio.Server:
     )
 
 
+class _Connection(SMTP):
+    """A client's connection. aiosmtpd would keep a line in memory for as long as its end doesn't come."""
+
+    _unended = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Ends the connection of a client whose line is longer than a whole mail may be."""
+        end = data.rfind(b"\r\n")
+        self._unended = self._unended + len(data) if end < 0 else len(data) - end
+        if self._unended <= MAX_MAIL_BYTES:
+            super().data_received(data)
+        elif self.transport is not None:
+            self.transport.close()
+
+
 class _Handler:
     def __init__(self, store: Store) -> None:
         self._store = store
 
+    async def handle_RCPT(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        """aiosmtpd calls this for each recipient; its return value is the reply."""
+        if len(envelope.rcpt_tos) >= MAX_RECIPIENTS:
+            return "452 4.5.3 Too many recipients; send the mail to the others afterwards"
+        envelope.rcpt_tos.append(address)
+        envelope.rcpt_options += options
+        return "250 OK"
+
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         """aiosmtpd calls this for each mail; its return value is the reply. What cannot be stored now has to be sent again."""
+        content = envelope.content if isinstance(envelope.content, bytes) else (envelope.content or "").encode()
+        fields = await asyncio.to_thread(_read, content, str(envelope.mail_from or ""))
         try:
             with self._store.delivery():
-                self._add(envelope)
+                self._store.add("email", fields.pop("message_id"), *envelope.rcpt_tos, **fields)
         except NotStoredError as error:
             return "452 4.3.1 The disk is full; try again later" if error.full else "451 4.3.0 Try again later"
         return "250 OK"
 
-    def _add(self, envelope: Envelope) -> None:
-        content = envelope.content if isinstance(envelope.content, bytes) else (envelope.content or "").encode()
+
+def _read(content: bytes, sender: str) -> dict[str, str]:
+    """What the store keeps of a mail. Takes a second for some mails, so the page must not wait for it."""
+    head, _, _ = content.replace(b"\r\n", b"\n").partition(b"\n\n")
+    headers = head.decode("utf-8", "replace")
+    fields = HeaderParser().parsestr(headers)
+    try:
         mail: Any = email.message_from_bytes(content, policy=default)
-        head, _, _ = content.replace(b"\r\n", b"\n").partition(b"\n\n")
-        headers = head.decode("utf-8", "replace")
-        fields = HeaderParser().parsestr(headers)
-        for recipient in envelope.rcpt_tos:
-            self._store.add(
-                "email",
-                _header(fields, "Message-ID") or f"none-{hash(content)}",
-                recipient,
-                addressee=_header(fields, "To"),
-                sender=_header(fields, "From") or str(envelope.mail_from or ""),
-                title=_header(fields, "Subject"),
-                text=_body(mail, "plain"),
-                html=_body(mail, "html"),
-                headers=headers,
-            )
+        text, html = _body(mail, "plain"), _body(mail, "html")
+    except RecursionError as error:
+        text, html = f"This mail cannot be shown: {error}", ""
+    return {
+        "message_id": _header(fields, "Message-ID") or f"none-{hash(content)}",
+        "addressee": _header(fields, "To"),
+        "sender": _header(fields, "From") or sender,
+        "title": _header(fields, "Subject"),
+        "text": text,
+        "html": html,
+        "headers": headers,
+    }
 
 
 def _header(fields: Message, name: str) -> str:

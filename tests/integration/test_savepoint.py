@@ -1,0 +1,58 @@
+"""A savepoint of the detector outlives the class that took it: its state describes data, and names no class."""
+
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from fraudlab.course import breaking
+from fraudlab.course.world import World
+from fraudlab.settings import Settings
+from tests.support.home import run
+from tests.support.lab import LearnerLab, learner_lab
+
+JOB = "fraud-detector"
+SUBMIT = """
+import sys
+from fraudlab import system
+from fraudlab.pipeline import detector
+from fraudlab.pipeline.cdc import RECORD
+from fraudlab.settings import Settings
+
+name, savepoint = sys.argv[1:]
+renamed = type(name, (detector.GuardedDetector,), {"__module__": "__main__"})
+detector.detect_guarded = lambda transactions, rule, names: (
+    transactions.process(renamed(rule, names), RECORD).name("fraud detector").uid("fraud-detector")
+)
+settings = Settings()
+cluster = system.flink_cluster(settings, {"execution.state-recovery.path": savepoint} if savepoint else None)
+detector.submit(cluster, settings.bootstrap_servers, settings.names, settings.rule)
+"""
+
+
+@pytest.fixture(scope="module")
+def lab(settings: Settings) -> Iterator[LearnerLab]:
+    with learner_lab(settings, "renamed1") as lab:
+        lab.submit_jobs()
+        yield lab
+
+
+def submit(lab: LearnerLab, name: str, savepoint: str = "") -> None:
+    run([sys.executable, "-c", SUBMIT, name, savepoint], print, lab.settings.environment())
+    lab.await_jobs()
+
+
+@pytest.mark.slow
+def test_state_is_restored_after_its_class_was_renamed(lab: LearnerLab) -> None:
+    breaking.stop_with_savepoint(World(lab.settings), JOB)
+    submit(lab, "BeforeDetector")
+    user = lab.add_user()
+    witness = lab.add_user(lab.new_user_id(like=user))
+    first = lab.pay(user, "600", "DE")
+    lab.pay(witness, "600", "DE")
+    lab.await_activities(witness, [lab.pay(witness, "600", "FR")])  # so the detector has seen all of them
+    submit(lab, "AfterDetector", breaking.stop_with_savepoint(World(lab.settings), JOB))
+    second = lab.pay(user, "600", "FR")
+    (activity,) = lab.await_activities(user, [second])
+    assert activity["transaction_ids"] == [first, second]
+    assert len(lab.activity_ids(witness)) == 1, "nothing is found twice"
