@@ -8,7 +8,6 @@ import logging
 import stat
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -25,7 +24,7 @@ from fraudlab.kafka_access import KafkaAccess
 from fraudlab.pipeline import kafka_accounts
 from fraudlab.pipeline.contracts import Names
 from fraudlab.settings import Settings
-from fraudlab.stack import flink_jobs, kafka, ports
+from fraudlab.stack import flink, flink_jobs, kafka, ports
 from fraudlab.stack.layout import Layout
 from fraudlab.stack.secret_store import SecretStore
 from fraudlab.stack.supervisor import Stack
@@ -111,8 +110,9 @@ def kafka_passwords(layout: Layout) -> dict[str, str]:
 
 
 def get(settings: Settings, path: str) -> str:
-    with urllib.request.urlopen(f"{settings.flink_url}{path}", timeout=10) as answer:  # noqa: S310 - our own cluster
-        return str(answer.read().decode(errors="replace"))
+    with closing(flink.connect(settings)) as connection:
+        connection.request("GET", path)
+        return connection.getresponse().read().decode(errors="replace")
 
 
 def pages(settings: Settings) -> Iterator[str]:
