@@ -87,6 +87,8 @@ class FlinkCluster:
             **self.options,
             "execution.target": "remote",
             "execution.attached": "false",
+            # The address is known. ZooKeeper, which would tell it too, talks to Flink's own processes only.
+            "high-availability.type": "NONE",
             "rest.address": str(rest.hostname),
             "rest.port": str(rest.port),
             "security.ssl.rest.enabled": str(rest.scheme == "https").lower(),

@@ -89,6 +89,7 @@ def jobmanager(settings: Settings, layout: Layout) -> Service:
                     f"-Xmx{JOBMANAGER_HEAP_MIB}m",
                     f"-XX:MaxMetaspaceSize={JOBMANAGER_METASPACE_MIB}m",
                     *java.QUICK,
+                    zookeeper.client_option(layout),
                     *classes.options,
                 ),
                 "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint",
@@ -127,6 +128,7 @@ def _taskmanager(settings: Settings, layout: Layout, name: str) -> Service:
                     *MEMORY.jvm_options,
                     "-XX:+UseG1GC",
                     *LATE_OPTIMISATION,
+                    zookeeper.client_option(layout),
                     *classes.options,
                 ),
                 "org.apache.flink.runtime.taskexecutor.TaskManagerRunner",
@@ -160,6 +162,7 @@ def client_environment(layout: Layout) -> dict[str, str]:
 def write_configuration(settings: Settings, layout: Layout, secrets: SecretStore, *, renew: bool = False) -> None:
     """Write Flink's `config.yaml` and log settings, for cluster and clients, and the keys that are missing (`flink_keys.make`)."""
     flink_keys.make(layout, secrets, renew=renew)
+    zookeeper.write_client_login(layout, secrets)
     conf = layout.flink / "conf"
     temporary = layout.flink / "tmp"
     private_folder(temporary)

@@ -97,7 +97,7 @@ class Stack:
         settings, layout = self.settings, self.layout
         services = (
             mysql.service(settings, layout, self.secrets),
-            zookeeper.service(settings, layout),
+            zookeeper.service(settings, layout, self.secrets),
             kafka.service(settings, layout, self.secrets),
             flink.jobmanager(settings, layout),
             *flink.taskmanagers(settings, layout),

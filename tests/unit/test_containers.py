@@ -67,7 +67,7 @@ def test_every_variable_is_a_setting_or_a_secret(name: str) -> None:
     known = {f"FRAUDLAB_{each.upper()}" for each in Settings.model_fields} | SECRETS
     known |= {
         secret_store.variable(each)
-        for each in ("jupyter_token", "dashboard_password", "flink_keys", "flink_page_token")
+        for each in ("jupyter_token", "dashboard_password", "flink_keys", "flink_page_token", "zookeeper")
     }
     assert set(SERVICES[name]["environment"]) <= known
 
@@ -114,6 +114,12 @@ def test_flinks_keys_are_where_jobs_are_submitted_and_run_and_its_port_is_not_pu
     assert {name for name in OWN if password in SERVICES[name]["environment"]} == holders - {"flink-page"}
     assert not [name for name, service in SERVICES.items() if "18082" in str(service.get("ports"))]
     assert [name for name, service in SERVICES.items() if "18081" in str(service.get("ports"))] == ["flink-page"]
+
+
+def test_sec_01_only_zookeeper_and_flink_know_the_login_between_them() -> None:
+    variable = secret_store.variable("zookeeper")
+    knowing = {name for name in OWN if variable in SERVICES[name]["environment"]}
+    assert knowing == {"zookeeper", "jobmanager", "taskmanager"}
 
 
 def test_an_older_env_file_gets_what_it_lacks_and_keeps_the_rest(tmp_path: Path) -> None:

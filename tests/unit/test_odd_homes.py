@@ -314,7 +314,7 @@ def layout(tmp_path: Path, request: pytest.FixtureRequest) -> Layout:
     try:
         secrets = SecretStore(layout.secrets)
         flink.write_configuration(settings, layout, secrets)
-        services = (mysql.service(settings, layout, secrets), zookeeper.service(settings, layout))
+        services = (mysql.service(settings, layout, secrets), zookeeper.service(settings, layout, secrets))
         for service in (*services, kafka.service(settings, layout, secrets)):
             service.prepare()
     finally:

@@ -1,0 +1,71 @@
+"""Another user of this machine gets nothing from ZooKeeper, where Flink's JobManager and jobs are named: the kind of sec-01."""
+
+import socket
+import struct
+
+from fraudlab.settings import LOOPBACK, Settings
+from tests.support.nobody import as_nobody, needs_root
+
+OPEN = struct.pack(">iqiqi", 0, 0, 30_000, 0, 16) + bytes(16) + b"\0"
+"""A session request: protocol, last transaction, time-out in ms, session, password, not read-only."""
+GET_CHILDREN, CREATE = 8, 1
+WITHOUT_LOGIN = {-4, -102, -115, -124}
+"""ZooKeeper's CONNECTIONLOSS, NOAUTH, AUTHFAILED and SESSIONCLOSEDREQUIRESASLAUTH, of `KeeperException.Code`."""
+
+
+def frame(content: bytes) -> bytes:
+    return struct.pack(">i", len(content)) + content
+
+
+def text(value: str) -> bytes:
+    return frame(value.encode())
+
+
+def answer(connection: socket.socket) -> bytes:
+    """The next frame; empty where the connection is closed."""
+    received = b""
+    wanted = 4
+    while len(received) < wanted:
+        piece = connection.recv(wanted - len(received))
+        if not piece:
+            return b""
+        received += piece
+        if len(received) == 4:
+            wanted = 4 + int(struct.unpack(">i", received)[0])
+    return received[4:]
+
+
+def asked(port: int, operation: int, body: bytes) -> int:
+    """The error with which ZooKeeper answers a request of somebody who has not logged in: 0 for none, -4 if it only closes."""
+    with socket.create_connection((LOOPBACK, port), timeout=10) as connection:
+        connection.sendall(frame(OPEN))
+        assert answer(connection), "a session is opened before anybody logs in"
+        connection.sendall(frame(struct.pack(">ii", 1, operation) + body))
+        said = answer(connection)
+        return int(struct.unpack(">i", said[12:16])[0]) if said else -4
+
+
+def test_sec_01_zookeeper_answers_nobody_without_a_login(settings: Settings) -> None:
+    port = settings.zookeeper_port
+    everybody = struct.pack(">i", 1) + struct.pack(">i", 31) + text("world") + text("anyone")
+    made = text("/made-by-a-stranger") + frame(b"") + everybody + struct.pack(">i", 0)
+    assert asked(port, GET_CHILDREN, text("/") + b"\0") in WITHOUT_LOGIN
+    assert asked(port, CREATE, made) in WITHOUT_LOGIN
+
+
+@needs_root
+def test_sec_01_another_user_cannot_read_zookeepers_login(settings: Settings) -> None:
+    home = settings.home
+    files = [home / "zookeeper" / "login.conf", home / "flink" / "conf" / "zookeeper-login.conf"]
+
+    def look() -> list[str]:
+        seen = []
+        for file in files:
+            try:
+                seen.append(file.read_text(encoding="utf-8"))
+            except PermissionError:
+                continue
+        return seen
+
+    assert all(file.exists() for file in files)
+    assert as_nobody(look) == []
