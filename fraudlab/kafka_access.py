@@ -2,7 +2,9 @@
 
 import logging
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +23,7 @@ LOGIN_MODULES = {
 """The Java class that logs in, by SASL mechanism."""
 
 
+Received = tuple[bytes, Exception | None]
 Protocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
@@ -30,6 +33,11 @@ logging.getLogger("kafka.net.sasl.scram").setLevel(logging.ERROR)
 
 class _Connections(KafkaConnectionManager):  # type: ignore[misc] # kafka-python is untyped
     """Tells at once that a log-in is rejected. kafka-python 3.0 tries until its time is up, and then says that it could not connect."""
+
+    async def _build_transport(self, *arguments: Any, **options: Any) -> Any:
+        transport = await super()._build_transport(*arguments, **options)
+        transport._sock_recv = partial(last_words_first, transport._sock_recv)
+        return transport
 
     async def _connect(self, node: Any, conn: Any, *arguments: Any, **options: Any) -> None:
         await super()._connect(node, conn, *arguments, **options)
@@ -43,6 +51,15 @@ class _Connections(KafkaConnectionManager):  # type: ignore[misc] # kafka-python
         """Raises it once: the next attempt may succeed."""
         if (failure := self._auth_failures.pop(node_id, None)) is not None:
             raise failure
+
+
+def last_words_first(receive: Callable[[], Received]) -> Received:
+    """What kafka-python has received: bytes or an error, never both.
+
+    A broker answers a wrong password and closes the connection. Where both come at the same moment, kafka-python drops the answer.
+    """
+    received, error = receive()
+    return (received, None) if received else (b"", error)
 
 
 def _client(**options: Any) -> KafkaNetClient:

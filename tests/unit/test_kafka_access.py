@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fraudlab.kafka_access import KafkaAccess, jaas_config, sql_options
+from fraudlab.kafka_access import KafkaAccess, jaas_config, last_words_first, sql_options
 
 REPOSITORY = Path(__file__).parents[2]
 CLIENTS = {"KafkaConsumer", "KafkaProducer", "KafkaAdminClient"}
@@ -100,3 +100,9 @@ def test_a_password_may_have_any_character() -> None:
         "'properties.sasl.jaas.config' = 'it''s \"quoted\" \\ ;',",
         "  'topic' = 'a'",
     ]
+
+
+def test_what_came_before_a_connection_was_closed_is_read() -> None:
+    closed = OSError("socket disconnected")
+    assert last_words_first(lambda: (b"the password is wrong", closed)) == (b"the password is wrong", None)
+    assert last_words_first(lambda: (b"", closed)) == (b"", closed)
