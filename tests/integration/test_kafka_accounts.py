@@ -33,6 +33,8 @@ from tests.support.lab import LearnerLab, learner_lab
 from tests.support.nobody import as_nobody, needs_root
 from tests.support.waiting import eventually, patient
 
+pytestmark = pytest.mark.slow  # three minutes: who is refused takes seconds to give up
+
 STRANGERS = {
     "without a log-in": KafkaAccess(""),
     "with a guessed password": KafkaAccess("", "SASL_PLAINTEXT", "SCRAM-SHA-256", "flagger", "guessed"),

@@ -2,11 +2,14 @@
 
 import signal
 
+import pytest
+
 from tests.support import flink
 from tests.support.lab import Lab, assert_exact
 from tests.support.waiting import eventually
 
 
+@pytest.mark.slow
 def test_after_a_restart_of_the_taskmanager_the_binlog_is_read_on_from_where_it_was(lab: Lab) -> None:
     lab.fraud_is_caught()
     snapshot = lab.snapshot_records()
