@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import re
 import ssl
 import sys
@@ -197,7 +198,8 @@ def write_configuration(settings: Settings, layout: Layout, secrets: SecretStore
         tmp=yaml_text(temporary),
         logs=yaml_text(layout.logs),
         rest_store=yaml_text(flink_keys.store(layout, flink_keys.REST)),
-        internal_store=yaml_text(flink_keys.store(layout, flink_keys.INTERNAL)),
+        # Seen from where both processes run: Flink puts it into the configuration of Pekko as it is, where a quote ends a string.
+        internal_store=yaml_text(os.path.relpath(flink_keys.store(layout, flink_keys.INTERNAL), layout.flink)),
         keys_password=yaml_text(secrets.secret(flink_keys.SECRET)),
         python=yaml_text(sys.executable),
         java_home=yaml_text(java.find().home),

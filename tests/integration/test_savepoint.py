@@ -26,7 +26,7 @@ detector.detect_guarded = lambda transactions, rule, names: (
 )
 settings = Settings()
 cluster = system.flink_cluster(settings, {"execution.state-recovery.path": savepoint} if savepoint else None)
-detector.submit(cluster, settings.bootstrap_servers, settings.names, settings.rule)
+detector.submit(cluster, system.kafka(settings, detector.JOB), settings.names, settings.rule)
 """
 
 
