@@ -27,7 +27,7 @@ class Session(_Connection):
         _translated(super().commit)
 
     def rollback(self) -> None:
-        """Raises mysql.connector.Error when the connection is broken: the server rolls back by itself then."""
+        """Raises mysql.connector.Error when the connection is broken: the server rolls back automatically then."""
         _translated(super().rollback)
 
 

@@ -117,7 +117,7 @@ def _stranger(*, wrong: bool) -> Response:
         "Flink asks who you are",
         f"{said}Run <code>fraudlab open flink</code> in a terminal (with Docker: <code>docker compose exec flink-page fraudlab open "
         "flink</code>). "
-        "This browser is known from then on. Why: whoever can submit a job to Flink can run any program as you.",
+        "This browser is known from then on. Why: anyone who can submit a job to Flink can run any program as you.",
     )
 
 

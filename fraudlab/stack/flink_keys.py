@@ -18,7 +18,7 @@ REST, INTERNAL = "rest", "internal"
 SECRET = "flink_keys"  # noqa: S105 - the name of the password
 VALID_FOR = timedelta(days=3650)
 RENEWED_BEFORE = timedelta(days=30)
-"""So long before their end keys are made again, when nothing of Flink runs that has the old ones."""
+"""Keys that expire so soon are made again, unless a process of Flink runs that has the old ones."""
 
 
 def store(layout: Layout, name: str) -> Path:

@@ -103,7 +103,7 @@ class Layout:
 
     @property
     def flink_keys(self) -> Path:
-        """The keys of Flink's TLS; a folder by itself, so that a volume can cover it."""
+        """The keys of Flink's TLS; a folder of their own, so that a volume can cover it."""
         return self.home / "flink-keys"
 
     @property

@@ -326,7 +326,7 @@ def test_data_of_a_version_without_accounts_gets_them(settings: Settings, monkey
         problem = Stack(settings).services[kafka.NAME].problem()
         return problem is None and "PLAIN" in asked  # the watcher, which asks now and then, may have been quicker
 
-    eventually(made, "whoever asks whether Kafka is ready makes the owner's account")
+    eventually(made, "asking whether Kafka is ready makes the owner's account")
     assert _logs_in(system.kafka(settings))
 
 
