@@ -131,7 +131,7 @@ def application(settings: Settings, token: str) -> ASGIApp:
 
 
 def main() -> None:
-    """Serves until it is told to end."""
+    """Runs until it is told to end."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     settings = Settings()
     token = SecretStore(Layout(settings.home).secrets).secret(flink_page.SECRET)

@@ -1,4 +1,4 @@
-"""What a stranger may send to the inbox and the dashboard has limits in bytes; both are tried as processes, without a stack."""
+"""What a stranger may send to the inbox and the dashboard has limits in bytes (sec-04, sec-05); both run here without a stack."""
 
 import smtplib
 import socket

@@ -1,4 +1,4 @@
-"""The Compose file says what the code needs, publishes on loopback only, and hands each container no more than its own."""
+"""The Compose file says what the code needs, publishes on loopback only, and hands each container no more than its own (sec-08)."""
 
 import dataclasses
 import json

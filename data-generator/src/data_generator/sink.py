@@ -332,9 +332,8 @@ class MySqlSink:
     def _roll_back(self) -> Exception | None:
         """End the open transaction; the error if the connection broke over it."""
         try:
-            self._cursor.execute(
-                "ROLLBACK"
-            )  # the connector's own `rollback` raises another class when the connection breaks
+            # The connector's own `rollback` raises another class when the connection breaks.
+            self._cursor.execute("ROLLBACK")
         except (mysql.connector.Error, OSError) as error:
             self._disconnect()
             return error
