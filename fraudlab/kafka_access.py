@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -60,6 +60,17 @@ def last_words_first(receive: Callable[[], Received]) -> Received:
     """
     received, error = receive()
     return (received, None) if received else (b"", error)
+
+
+async def _fetch_when_drained(fetcher: Any, send: Callable[[], Awaitable[list[Any]]]) -> list[Any]:
+    """Asks the brokers for more records, unless some are here that `poll` has not given out.
+
+    kafka-python 3.0 then asks for the partitions that have none, and waits for that answer first. Where these are quiet, that takes
+    `fetch_max_wait_ms`, again and again: one busy partition delayed all others by seconds.
+    """
+    if fetcher._completed_fetches or fetcher._next_partition_records:
+        return []
+    return await send()
 
 
 def _client(**options: Any) -> KafkaNetClient:
@@ -125,7 +136,10 @@ class KafkaAccess:
 
     def consumer(self, *topics: str, **options: Any) -> Any:
         """A `kafka.KafkaConsumer`. Raises KafkaError if Kafka does not answer or rejects the log-in."""
-        return KafkaConsumer(*topics, **self.options(), **options)
+        consumer = KafkaConsumer(*topics, **self.options(), **options)
+        fetcher = consumer._fetcher
+        fetcher._send_fetches_async = partial(_fetch_when_drained, fetcher, fetcher._send_fetches_async)
+        return consumer
 
     def producer(self, **options: Any) -> Any:
         """A `kafka.KafkaProducer`. Raises KafkaError if Kafka does not answer or rejects the log-in."""
