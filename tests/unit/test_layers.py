@@ -22,10 +22,10 @@ ALL = {
 FORBIDDEN = {
     "fraudlab/pipeline": ALL - {"fraudlab.pipeline"},
     "fraudlab/stack": ALL - {"fraudlab.stack", "fraudlab.settings"},
-    # The judge shares names, rates and tolerances with the judged, but no code that decides.
+    # The judge shares names, rates and tolerances with the judged, but no code that decides or reads records.
     "fraudlab/verification": ALL
     - {"fraudlab.verification", "fraudlab.pipeline", "fraudlab.settings", "fraudlab.system", "fraudlab.stack"}
-    | {f"fraudlab.pipeline.{name}" for name in ("rule", "transaction", "detector", "join", "cdc", "flink")},
+    | {f"fraudlab.pipeline.{name}" for name in ("records", "rule", "transaction", "detector", "join", "cdc", "flink")},
     # The dashboard shows the scores as the verification computes them.
     "fraudlab/services": {"fraudlab.course", "fraudlab.cli", "fraudlab.demo", "fraudlab.demo_fraud"}
     | {f"fraudlab.verification.{name}" for name in ("judge", "records", "report", "topic_reader", "truth", "verify")},
