@@ -94,7 +94,9 @@ class PerSecond:
 
 
 class Tail:
-    """What of a table was read, by its rising ids, although a row may be committed after one with a higher id. Rows begin with their id and the time when it was given out, in ms since the epoch.
+    """What of a table was read, by its rising ids, although a row may be committed after one with a higher id.
+
+    Rows begin with their id and the time when it was given out, in ms since the epoch.
 
     Read the rows with an id above `floor` again and again; `fresh` gives each once.
     """
@@ -117,7 +119,9 @@ class Tail:
 
 
 class PaymentCount:
-    """How many payments there are, in all and by second, counted on from where all of them are committed. Payments up to `floor` are counted and not asked for again.
+    """How many payments there are, in all and by second, counted on from where all of them are committed.
+
+    Payments up to `floor` are counted and not asked for again.
 
     Nothing changes before `take`, so a look at the table that fails halfway has taken nothing.
     """
