@@ -5,6 +5,7 @@ is written from here (`python docs/tables.py`). `fraudlab/verification` doesn't 
 """
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -223,9 +224,11 @@ def example(kind: type[Shape], **changes: object) -> Shape:
     return msgspec.convert(examples | changes, kind)
 
 
-def fields(kind: type[msgspec.Struct]) -> list[tuple[str, Any, list[Meta]]]:
+@cache
+def fields(kind: type[msgspec.Struct]) -> tuple[tuple[str, Any, list[Meta]], ...]:
     """Name, type and what is said about each field, the most general first."""
-    return [(name, *_unwrapped(hint)) for name, hint in get_type_hints(kind, include_extras=True).items()]
+    hints = get_type_hints(kind, include_extras=True)
+    return tuple((name, *_unwrapped(hints[name])) for name in kind.__struct_fields__)
 
 
 def _unwrapped(hint: Any) -> tuple[Any, list[Meta]]:
