@@ -139,7 +139,7 @@ def shape_table(kind: type[msgspec.Struct]) -> str:
     rows = []
     for name, hint, said in records.fields(kind):
         form = ", ".join(one.extra["format"] for one in said if one.extra)
-        (shown,) = said[-1].examples or ()
+        shown = (said[-1].examples or [None])[0]
         rows.append((f"`{name}`", _json_type(hint), form, said[-1].description or "", f"`{_json(shown)}`"))
     return _table(("field", "JSON type", "format", "meaning", "example"), rows)
 

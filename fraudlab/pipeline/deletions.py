@@ -103,7 +103,7 @@ def _read_one(consumer: Any, partition: TopicPartition, offset: int) -> dict[str
     while time.monotonic() < deadline:
         for some in consumer.poll(timeout_ms=500, max_records=1).values():
             change = read_change(some[0].value) if some[0].offset == offset else None
-            return change and change.after
+            return change.after if change else None
     raise TimeoutError(f"the record {partition.topic}-{partition.partition}-{offset} did not come")
 
 

@@ -16,8 +16,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
-def _format(format_: str, **limits: int) -> Meta:
-    return Meta(**limits, extra={"format": format_})
+def _format(format_: str) -> Meta:
+    return Meta(extra={"format": format_})
 
 
 def _says(meaning: str, example: object) -> Meta:
@@ -26,16 +26,16 @@ def _says(meaning: str, example: object) -> Meta:
 
 Text = Annotated[str, _format("text")]
 Flag = Annotated[bool, _format("flag")]
-Count = Annotated[int, _format("count", ge=0)]
+Count = Annotated[int, Meta(ge=0), _format("count")]
 Moment = Annotated[str, _format("ISO 8601 with time zone")]
 EpochMs = Annotated[int, _format("ms since the epoch")]
 Amount = Annotated[str, _format("decimal with two decimals")]
 Euros = Annotated[str, _format("EUR, decimal with two decimals")]
 Country = Annotated[str, _format("ISO 3166-1 alpha-2")]
 Currency = Annotated[str, _format("ISO 4217")]
-UserId = Annotated[int, _format("INT of MySQL", ge=-(2**31), lt=2**31)]
-PaymentId = Annotated[int, _format("positive BIGINT of MySQL", gt=0, le=2**63 - 1)]
-ActivityId = Annotated[str, _format("`activity-` and the payment's id", min_length=1, max_length=64)]
+UserId = Annotated[int, Meta(ge=-(2**31), lt=2**31), _format("INT of MySQL")]
+PaymentId = Annotated[int, Meta(gt=0, le=2**63 - 1), _format("positive BIGINT of MySQL")]
+ActivityId = Annotated[str, Meta(min_length=1, max_length=64), _format("`activity-` and the payment's id")]
 Row = Annotated[dict[str, Any], _format("a field for each column")]
 
 
@@ -114,7 +114,7 @@ class JoinedTransaction(msgspec.Struct, kw_only=True, gc=False, forbid_unknown_f
 
 
 class PendingActivity(msgspec.Struct, kw_only=True):
-    """What is known of an activity while the profile of its user is not. It waits in the detector's state."""
+    """An activity while the profile of its user is unknown. It waits in the detector's state."""
 
     activity_id: Annotated[ActivityId, _says("the same after a replay: readers deduplicate by it", "activity-5")]
     user_id: Annotated[UserId, _says("the user who paid; also the record's key", 42)]
@@ -226,13 +226,13 @@ def example(kind: type[Shape], **changes: object) -> Shape:
 
 @cache
 def fields(kind: type[msgspec.Struct]) -> tuple[tuple[str, Any, list[Meta]], ...]:
-    """Name, type and what is said about each field, the most general first."""
+    """Name, type and annotations of each field. The last annotation has its meaning and an example."""
     hints = get_type_hints(kind, include_extras=True)
     return tuple((name, *_unwrapped(hints[name])) for name in kind.__struct_fields__)
 
 
 def _unwrapped(hint: Any) -> tuple[Any, list[Meta]]:
-    """A type without what is said about it. `Annotated` inside of unions and lists is what is said about the field, too."""
+    """A type without its annotations, and these; they include those of the types in a union or a list."""
     if get_origin(hint) is Annotated:
         inner, *metas = get_args(hint)
         plain, said = _unwrapped(inner)

@@ -1,4 +1,4 @@
-"""What every consumer reads of an activity, checked. Whatever is wrong with the rest of it, an account can be stopped."""
+"""What every consumer reads of an activity, checked. The flagger needs no more: it stops an account whatever is wrong with the rest."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -441,7 +441,7 @@ def joined_payment(**fields: object) -> dict[str, object]:
         transaction_time=now,
         created_at=now,
     )
-    return msgspec.to_builtins(record) | fields
+    return {**msgspec.to_builtins(record), **fields}
 
 
 WRONG_FIELDS: dict[str, list[Any]] = {

@@ -34,7 +34,7 @@ def activity(user_id: int, learner: str, at: datetime | None = None, **fields: o
         created_at=iso(known_ms),
         detected_at=iso(known_ms),
     )
-    return msgspec.to_builtins(record) | fields
+    return {**msgspec.to_builtins(record), **fields}
 
 
 class Telling:

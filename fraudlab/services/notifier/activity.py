@@ -13,8 +13,7 @@ MAX_TOTAL_EUR = Decimal(10) ** 15
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """A record of `suspicious_activities`, its times and amount parsed. Names, address and number are as the user gave them: they may
-    hold anything."""
+    """An activity with its times and amount parsed. Names, address and number are as the user gave them: they may hold anything."""
 
     activity_id: str
     user_id: int
