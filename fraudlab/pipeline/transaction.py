@@ -20,6 +20,7 @@ MOST_CHARACTERS = 200_000
 _AMOUNT = re.compile(r"[0-9]{1,10}\.[0-9]{2}")
 
 _decode = msgspec.json.Decoder(JoinedTransaction).decode
+_read_time = datetime.fromisoformat
 
 
 def read_payment(value: str, max_age_ms: int) -> tuple[Payment, int, JoinedTransaction]:
@@ -43,8 +44,8 @@ def read_payment(value: str, max_age_ms: int) -> tuple[Payment, int, JoinedTrans
     except (msgspec.MsgspecError, UnicodeEncodeError):
         record = _decode_any(value)
     try:
-        happened = datetime.fromisoformat(record.transaction_time)
-        stored = datetime.fromisoformat(record.created_at)
+        happened = _read_time(record.transaction_time)
+        stored = _read_time(record.created_at)
     except (TypeError, ValueError):
         raise _wrong_time(record) from None
     if happened.tzinfo is None or stored.tzinfo is None:
