@@ -316,7 +316,7 @@ def test_the_bytes_of_an_activity_are_those_of_the_stored_sample(monkeypatch: py
     *unknown, known = JOINED
     for offset, value in enumerate(unknown):
         assert list(user._detector.process_element(f"3:{offset}:{value}", user)) == []
-    assert user.state.endswith(f'[[{NOON_MS},"3","1",{PENDING}]]'.encode()), "state of an older version can be read"
+    assert user.state.endswith(f'[[{NOON_MS},"3","1",{PENDING}]]'.encode()), "what waits in the state has the same form"
     ((topic, key, message),) = user._detector.process_element(f"3:2:{known}", user)
     assert (topic, key) == (NAMES.suspicious_activities, "42")
     assert message == RAISED
