@@ -9,7 +9,7 @@ import msgspec
 import orjson
 
 from fraudlab.pipeline.contracts import EUR_RATE_SCALE, FUTURE_TOLERANCE_MS, countries, eur_rates
-from fraudlab.pipeline.rule import Payment
+from fraudlab.pipeline.history import Payment
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)

@@ -100,7 +100,7 @@ def test_transaction_mid_has_the_agreed_keys() -> None:
 
 def test_suspicious_activities_has_the_agreed_keys() -> None:
     payment = {"transaction_id": 2, "user_id": 42, "created_at": "2026-01-01T12:00:00.456Z"}
-    hour = SuspiciousHour(2, 0, 3_600_000, 100_007, (b"DE", b"FR"), (1, 2))
+    hour = SuspiciousHour(2, 0, 3_600_000, 100_007, (b"DE", b"FR"), 2, (1, 2))
     detector = FraudDetector(Rule(), Names())
     profile = {"detected_at", *PROFILE_FIELDS}
     activity = detector._activity(hour, payment)

@@ -31,7 +31,9 @@ class Activity:
     phone_number: str
     total_eur: Decimal
     countries: tuple[str, ...]
+    transaction_count: int
     transaction_ids: tuple[int, ...]
+    """Of the latest payments, where there are many."""
 
 
 def parse(record: dict[str, Any]) -> Activity:
@@ -55,6 +57,7 @@ def parse(record: dict[str, Any]) -> Activity:
             phone_number=_text(record["user_phone_number"] or ""),
             total_eur=Decimal(_text(record["total_amount_eur"])),
             countries=tuple(map(_text, record["countries"])),
+            transaction_count=_integer(record["transaction_count"]),
             transaction_ids=tuple(map(_integer, record["transaction_ids"])),
         )
         if not (1970 < known_at.year < 2038 and 1970 < activity.window_end.year < 9999):
