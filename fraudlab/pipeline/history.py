@@ -1,7 +1,7 @@
 """What is remembered of a user: their recent payments, and the sliding windows over them. They are kept as bytes (`history_layout`)."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from fraudlab.pipeline import history_layout as layout
@@ -76,8 +76,6 @@ class History:
 
     def has_seen(self, time_ms: int, transaction_id: int) -> bool:
         """Whether this payment was added before. One that comes again mostly has the same time, and is found where it belongs."""
-        if transaction_id > self.latest_id:
-            return False
         if transaction_id <= self._forgotten_id:
             return True
         ids, number = layout.ids(self._rows), self._place(time_ms, transaction_id)
@@ -126,11 +124,11 @@ class History:
     def windows(self, length_ms: int, from_ms: int, until_ms: int) -> Iterator[Window]:
         """The windows of a length that end at the moment of a payment in `[from_ms, until_ms)`, each once.
 
-        The latest is known. For earlier ones the payments are gone through once, from the beginning of the first window.
+        The latest is known. For earlier ones, one pass goes through the payments from the start of the first window.
         """
         times, spent = layout.times(self._rows), layout.spent(self._rows)
         first = bisect_right(times, from_ms - length_ms)
-        if from_ms == self.latest_ms:
+        if from_ms == self.latest_ms and self._country != _NOWHERE:
             start_ms, total = from_ms - length_ms, (self._spent - spent[first]) % SPENT_MODULUS
             countries = [country for country, paid_ms in self._elsewhere.items() if paid_ms > start_ms]
             yield Window(start_ms, from_ms, total, [self._country, *countries], first, len(times))
@@ -152,9 +150,10 @@ class History:
         times = layout.times(self._rows)
         return layout.not_raised(self._rows, bisect_left(times, time_ms), bisect_right(times, time_ms))
 
-    def mark_raised(self, numbers: Iterable[int]) -> None:
+    def mark_raised(self, numbers: list[int]) -> None:
         """Remembers that the hours of these payments were raised."""
-        self._rows = layout.with_raised(self._rows, numbers)
+        if numbers:
+            self._rows = layout.with_raised(self._rows, numbers)
 
     def ids(self, first: int, end: int) -> tuple[int, ...]:
         """The transaction ids of the payments with these numbers."""

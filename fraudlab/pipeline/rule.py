@@ -123,8 +123,7 @@ def _raise(rule: Rule, user: History, time_ms: int) -> tuple[SuspiciousHour, ...
                     transaction_ids=_listed(user, window, number),
                 )
             )
-    if raised:
-        user.mark_raised(raised)
+    user.mark_raised(raised)
     return tuple(hours)
 
 

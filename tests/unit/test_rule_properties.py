@@ -150,10 +150,12 @@ def test_an_order_within_the_allowed_lateness_raises_the_same_set(
 def test_every_window_of_a_history_is_what_a_recomputation_finds(
     rule: Rule, payments: list[Payment], data: st.DataObject
 ) -> None:
-    """Also if a rule with another window wrote it."""
+    """Also if a rule with another window wrote it, or the payments before were forgotten."""
     history = b""
     for seen, payment in enumerate(payments, start=1):
         history = judge(rule, history, payment).history
+        if data.draw(st.integers(0, 9)) == 9:
+            history = forget_payments(history)
         user, kept = History(history), [one for one in payments[:seen] if one[:2] in {row[:2] for row in held(history)}]
         assert user.country_count == len({one.country for one in kept})
         length_ms = data.draw(st.sampled_from((rule.window_ms, rule.window_ms, 20 * MINUTE, 1)))

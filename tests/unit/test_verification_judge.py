@@ -150,7 +150,7 @@ def test_an_activity_that_does_not_list_all_its_payments_is_compared_with_the_re
     assert kinds(compared(records_of(listing), truth)) == {}
     for change, problem in (
         ({"transaction_ids": [1]}, "transaction_ids are 1, not 2"),
-        ({"transaction_ids": [1, 2]}, "transaction_ids are 1,2, not 2"),
+        ({"transaction_ids": [1, 2]}, "transaction_ids are 1, 2, not 2"),
         ({"transaction_count": 3}, "transaction_count is 3, not 2"),
         ({"total_amount_eur": "500.50"}, "total_amount_eur is 500.50, not 1100.50"),
         ({"countries": ["FR"]}, "countries are FR, not DE,FR"),
