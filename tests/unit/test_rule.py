@@ -173,6 +173,15 @@ def test_an_hour_of_more_payments_lists_the_latest_that_end_with_its_own(
     }
 
 
+def test_an_hour_never_lists_a_payment_before_it(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rule_module, "MOST_LISTED", 2)
+    user.pays(1, 0, 1, "FR")
+    user.pays(2, 61 * MINUTE, 5_000, "FR")
+    user.pays(3, 61 * MINUTE, 1, "FR")
+    hours = user.pays(4, 61 * MINUTE, 1, "DE").hours
+    assert {hour.transaction_id: hour.transaction_ids for hour in hours} == {2: (2,), 3: (2, 3), 4: (3, 4)}
+
+
 # Late payments
 
 

@@ -32,7 +32,11 @@ rules = st.builds(
 def payments_in_bank_order(most: int = 14) -> st.SearchStrategy[list[Payment]]:
     """Payments with ascending ids and any event times, equal ones among them."""
     rows = st.sampled_from(list(product(TIMES_MS, AMOUNTS, COUNTRIES)))
-    return st.lists(rows, min_size=1, max_size=most).map(
+    # Of payments in any order, most are too late. Of those that are delayed by up to half an hour, few are.
+    delayed = st.lists(st.tuples(rows, st.sampled_from((0, 0, 0, 10, 30))), min_size=1, max_size=most).map(
+        lambda drawn: [row for row, _ in sorted(drawn, key=lambda one: one[0][0] + one[1] * MINUTE)]
+    )
+    return st.one_of(st.lists(rows, min_size=1, max_size=most), delayed).map(
         lambda drawn: [
             Payment(time_ms, number, cents, country) for number, (time_ms, cents, country) in enumerate(drawn, start=1)
         ]
