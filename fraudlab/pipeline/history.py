@@ -7,7 +7,7 @@ from typing import NamedTuple
 from fraudlab.pipeline import history_layout as layout
 from fraudlab.pipeline.history_layout import ELSEWHERE, HEADER, ROW, SPENT_MODULUS, TIME
 
-_NEVER_MS = -(2**63)
+_NEVER_MS, _FOREVER_MS = -(2**63), 2**63 - 1
 _NOWHERE = b"\0\0"
 _NEW = HEADER.pack(_NEVER_MS, 0, 0, 0, _NOWHERE, 0)
 
@@ -134,14 +134,15 @@ class History:
             yield Window(start_ms, from_ms, total, [self._country, *countries], first, len(times))
             return
         last_paid: dict[bytes, int] = {}
+        ends, sums = [*times, _FOREVER_MS], [*spent, self._spent]
         for number in range(first, bisect_left(times, until_ms)):
-            end, end_ms = number + 1, times[number]
+            end, end_ms = number + 1, ends[number]
             start_ms = end_ms - length_ms
             last_paid[layout.country(self._rows, number)] = end_ms
-            while times[first] <= start_ms:
+            while ends[first] <= start_ms:
                 first += 1
-            if end_ms >= from_ms and (end == len(times) or times[end] > end_ms):
-                total = ((spent[end] if end < len(times) else self._spent) - spent[first]) % SPENT_MODULUS
+            if from_ms <= end_ms < ends[end]:
+                total = (sums[end] - sums[first]) % SPENT_MODULUS
                 countries = [country for country, paid_ms in last_paid.items() if paid_ms > start_ms]
                 yield Window(start_ms, end_ms, total, countries, first, end)
 

@@ -106,29 +106,34 @@ def judge(rule: Rule, history: bytes, payment: Payment) -> Verdict:
 
 def _raise(rule: Rule, user: History, time_ms: int) -> tuple[SuspiciousHour, ...]:
     """The hours to raise after a payment at `time_ms`: it belongs to those that end within a window's length after it."""
-    hours, raised = [], []
-    for window in user.windows(rule.window_ms, time_ms, time_ms + rule.window_ms):
-        if not rule.is_met_by(window):
-            continue
-        for number in user.not_raised_at(window.end_ms):
-            raised.append(number)
-            hours.append(
-                SuspiciousHour(
-                    transaction_id=user.ids(number, number + 1)[0],
-                    start_ms=window.start_ms,
-                    end_ms=window.end_ms,
-                    total_eur_cents=window.total_eur_cents,
-                    countries=tuple(sorted(window.countries)),
-                    transaction_count=window.end - window.first,
-                    transaction_ids=_listed(user, window, number),
-                )
-            )
-    user.mark_raised(raised)
-    return tuple(hours)
+    found = [
+        (window, number)
+        for window in user.windows(rule.window_ms, time_ms, time_ms + rule.window_ms)
+        if rule.is_met_by(window)
+        for number in user.not_raised_at(window.end_ms)
+    ]
+    if not found:
+        return ()
+    user.mark_raised([number for _, number in found])
+    listed = [_listed(window, number) for window, number in found]
+    begin, end = listed[0].start, listed[-1].stop
+    ids = user.ids(begin, end)
+    return tuple(
+        SuspiciousHour(
+            transaction_id=ids[number - begin],
+            start_ms=window.start_ms,
+            end_ms=window.end_ms,
+            total_eur_cents=window.total_eur_cents,
+            countries=tuple(sorted(window.countries)),
+            transaction_count=window.end - window.first,
+            transaction_ids=ids[numbers.start - begin : numbers.stop - begin],
+        )
+        for (window, number), numbers in zip(found, listed, strict=True)
+    )
 
 
-def _listed(user: History, window: Window, number: int) -> tuple[int, ...]:
-    """The ids that the hour of payment `number` lists."""
+def _listed(window: Window, number: int) -> range:
+    """The numbers of the payments that the hour of payment `number` lists."""
     if window.end - window.first <= MOST_LISTED:
-        return user.ids(window.first, window.end)
-    return user.ids(max(window.first, number + 1 - MOST_LISTED), number + 1)
+        return range(window.first, window.end)
+    return range(max(window.first, number + 1 - MOST_LISTED), number + 1)
