@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fraudlab.pipeline import rule as rule_module
 from fraudlab.pipeline.history import History, Payment, forget_payments
 from fraudlab.pipeline.history_layout import ELSEWHERE, HEADER, ROW
-from fraudlab.pipeline.rule import Arrival, Rule, judge
+from fraudlab.pipeline.rule import Arrival, Rule, SuspiciousHour, judge
 
 MINUTE = 60_000
 REPRODUCIBLE = settings(derandomize=True, deadline=None, max_examples=300)
@@ -180,7 +180,7 @@ def test_every_window_of_a_history_is_what_a_recomputation_finds(
 def test_totals_stay_true_where_the_sum_of_all_payments_wraps_around() -> None:
     *header, others = HEADER.unpack(forget_payments(judge(Rule(), b"", Payment(START_MS, 1, 1, b"DE")).history))
     header[3] = 2**64 - 60_000
-    history, hours = HEADER.pack(*header, others), []
+    history, hours = HEADER.pack(*header, others), list[SuspiciousHour]()
     for number, (minute, country) in enumerate([(0, b"DE"), (10, b"FR"), (5, b"DE")], start=2):
         verdict = judge(Rule(), history, Payment(START_MS + minute * MINUTE, number, 50_000, country))
         history = verdict.history
