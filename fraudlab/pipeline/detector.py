@@ -135,7 +135,7 @@ class FraudDetector(KeyedProcessFunction):  # type: ignore[misc] # PyFlink is un
             window_start=iso(hour.start_ms),
             window_end=iso(hour.end_ms),
             total_amount_eur=f"{hour.total_eur_cents // 100}.{hour.total_eur_cents % 100:02}",
-            transaction_count=len(hour.transaction_ids),
+            transaction_count=hour.transaction_count,
             countries=[country.decode() for country in hour.countries],
             transaction_ids=list(hour.transaction_ids),
             transaction_id=hour.transaction_id,

@@ -1,211 +1,184 @@
-"""A user's history in bytes: what the rule remembers, packed, so that one value per payment crosses between Python and Flink's state."""
+"""What is remembered of a user: their recent payments, and the sliding windows over them. They are kept as bytes (`history_layout`)."""
 
-import struct
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
-Entry = tuple[int, int, int, bytes, bool]
-"""A retained payment: event time (ms), transaction id, EUR cents, country, and whether its hour was raised."""
+from fraudlab.pipeline import history_layout as layout
+from fraudlab.pipeline.history_layout import ELSEWHERE, HEADER, ROW, SPENT_MODULUS, TIME
 
-SEVERAL = b"\0\0"
-"""Instead of a country: the retained payments come from several, or the rule does not require more than one."""
-
-
-class Window:
-    """The window that ends with the user's latest payment: where it begins among the entries, its sum, and payments by country."""
-
-    __slots__ = ("countries", "first", "length_ms", "total_cents")
-
-    def __init__(self, length_ms: int, first: int, total_cents: int, countries: dict[bytes, int]) -> None:
-        self.length_ms, self.first, self.total_cents, self.countries = length_ms, first, total_cents, countries
-
-    def add(self, cents: int, country: bytes) -> None:
-        """Adds a payment."""
-        self.total_cents += cents
-        self.countries[country] = self.countries.get(country, 0) + 1
-
-    def remove(self, cents: int, country: bytes) -> None:
-        """Removes a payment."""
-        self.total_cents -= cents
-        left = self.countries[country] - 1
-        if left:
-            self.countries[country] = left
-        else:
-            del self.countries[country]
+_NEVER_MS, _FOREVER_MS = -(2**63), 2**63 - 1
+_NOWHERE = b"\0\0"
+_NEW = HEADER.pack(_NEVER_MS, 0, 0, 0, _NOWHERE, 0)
 
 
-class History(NamedTuple):
-    """What is remembered of a user. `home` is the country of all entries, or SEVERAL; only with SEVERAL is there a `window`.
+class Payment(NamedTuple):
+    """What the rule needs to know of a transaction. `country` is ISO 3166-1 alpha-2 in ASCII bytes, as the history stores it."""
 
-    `entries` is packed, sorted by event time and id.
+    time_ms: int
+    transaction_id: int
+    amount_eur_cents: int
+    country: bytes
+
+
+class Window(NamedTuple):
+    """A user's payments in `(start_ms, end_ms]`: those with the numbers from `first` up to `end - 1`. `countries` is in no order."""
+
+    start_ms: int
+    end_ms: int
+    total_eur_cents: int
+    countries: list[bytes]
+    first: int
+    end: int
+
+
+class History:
+    """A user's retained payments, the oldest first, those of the same moment by id. A payment's *number* is its index among them.
+
+    Two things make the latest window cheap, however many payments it holds. Each payment has the sum of all before it, so a
+    window's total is one subtraction. The history also knows when the user last paid in each country: a window's countries are
+    those with a time after its start.
+
+    Attributes:
+        latest_ms: Event time of the latest payment. It stays when the payment is forgotten.
+        latest_id: Highest transaction id seen.
     """
 
-    latest_ms: int
-    latest_id: int
-    forgotten_id: int
-    home: bytes
-    window: Window | None
-    entries: bytes
+    __slots__ = ("_country", "_elsewhere", "_forgotten_id", "_rows", "_spent", "latest_id", "latest_ms")
 
-
-# A header (event time of the latest payment, highest id seen, highest id forgotten, home), the window where home is _WITH_WINDOW,
-# and the entries. Histories of earlier versions have SEVERAL there, and no window: it is then counted from the entries.
-_HEADER = struct.Struct("<qqq2s")
-_WITH_WINDOW = b"\0\1"
-_WINDOW = struct.Struct("<qIqH")
-_COUNTRY = struct.Struct("<2sI")
-_ENTRY = struct.Struct("<qqq2s?")
-_TIME = struct.Struct("<q")
-_TIME_AND_ID = struct.Struct("<qq")
-_MONEY = struct.Struct("<q2s")
-_ID, _CENTS, _LETTERS, _RAISED = 8, 16, 24, 26
-SIZE = _ENTRY.size
-"""Bytes of an entry."""
-
-
-def unpack(history: bytes) -> History:
-    """The history in these bytes, which must not be empty."""
-    latest_ms, latest_id, forgotten_id, home = _HEADER.unpack_from(history)
-    if home != _WITH_WINDOW:
-        return History(latest_ms, latest_id, forgotten_id, home, None, history[_HEADER.size :])
-    length_ms, first, total_cents, number = _WINDOW.unpack_from(history, _HEADER.size)
-    begin = _HEADER.size + _WINDOW.size
-    end = begin + number * _COUNTRY.size
-    window = Window(length_ms, first, total_cents, dict(_COUNTRY.iter_unpack(history[begin:end])))
-    return History(latest_ms, latest_id, forgotten_id, SEVERAL, window, history[end:])
-
-
-def pack(
-    latest_ms: int, latest_id: int, forgotten_id: int, home: bytes, window: Window | None, entries: bytes
-) -> bytes:
-    """The bytes of a history."""
-    if window is None:
-        return _HEADER.pack(latest_ms, latest_id, forgotten_id, home) + entries
-    return b"".join(
-        (
-            _HEADER.pack(latest_ms, latest_id, forgotten_id, _WITH_WINDOW),
-            _WINDOW.pack(window.length_ms, window.first, window.total_cents, len(window.countries)),
-            *(_COUNTRY.pack(country, number) for country, number in window.countries.items()),
-            entries,
+    def __init__(self, packed: bytes) -> None:
+        """Unpacks what `pack` gave; `b""` is the history of a new user."""
+        packed = packed or _NEW
+        self.latest_ms, self.latest_id, self._forgotten_id, self._spent, self._country, others = HEADER.unpack_from(
+            packed
         )
-    )
+        rows = HEADER.size
+        self._elsewhere: dict[bytes, int] = {}
+        if others:
+            rows += others * ELSEWHERE.size
+            self._elsewhere = dict(ELSEWHERE.iter_unpack(packed[HEADER.size : rows]))
+        self._rows = packed[rows:]
+
+    def pack(self) -> bytes:
+        """The bytes that remember this."""
+        header = HEADER.pack(
+            self.latest_ms, self.latest_id, self._forgotten_id, self._spent, self._country, len(self._elsewhere)
+        )
+        if self._elsewhere:
+            header += b"".join([ELSEWHERE.pack(country, paid_ms) for country, paid_ms in self._elsewhere.items()])
+        return header + self._rows
+
+    @property
+    def country_count(self) -> int:
+        """From how many countries the retained payments come."""
+        others = len(self._elsewhere)
+        return others if self._country == _NOWHERE else others + 1
+
+    def has_seen(self, time_ms: int, transaction_id: int) -> bool:
+        """Whether this payment was added before. One that comes again mostly has the same time, and is found where it belongs."""
+        if transaction_id <= self._forgotten_id:
+            return True
+        ids, number = layout.ids(self._rows), self._place(time_ms, transaction_id)
+        return (number < len(ids) and ids[number] == transaction_id) or transaction_id in ids
+
+    def add(self, payment: Payment) -> None:
+        """Adds a payment. A late one changes the sums of those after it."""
+        time_ms, transaction_id, cents, country = payment
+        if time_ms > self.latest_ms:
+            self._rows += ROW.pack(time_ms, transaction_id, self._spent, country, False)
+            if country != self._country:
+                if self._country != _NOWHERE:
+                    self._elsewhere[self._country] = self.latest_ms
+                self._elsewhere.pop(country, None)
+                self._country = country
+            self.latest_ms = time_ms
+        else:
+            self._insert(payment)
+            if country != self._country and time_ms > self._elsewhere.get(country, _NEVER_MS):
+                self._elsewhere[country] = time_ms
+        self._spent = (self._spent + cents) % SPENT_MODULUS
+        if transaction_id > self.latest_id:
+            self.latest_id = transaction_id
+
+    def _insert(self, payment: Payment) -> None:
+        time_ms, transaction_id, cents, country = payment
+        number = self._place(time_ms, transaction_id)
+        at = number * ROW.size
+        before = layout.spent(self._rows)
+        spent_before = before[number] if number < len(before) else self._spent
+        row = ROW.pack(time_ms, transaction_id, spent_before, country, False)
+        self._rows = layout.with_more_spent(self._rows[:at] + row + self._rows[at:], number + 1, cents)
+
+    def forget_until(self, time_ms: int) -> None:
+        """Forgets the payments up to and including this event time: mostly one or none, and each once."""
+        rows, at = self._rows, 0
+        while at < len(rows) and TIME.unpack_from(rows, at)[0] <= time_ms:
+            at += ROW.size
+        if at:
+            self._rows = rows[at:]
+            if self._elsewhere:
+                self._elsewhere = {
+                    country: paid_ms for country, paid_ms in self._elsewhere.items() if paid_ms > time_ms
+                }
+
+    def windows(self, length_ms: int, from_ms: int, until_ms: int) -> Iterator[Window]:
+        """The windows of a length that end at the moment of a payment in `[from_ms, until_ms)`, each once.
+
+        The latest is known. For earlier ones, one pass goes through the payments from the start of the first window.
+        """
+        times, spent = layout.times(self._rows), layout.spent(self._rows)
+        first = bisect_right(times, from_ms - length_ms)
+        if from_ms == self.latest_ms and self._country != _NOWHERE:
+            start_ms, total = from_ms - length_ms, (self._spent - spent[first]) % SPENT_MODULUS
+            countries = [country for country, paid_ms in self._elsewhere.items() if paid_ms > start_ms]
+            yield Window(start_ms, from_ms, total, [self._country, *countries], first, len(times))
+            return
+        last_paid: dict[bytes, int] = {}
+        ends, sums = [*times, _FOREVER_MS], [*spent, self._spent]
+        for number in range(first, bisect_left(times, until_ms)):
+            end, end_ms = number + 1, ends[number]
+            start_ms = end_ms - length_ms
+            last_paid[layout.country(self._rows, number)] = end_ms
+            while ends[first] <= start_ms:
+                first += 1
+            if from_ms <= end_ms < ends[end]:
+                total = (sums[end] - sums[first]) % SPENT_MODULUS
+                countries = [country for country, paid_ms in last_paid.items() if paid_ms > start_ms]
+                yield Window(start_ms, end_ms, total, countries, first, end)
+
+    def not_raised_at(self, time_ms: int) -> list[int]:
+        """Numbers of the payments of this moment whose hours were not raised."""
+        times = layout.times(self._rows)
+        return layout.not_raised(self._rows, bisect_left(times, time_ms), bisect_right(times, time_ms))
+
+    def mark_raised(self, numbers: list[int]) -> None:
+        """Remembers that the hours of these payments were raised."""
+        if numbers:
+            self._rows = layout.with_raised(self._rows, numbers)
+
+    def ids(self, first: int, end: int) -> tuple[int, ...]:
+        """The transaction ids of the payments with these numbers."""
+        return tuple(layout.ids(self._rows)[first:end])
+
+    def _place(self, time_ms: int, transaction_id: int) -> int:
+        """The number that this payment has, or would have."""
+        times = layout.times(self._rows)
+        first = bisect_left(times, time_ms)
+        return bisect_left(layout.ids(self._rows), transaction_id, first, bisect_right(times, time_ms, first))
 
 
-def with_latest_id(history: bytes, latest_id: int) -> bytes:
-    """The same history with another highest id seen."""
-    latest_ms, _, forgotten_id, home = _HEADER.unpack_from(history)
-    return _HEADER.pack(latest_ms, latest_id, forgotten_id, home) + history[_HEADER.size :]
-
-
-def quiet_since_ms(history: bytes) -> int:
+def quiet_since_ms(packed: bytes) -> int:
     """Event time of the user's latest payment."""
-    latest_ms: int = _HEADER.unpack_from(history)[0]
+    latest_ms: int = HEADER.unpack_from(packed)[0]
     return latest_ms
 
 
-def has_payments(history: bytes) -> bool:
-    """Whether the history retains payments."""
-    return len(history) > _HEADER.size
+def has_payments(packed: bytes) -> bool:
+    """Whether payments are retained."""
+    return len(packed) > HEADER.size
 
 
-def forget_payments(history: bytes) -> bytes:
-    """The history without its payments: 26 bytes a user, which still distinguish late payments and duplicates from new ones."""
-    latest_ms, latest_id, _, home = _HEADER.unpack_from(history)
-    return _HEADER.pack(latest_ms, latest_id, latest_id, SEVERAL if home == _WITH_WINDOW else home)
-
-
-# Entries, packed. Positions are in bytes; numbers count entries.
-
-
-def pack_entry(time_ms: int, transaction_id: int, cents: int, country: bytes, raised: bool) -> bytes:
-    """One entry."""
-    return _ENTRY.pack(time_ms, transaction_id, cents, country, raised)
-
-
-def unpack_entries(entries: bytes) -> list[Entry]:
-    """All of them."""
-    return list(_ENTRY.iter_unpack(entries))
-
-
-def pack_entries(entries: list[Entry]) -> bytes:
-    """The bytes of entries."""
-    return b"".join([_ENTRY.pack(*entry) for entry in entries])
-
-
-def first_after(entries: bytes, time_ms: int) -> int:
-    """Where the entries later than `time_ms` begin."""
-    return _place(entries, time_ms + 1, -(2**63))
-
-
-def place(entries: bytes, time_ms: int, transaction_id: int) -> int:
-    """Where this payment belongs among the entries."""
-    return _place(entries, time_ms, transaction_id)
-
-
-def _place(entries: bytes, *time_and_id: int) -> int:
-    number = bisect_left(
-        range(len(entries) // SIZE), time_and_id, key=lambda index: _TIME_AND_ID.unpack_from(entries, index * SIZE)
-    )
-    return number * SIZE
-
-
-def without_before(entries: bytes, horizon_ms: int) -> bytes:
-    """The entries later than `horizon_ms`. Mostly at most one is not."""
-    first = 0
-    while first < len(entries) and _TIME.unpack_from(entries, first)[0] <= horizon_ms:
-        first += SIZE
-    return entries[first:] if first else entries
-
-
-def holds(entries: bytes, time_ms: int, transaction_id: int) -> bool:
-    """Whether a payment of this id is among the entries: most likely where its time says, otherwise anywhere."""
-    wanted = _TIME.pack(transaction_id)
-    at = place(entries, time_ms, transaction_id) + _ID
-    if entries[at : at + len(wanted)] == wanted:
-        return True
-    at = entries.find(wanted)
-    while at >= 0:
-        if at % SIZE == _ID:
-            return True
-        at = entries.find(wanted, at + 1)
-    return False
-
-
-def money_from(entries: bytes, number: int) -> Iterator[tuple[int, int, bytes]]:
-    """Time, EUR cents and country of the entries from this one on, each read when it is asked for."""
-    for at in range(number * SIZE, len(entries), SIZE):
-        yield *_TIME.unpack_from(entries, at), *_MONEY.unpack_from(entries, at + _CENTS)
-
-
-def all_from(entries: bytes, country: bytes) -> bool:
-    """Whether all of them come from this country."""
-    number = len(entries) // SIZE
-    return (
-        entries[_LETTERS::SIZE].count(country[0]) == number
-        and entries[_LETTERS + 1 :: SIZE].count(country[1]) == number
-    )
-
-
-def ids_from(entries: bytes, number: int) -> tuple[int, ...]:
-    """The transaction ids of the entries from this one on: a column cut out byte by byte, three times as fast as entry by entry."""
-    rest = entries[number * SIZE :]
-    count = len(rest) // SIZE
-    column = bytearray(8 * count)
-    for byte in range(8):
-        column[byte::8] = rest[_ID + byte :: SIZE]
-    return struct.unpack(f"<{count}q", column)
-
-
-def raise_from(entries: bytes, begin: int) -> tuple[list[int], bytes]:
-    """Numbers of the entries from position `begin` on that were not raised, and all entries with these marked as raised."""
-    flags = entries[begin + _RAISED :: SIZE]
-    numbers, at = [], flags.find(0)
-    while at >= 0:
-        numbers.append(begin // SIZE + at)
-        at = flags.find(0, at + 1)
-    if not numbers:
-        return numbers, entries
-    marked = bytearray(entries)
-    marked[begin + _RAISED :: SIZE] = b"\1" * len(flags)
-    return numbers, bytes(marked)
+def forget_payments(packed: bytes) -> bytes:
+    """The history without its payments: 36 bytes a user, which still distinguish late payments and duplicates from new ones."""
+    latest_ms, latest_id, *_ = HEADER.unpack_from(packed)
+    return HEADER.pack(latest_ms, latest_id, latest_id, 0, _NOWHERE, 0)

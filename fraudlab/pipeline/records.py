@@ -128,7 +128,8 @@ class PendingActivity(msgspec.Struct, kw_only=True):
     transaction_count: Annotated[Count, _says("how many payments are in the window", 2)]
     countries: Annotated[list[Country], _says("the countries of these payments, sorted", ["DE", "FR"])]
     transaction_ids: Annotated[
-        list[PaymentId], _says("the payments of the hour ([see rule](jobs/fraud-detector.md#the-rule))", [4, 5])
+        list[PaymentId],
+        _says("the payments of the hour, at most 1,000 ([see rule](jobs/fraud-detector.md#the-rule))", [4, 5]),
     ]
     transaction_id: Annotated[PaymentId, _says("the payment with which the window ends", 5)]
     known_by: Annotated[

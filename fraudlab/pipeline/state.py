@@ -1,6 +1,6 @@
 """The detector's state of one user as bytes that only describe data: Flink's own pickled state would run code when it is read.
 
-Layout: the byte FORMAT, the length of the history as 4 bytes (little-endian), the history as `history.pack` makes it, and the activities
+Layout: the byte FORMAT, the length of the history as 4 bytes (little-endian), the history (`history_layout`), and the activities
 that wait for a profile as a JSON array, or nothing where none wait.
 """
 
@@ -13,8 +13,8 @@ from pyflink.common.typeinfo import TypeInformation
 
 from fraudlab.pipeline.records import PendingActivity, encode
 
-FORMAT = 1
-"""What is pickled begins with 0x80."""
+FORMAT = 2
+"""Another number for each layout, of the history too. What is pickled begins with 0x80."""
 _HEADER = struct.Struct("<BI")
 
 Waiting = tuple[int, str, str, PendingActivity]

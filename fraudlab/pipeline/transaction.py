@@ -9,8 +9,8 @@ import msgspec
 import orjson
 
 from fraudlab.pipeline.contracts import EUR_RATE_SCALE, FUTURE_TOLERANCE_MS, countries, eur_rates
+from fraudlab.pipeline.history import Payment
 from fraudlab.pipeline.records import JoinedTransaction, MalformedRecordError, moment
-from fraudlab.pipeline.rule import Payment
 
 _RATES = eur_rates()
 _COUNTRIES = {code: code.encode() for code in countries()}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from fraudlab.verification.records import Activity, Records
-from fraudlab.verification.truth import Expected, Notified, Payment, Truth
+from fraudlab.verification.truth import MOST_LISTED, Expected, Notified, Payment, Truth
 
 TOO_LATE = "later than the allowed lateness"
 OVERTAKEN = "too late and overtaken"
@@ -71,7 +71,7 @@ def compare(truth: Truth, records: Records, window_ms: int, min_countries: int, 
             if activity_id in must:
                 problems += expectation_problems(activity, must[activity_id])
             if problems:
-                wrong.append(Finding(activity_id, activity.user_id, "; ".join(problems)))
+                wrong.append(Finding(activity_id, activity.user_id, "; ".join(dict.fromkeys(problems))))
     return Findings(
         missing=tuple(
             Finding(each, must[each].user_id, f"payments {_listed(must[each].transaction_ids)} meet the rule")
@@ -134,12 +134,16 @@ def compare(truth: Truth, records: Records, window_ms: int, min_countries: int, 
 def activity_problems(
     activity: Activity, payments: dict[int, Payment], window_ms: int, min_countries: int, threshold_eur: Decimal
 ) -> Iterator[str]:
-    """What an activity says that its own payments do not bear out. `payments` holds those it names that exist."""
+    """What an activity says that its own payments do not bear out. `payments` holds those it names that exist.
+
+    Of one that does not list all its payments, only the recomputation knows the total and the countries.
+    """
+    lists_all = activity.transaction_count <= MOST_LISTED
     if activity.activity_id != f"{ACTIVITY}{activity.transaction_id}":
         yield f"it is that of payment {activity.transaction_id}"
     if len(set(activity.transaction_ids)) != len(activity.transaction_ids):
         yield "a payment twice in transaction_ids"
-    if activity.transaction_count != len(activity.transaction_ids):
+    if lists_all and activity.transaction_count != len(activity.transaction_ids):
         yield f"transaction_count is {activity.transaction_count}, not {len(activity.transaction_ids)}"
     if activity.transaction_id not in activity.transaction_ids:
         yield "its own payment is not in transaction_ids"
@@ -161,7 +165,7 @@ def activity_problems(
             yield f"payment {transaction_id} is not in its window"
         else:
             members.append(payment)
-    if len(members) < len(activity.transaction_ids):
+    if len(members) < len(activity.transaction_ids) or not lists_all:
         return
     total_eur = Decimal(sum(payment.eur_cents or 0 for payment in members)).scaleb(-2)
     countries = sorted({str(payment.country) for payment in members})
@@ -184,6 +188,12 @@ def expectation_problems(activity: Activity, expected: Expected) -> Iterator[str
         yield f"created_at is {off_ms:+d} ms from that of the payment that made it known"
     if sorted(activity.transaction_ids) != list(expected.transaction_ids):
         yield f"transaction_ids are {_listed(activity.transaction_ids)}, not {_listed(expected.transaction_ids)}"
+    if activity.transaction_count != expected.transaction_count:
+        yield f"transaction_count is {activity.transaction_count}, not {expected.transaction_count}"
+    if activity.total_eur != expected.total_eur:
+        yield f"total_amount_eur is {activity.total_eur}, not {expected.total_eur}"
+    if activity.countries != expected.countries:
+        yield f"countries are {','.join(activity.countries)}, not {','.join(expected.countries)}"
 
 
 def wrong_notifications(truth: Truth, records: Records) -> Iterator[Finding]:

@@ -23,7 +23,7 @@ class Recall:
 class Score:
     """The detector against the labels.
 
-    A case is a user in a scenario, found when an activity holds one of its labelled payments.
+    A case is a user in a scenario, found when an activity lists one of its labelled payments.
 
     A user with an activity is a true positive when any of the user's payments is labelled, otherwise a false positive.
     """

@@ -13,6 +13,9 @@ from fraudlab.settings import Settings
 
 IDS_A_QUERY = 1000
 
+MOST_LISTED = 1000
+"""How many payments an activity may list. The detector states its own: what is recomputed shares nothing with what is judged."""
+
 
 class Payment(NamedTuple):
     """A payment as recomputed. `fault` is what keeps it from counting; None: it counts, and no field is None."""
@@ -28,8 +31,9 @@ class Payment(NamedTuple):
 class Expected:
     """An activity that must exist: that of the window which ends with payment `transaction_id`.
 
-    `known_by` is the payment with which it became known and `known_ms` that payment's `created_at`, `transaction_ids` the
-    window's payments until then.
+    `known_by` is the payment with which it became known and `known_ms` that payment's `created_at`. The rest is about the window's
+    payments until then: count, total and countries of all of them, and `transaction_ids` (ascending) of those that are listed:
+    all where they are at most MOST_LISTED, otherwise as many, the last of them, by event time and id, being `transaction_id`.
     """
 
     transaction_id: int
@@ -37,6 +41,9 @@ class Expected:
     known_by: int
     known_ms: int
     transaction_ids: tuple[int, ...]
+    transaction_count: int
+    total_eur: Decimal
+    countries: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -155,9 +162,20 @@ def _truth(cursor: Any, claimed: list[int]) -> Truth:
         payments=dict(_rows(cursor, "SELECT transaction_id, user_id FROM transactions")),
         faulty={row[0]: Payment(*row[1:]) for row in _rows(cursor, f"{payment} fault IS NOT NULL")},
         expected={
-            transaction_id: Expected(transaction_id, user_id, known_by, known_ms, tuple(map(int, ids.split(","))))
-            for transaction_id, user_id, known_by, known_ms, ids in _rows(
-                cursor, "SELECT transaction_id, user_id, known_by, known_ms, transaction_ids FROM expected"
+            transaction_id: Expected(
+                transaction_id,
+                user_id,
+                known_by,
+                known_ms,
+                tuple(map(int, ids.split(","))),
+                count,
+                Decimal(total_cents).scaleb(-2),
+                tuple(countries.split(",")),
+            )
+            for transaction_id, user_id, known_by, known_ms, ids, count, total_cents, countries in _rows(
+                cursor,
+                "SELECT transaction_id, user_id, known_by, known_ms, transaction_ids, transaction_count, total_cents, countries"
+                " FROM expected",
             )
         },
         given_up=frozenset(row[0] for row in _rows(cursor, "SELECT transaction_id FROM given_up")),
@@ -189,6 +207,7 @@ def _parameters(settings: Settings) -> dict[str, int]:
         "min_countries": settings.min_countries,
         "threshold_cents": int(settings.threshold_eur * 100),
         "profile_patience_ms": settings.profile_patience_s * 1000,
+        "most_listed": MOST_LISTED,
     }
 
 

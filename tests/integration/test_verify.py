@@ -22,6 +22,7 @@ from fraudlab import system
 from fraudlab.pipeline import contracts, topics
 from fraudlab.settings import Settings
 from fraudlab.stack.errors import StackError
+from fraudlab.verification import truth as truth_module
 from fraudlab.verification.judge import OVERTAKEN, TOO_LATE
 from fraudlab.verification.records import Records
 from fraudlab.verification.report import last_line, render
@@ -629,8 +630,8 @@ def test_a_payment_that_comes_late_makes_older_windows_known(bank: World) -> Non
     known_ms = int(at(31).timestamp() * 1000)
     # The late payment's own window, (-50, 10], holds nothing else; those of the other two now hold 1,000 EUR and more.
     assert bank.recompute().expected == {
-        first: Expected(first, 7, late, known_ms, (first, late)),
-        second: Expected(second, 7, late, known_ms, (first, second, late)),
+        first: Expected(first, 7, late, known_ms, (first, late), 2, Decimal("1000.00"), ("DE", "FR")),
+        second: Expected(second, 7, late, known_ms, (first, second, late), 3, Decimal("1050.00"), ("DE", "FR")),
     }
 
 
@@ -724,11 +725,34 @@ def test_the_order_of_the_commits_decides_what_is_too_late_and_what_an_activity_
     assert as_numbered.expected[quick].known_ms == int(at(2).timestamp() * 1000)
     assert as_numbered.faulty == {}
     truth = bank.recompute(overtaken={slow: (quick, 1), long_past: (long_past + 1, 1)})
-    assert truth.expected == {quick: Expected(quick, 7, slow, int(at(1).timestamp() * 1000), (slow, quick))}
+    known_ms = int(at(1).timestamp() * 1000)
+    assert truth.expected == {
+        quick: Expected(quick, 7, slow, known_ms, (slow, quick), 2, Decimal("1200.00"), ("DE", "FR"))
+    }
     assert {each: payment.fault for each, payment in truth.faulty.items()} == {long_past: OVERTAKEN}
 
 
-def test_the_sql_agrees_with_the_rule_written_out(bank: World) -> None:
+def test_an_hour_of_many_payments_lists_the_latest_that_end_with_its_own(
+    bank: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(truth_module, "MOST_LISTED", 3)
+    bank.user(7)
+    first = bank.pay(7, "900.00", "FR", 0)
+    later, earlier = bank.pay(7, "1.00", "DE", 20), bank.pay(7, "1.00", "DE", 10)
+    one, other = bank.pay(7, "100.00", "DE", 30), bank.pay(7, "1.00", "DE", 30)
+    listed = {each: expected.transaction_ids for each, expected in bank.recompute().expected.items()}
+    # `one` became known with itself, when there were four payments; `other` is in the hour of `one`, yet came after that
+    assert listed == {one: (later, earlier, one), other: (later, one, other)}
+    whole = bank.recompute().expected[other]
+    assert (whole.transaction_count, whole.total_eur, whole.countries) == (5, Decimal("1003.00"), ("DE", "FR"))
+    assert first not in listed[other]
+
+
+@pytest.mark.parametrize("most_listed", [1000, 3])
+def test_the_sql_agrees_with_the_rule_written_out(
+    bank: World, monkeypatch: pytest.MonkeyPatch, most_listed: int
+) -> None:
+    monkeypatch.setattr(truth_module, "MOST_LISTED", most_listed)
     seeded = random.Random(4)
     rows: list[tuple[int, int, Decimal, str, str, datetime, datetime]] = []
     for user_id in range(1, 6):
@@ -748,7 +772,7 @@ def test_the_sql_agrees_with_the_rule_written_out(bank: World) -> None:
         )
     for in_bank_order, overtaken in (rows, {}), displaced(rows, seeded):
         truth = bank.recompute(overtaken=overtaken)
-        expected, too_late = written_out(in_bank_order, bank.settings)
+        expected, too_late = written_out(in_bank_order, bank.settings, most_listed)
         assert len(expected) > 100
         assert truth.expected == expected
         assert set(truth.faulty) == too_late
@@ -762,7 +786,7 @@ def displaced(rows: list[Any], chance: random.Random) -> tuple[list[Any], dict[i
     return order, records.overtaken()
 
 
-def written_out(rows: list[Any], settings: Settings) -> tuple[dict[int, Expected], set[int]]:
+def written_out(rows: list[Any], settings: Settings, most_listed: int) -> tuple[dict[int, Expected], set[int]]:
     """The rule without any cleverness: after each payment, look at the windows of all payments of its user so far."""
     rates = {code: Decimal(rate) / contracts.EUR_RATE_SCALE for code, rate in contracts.eur_rates().items()}
     expected: dict[int, Expected] = {}
@@ -780,7 +804,17 @@ def written_out(rows: list[Any], settings: Settings) -> tuple[dict[int, Expected
             meets = sum(one[3] for one in window) >= settings.threshold_eur
             if end_id not in expected and meets and len({one[2] for one in window}) >= settings.min_countries:
                 known_ms = (created_at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+                listed = sorted((one[1], one[0]) for one in window)
+                if len(listed) > most_listed:
+                    listed = [one for one in listed if one <= (end, end_id)][-most_listed:]
                 expected[end_id] = Expected(
-                    end_id, user_id, transaction_id, known_ms, tuple(sorted(one[0] for one in window))
+                    end_id,
+                    user_id,
+                    transaction_id,
+                    known_ms,
+                    tuple(sorted(one[1] for one in listed)),
+                    len(window),
+                    sum((one[3] for one in window), Decimal()),
+                    tuple(sorted({one[2] for one in window})),
                 )
     return expected, too_late

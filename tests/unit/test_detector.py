@@ -268,6 +268,15 @@ def test_pickled_state_that_somebody_else_wrote_is_refused_and_not_unpickled() -
         user.pay(1, "DE")
 
 
+def test_state_of_another_layout_is_refused() -> None:
+    user = OneUser()
+    user.pay(1, "DE")
+    assert user.state[0] == FORMAT
+    user.state = bytes((FORMAT - 1,)) + user.state[1:]
+    with pytest.raises(PoisonRecordError, match="fraudlab reset"):
+        user.pay(2, "DE")
+
+
 def test_no_state_of_ours_is_of_a_type_whose_values_pyflink_pickles() -> None:
     """In thread mode those are rows and tuples, too. Solutions are looked at as well: learners copy them."""
     sources = [*REPOSITORY.glob("fraudlab/pipeline/*.py"), *REPOSITORY.glob("solutions/*.ipynb")]

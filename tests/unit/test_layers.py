@@ -23,7 +23,7 @@ def imported(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def test_the_rule_needs_nothing_but_the_standard_library() -> None:
-    files = (REPOSITORY / "fraudlab/pipeline" / name for name in ("rule.py", "history.py"))
+    files = (REPOSITORY / "fraudlab/pipeline" / name for name in ("rule.py", "history.py", "history_layout.py"))
     names = {name for file in files for _, name in imported(file) if not name.startswith("fraudlab.pipeline.history")}
     assert {name.partition(".")[0] for name in names} <= {
         "bisect",

@@ -148,10 +148,10 @@ def test_a_person_without_a_name_is_greeted_without_one() -> None:
 
 def test_no_more_payments_are_listed_than_somebody_reads() -> None:
     many = [PAYMENTS[0]] * 50
-    mail = message(payments=many, transaction_ids=list(range(1, 51)))
+    mail = message(payments=many, transaction_count=5_000)
     assert mail.text.count("Books and more") == MAX_PAYMENTS
-    assert "and 30 more" in mail.text
-    assert "and 30 more" in mail.html
+    assert "and 4980 more" in mail.text
+    assert "and 4980 more" in mail.html
 
 
 def test_payments_that_are_gone_are_counted() -> None:
@@ -175,6 +175,7 @@ def test_payments_that_are_gone_are_counted() -> None:
         {"countries": [1]},
         {"transaction_ids": ["4; DROP TABLE notifications"]},
         {"transaction_ids": [2**63]},
+        {"transaction_count": "2"},
         {"transaction_id": None},
         {"known_by": 0},
         {"known_by": "5"},

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from fraudlab.pipeline import transaction
 from fraudlab.pipeline.contracts import FUTURE_TOLERANCE_MS
+from fraudlab.pipeline.history import Payment
 from fraudlab.pipeline.records import JoinedTransaction, MalformedRecordError, iso
-from fraudlab.pipeline.rule import Payment
 from fraudlab.pipeline.transaction import eur_cents, read_payment
 
 NOON_MS = 1_767_268_800_000  # 2026-01-01T12:00:00Z

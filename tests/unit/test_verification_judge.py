@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from fraudlab.pipeline.contracts import SKIPPED, Names
+from fraudlab.verification import judge
 from fraudlab.verification.judge import TOO_LATE, Findings, compare
 from fraudlab.verification.records import Records, Skipped, binlog_position, epoch_ms, parse_activity
 from fraudlab.verification.truth import Accepted, Expected, Notified, Payment, Truth
@@ -23,7 +24,7 @@ PAYMENTS = {
 TRUTH = Truth(
     payments={1: 7, 2: 7},
     faulty={},
-    expected={2: Expected(2, 7, 2, NOON_MS + 5, (1, 2))},
+    expected={2: Expected(2, 7, 2, NOON_MS + 5, (1, 2), 2, Decimal("1100.50"), ("DE", "FR"))},
     given_up=frozenset(),
     claimed=PAYMENTS,
     wrong_flags={},
@@ -138,6 +139,25 @@ def test_each_claim_of_an_activity_is_checked(change: dict[str, Any], problem: s
     findings = compared(records_of(ACTIVITY | change))
     assert kinds(findings) == {"wrong": ["activity-2"]}
     assert problem in findings.wrong[0].problem
+
+
+def test_an_activity_that_does_not_list_all_its_payments_is_compared_with_the_recomputation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(judge, "MOST_LISTED", 1)
+    expected = dataclasses.replace(TRUTH.expected[2], transaction_ids=(2,))
+    truth, listing = dataclasses.replace(TRUTH, expected={2: expected}), ACTIVITY | {"transaction_ids": [2]}
+    assert kinds(compared(records_of(listing), truth)) == {}
+    for change, problem in (
+        ({"transaction_ids": [1]}, "transaction_ids are 1, not 2"),
+        ({"transaction_ids": [1, 2]}, "transaction_ids are 1, 2, not 2"),
+        ({"transaction_count": 3}, "transaction_count is 3, not 2"),
+        ({"total_amount_eur": "500.50"}, "total_amount_eur is 500.50, not 1100.50"),
+        ({"countries": ["FR"]}, "countries are FR, not DE,FR"),
+    ):
+        findings = compared(records_of(listing | change), truth)
+        assert kinds(findings) == {"wrong": ["activity-2"]}
+        assert problem in findings.wrong[0].problem.split("; ")
 
 
 def test_a_payment_at_the_very_start_of_the_window_is_not_in_it() -> None:

@@ -29,7 +29,9 @@ class Activity:
     phone_number: str
     total_eur: Decimal
     countries: tuple[str, ...]
+    transaction_count: int
     transaction_ids: tuple[int, ...]
+    """Of the latest payments, where there are many."""
 
 
 def parse(content: dict[str, Any]) -> Activity:
@@ -54,6 +56,7 @@ def parse(content: dict[str, Any]) -> Activity:
             phone_number=record.user_phone_number or "",
             total_eur=Decimal(record.total_amount_eur),
             countries=tuple(record.countries),
+            transaction_count=record.transaction_count,
             transaction_ids=tuple(record.transaction_ids),
         )
         if not (1970 < known_at.year < 2038 and 1970 < activity.window_end.year < 9999):

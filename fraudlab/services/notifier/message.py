@@ -82,7 +82,7 @@ def compose(
         "where": format_list([_country(one, home.locale) for one in activity.countries], locale=home.locale),
         "total": _total(activity.total_eur, home),
         "payments": [_row(one, home) for one in sorted(payments)[-MAX_PAYMENTS:]],
-        "left_out": max(0, len(activity.transaction_ids) - min(len(payments), MAX_PAYMENTS)),
+        "left_out": max(0, activity.transaction_count - min(len(payments), MAX_PAYMENTS)),
     }
     templates = _templates()
     return Message(

@@ -1,5 +1,5 @@
 -- Which activities must exist. ${window_ms}, ${allowed_lateness_ms}, ${future_tolerance_ms}, ${max_age_ms}, ${min_countries},
--- ${threshold_cents} and ${profile_patience_ms} are filled in; the temporary tables of tables.sql are there, with rates, countries,
+-- ${threshold_cents}, ${profile_patience_ms} and ${most_listed} are filled in; the temporary tables of tables.sql are there, with rates, countries,
 -- captured deletions, payments that were overtaken and activities in the topic.
 INSERT INTO span_before VALUES (0), (1)
 //
@@ -97,6 +97,9 @@ member AS (
     m.arrival,
     m.created_ms,
     m.eur_cents,
+    m.country,
+    m.event_ms,
+    m.event_ms = x.event_ms AND m.transaction_id > x.transaction_id AS is_behind_its_end,
     ROW_NUMBER() OVER (PARTITION BY x.transaction_id, m.country ORDER BY m.arrival) = 1 AS first_of_country
   FROM suspicious AS x
   JOIN span_before AS b
@@ -116,15 +119,29 @@ so_far AS (
 numbered AS (
   SELECT so_far.*, SUM(known) OVER (PARTITION BY suspicious_id ORDER BY arrival) AS times_known
   FROM so_far
+),
+content AS (
+  SELECT
+    numbered.*,
+    COUNT(*) OVER (PARTITION BY suspicious_id) AS payments,
+    ROW_NUMBER() OVER (PARTITION BY suspicious_id, is_behind_its_end ORDER BY event_ms DESC, transaction_id DESC) AS from_its_end
+  FROM numbered
+  WHERE times_known = 0 OR (known AND times_known = 1)
 )
+-- Of more payments than may be listed, it lists the latest up to the one with which the window ends, by event time and id.
 SELECT
   suspicious_id,
   MIN(user_id),
   MAX(CASE WHEN known THEN transaction_id END),
   MAX(CASE WHEN known THEN created_ms END),
-  GROUP_CONCAT(transaction_id ORDER BY transaction_id)
-FROM numbered
-WHERE times_known = 0 OR (known AND times_known = 1)
+  GROUP_CONCAT(
+    IF(payments <= ${most_listed} OR (NOT is_behind_its_end AND from_its_end <= ${most_listed}), transaction_id, NULL)
+    ORDER BY transaction_id
+  ),
+  COUNT(*),
+  SUM(eur_cents),
+  GROUP_CONCAT(DISTINCT country ORDER BY country)
+FROM content
 GROUP BY suspicious_id
 //
 -- Nobody can be told of an activity without a profile. It is raised when the profile comes in time, and otherwise perhaps with a later

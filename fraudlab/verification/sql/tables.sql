@@ -64,7 +64,10 @@ CREATE TEMPORARY TABLE expected (
   user_id INT NOT NULL,
   known_by BIGINT NOT NULL,
   known_ms BIGINT NOT NULL,
-  transaction_ids LONGTEXT NOT NULL
+  transaction_ids TEXT NOT NULL,
+  transaction_count INT NOT NULL,
+  total_cents BIGINT NOT NULL,
+  countries TEXT CHARACTER SET ascii COLLATE ascii_bin NOT NULL
 )
 //
 -- Those of which nobody could be told in time.
