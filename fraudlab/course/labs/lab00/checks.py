@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 from fraudlab.course import live
 from fraudlab.course.exercise import (
     AnswerFailed,
-    Example,
     Exercise,
     Lab,
+    Mistake,
     Verdict,
     not_yet,
     nothing_to_observe,
@@ -24,23 +23,29 @@ from fraudlab.course.world import World
 TASKS = {
     "refuse the next payment of a stolen card": (
         "stream",
-        "A batch that runs tonight would refuse tomorrow's payment: the thief pays again within seconds.",
+        Mistake(
+            "refused_tomorrow",
+            "A batch that runs tonight would refuse tomorrow's payment: the thief pays again within seconds.",
+        ),
     ),
     "print the statement of last year": (
         "batch",
-        "Last year is complete. Nothing arrives any more, so there is nothing to wait for.",
+        Mistake(
+            "last_year_is_complete",
+            "Last year is complete. No more payments will arrive, so there is nothing to wait for.",
+        ),
     ),
     "warn when a machine gets hotter than usual": (
         "stream",
-        "A warning is worth something while the machine can still be stopped.",
+        Mistake("warned_too_late", "A warning is only useful while you can still stop the machine."),
     ),
     "show the customer where the parcel is now": (
         "stream",
-        "`now` is the word that matters: each scan of the parcel changes the answer.",
+        Mistake("parcel_of_yesterday", "`now` is the word that matters: each scan of the parcel changes the answer."),
     ),
     "compare the sales of two finished quarters": (
         "batch",
-        "Both quarters are finished. One pass over stored data answers it.",
+        Mistake("quarters_are_finished", "Both quarters are finished. One pass over stored data answers it."),
     ),
 }
 
@@ -49,23 +54,27 @@ def judge_sorting(_observed: None, answer: Mapping[str, str]) -> Verdict:
     """Each task must be sorted as in `TASKS`."""
     missing = [task for task in TASKS if task not in answer]
     if missing:
-        return wrong("A task is missing.", found=f"{len(answer)} tasks", expected=f"also one named {missing[0]!r}")
+        return wrong(
+            Mistake("task_missing", "A task is missing."),
+            found=f"{len(answer)} tasks",
+            expected=f"also one named {missing[0]!r}",
+        )
     unknown = sorted({str(value) for value in answer.values()} - {"stream", "batch"})
     if unknown:
         return wrong(
-            "Only two words are asked for.", found=", ".join(unknown), expected='"stream" or "batch" for each task'
+            Mistake("unknown_word", "Answer with one of two words."),
+            found=", ".join(unknown),
+            expected='"stream" or "batch" for each task',
         )
     for task, (kind, why) in TASKS.items():
         if answer[task] != kind:
             return wrong(
-                f"{why}",
+                why,
                 found=f"{answer[task]!r} for {task!r}",
                 expected="the way that answers in time, with least effort",
             )
     return right("What must be answered while it happens is a stream; what is complete can wait for a batch.")
 
-
-_SORTED = {task: kind for task, (kind, _) in TASKS.items()}
 
 SORTING = Exercise(
     number="00.1",
@@ -79,19 +88,6 @@ SORTING = Exercise(
     shape='a dictionary with "stream" or "batch" for each task',
     observe=nothing_to_observe,
     judge=judge_sorting,
-    right=[Example((dict(reversed(_SORTED.items())),))],
-    wrong=[
-        Example((dict.fromkeys(_SORTED, "stream"),), says=TASKS["print the statement of last year"][1]),
-        Example((dict.fromkeys(_SORTED, "batch"),), says=TASKS["refuse the next payment of a stolen card"][1]),
-        Example(
-            (_SORTED | {"compare the sales of two finished quarters": "stream"},),
-            says=TASKS["compare the sales of two finished quarters"][1],
-        ),
-        Example((_SORTED | {"print the statement of last year": "nightly"},), says="Only two words are asked for."),
-        Example((dict(list(_SORTED.items())[:4]),), says="A task is missing."),
-        Example((["stream"],), says="A task is missing."),
-        Example((5,), says="The check cannot read this answer."),
-    ],
 )
 
 
@@ -116,23 +112,33 @@ def judge_slots(observed: Slots, answer: int | str) -> Verdict:
     expected = "how many times the slots of one person fit into all slots of the cluster"
     if number == observed.total // SLOTS_A_LEARNER:
         return right("A job needs a task slot for as long as it runs. When none is free, the next job waits.")
-    for mistaken, sentence in (
-        (observed.total, "Those are all slots. One person alone needs several of them."),
+    for mistaken, mistake in (
+        (observed.total, Mistake("all_slots", "Those are all slots. One person alone needs several of them.")),
         (
             observed.total / SLOTS_A_LEARNER,
-            "A part of a person needs no slots: what is left over is too little for one more.",
+            Mistake("part_of_a_person", "There is no part of a person: what is left over is too little for one more."),
         ),
-        (observed.total // (SLOTS_A_LEARNER - 1), "The query needs a slot, too: four for each person, not three."),
+        (
+            observed.total // (SLOTS_A_LEARNER - 1),
+            Mistake("query_forgotten", "The query needs a slot, too: four slots a person, not three."),
+        ),
         (
             observed.free // SLOTS_A_LEARNER,
-            "That counts the free slots only. You are one of these people, and your query holds one already.",
+            Mistake(
+                "free_slots_only",
+                "That counts only the free slots. You are one of these people, and your query already holds one.",
+            ),
         ),
     ):
         if number == mistaken:
-            return wrong(sentence, found=answer, expected=expected)
+            return wrong(mistake, found=answer, expected=expected)
     if number == observed.free:
-        return wrong("Those are the free slots. Your query holds one already.", found=answer, expected=expected)
-    return wrong("Another number of people fits.", found=answer, expected=expected)
+        return wrong(
+            Mistake("free_slots", "Those are the free slots. Your query already holds one."),
+            found=answer,
+            expected=expected,
+        )
+    return wrong(Mistake("other_number", "This is not how many people fit."), found=answer, expected=expected)
 
 
 SLOTS = Exercise(
@@ -147,22 +153,6 @@ SLOTS = Exercise(
     shape="a whole number",
     observe=lambda world, _answer: Slots(*world.slots()),
     judge=judge_slots,
-    right=[Example((3.0,), Slots(11, 12)), Example(("3",), Slots(13, 14)), Example((2,), Slots(1, 8))],
-    wrong=[
-        Example((12,), Slots(11, 12), "Those are all slots. One person alone needs several of them."),
-        Example((11,), Slots(11, 12), "Those are the free slots. Your query holds one already."),
-        Example((4,), Slots(11, 12), "The query needs a slot, too: four for each person, not three."),
-        Example(
-            (2,),
-            Slots(11, 12),
-            "That counts the free slots only. You are one of these people, and your query holds one already.",
-        ),
-        Example(
-            (3.5,), Slots(13, 14), "A part of a person needs no slots: what is left over is too little for one more."
-        ),
-        Example((7,), Slots(11, 12), "Another number of people fits."),
-        Example(("three",), Slots(11, 12), "The check cannot read this answer."),
-    ],
 )
 
 
@@ -206,7 +196,9 @@ def judge_countries(observed: Countries, _query: str) -> Verdict:
     truth = observed.truth
     if len(observed.columns) != 3:
         return wrong(
-            "The answer needs three columns.", found=f"columns {', '.join(observed.columns)}", expected=_THREE_COLUMNS
+            Mistake("three_columns", "The answer needs three columns."),
+            found=f"columns {', '.join(observed.columns)}",
+            expected=_THREE_COLUMNS,
         )
     rows = {row[0]: (row[1], row[2]) for row in observed.rows}
     payments = sum(one[0] for one in truth.values())
@@ -214,7 +206,10 @@ def judge_countries(observed: Countries, _query: str) -> Verdict:
         return right("Your query runs for ever, and its answer is what MySQL says at this moment.")
     if any(not isinstance(one[0], int) for one in rows.values()):
         return wrong(
-            "The second column is no count: it adds up or shows what is in the payments, instead of counting them.",
+            Mistake(
+                "sum_for_count",
+                "The second column is not a count: it adds up or shows values of the payments instead of counting them.",
+            ),
             found=f"{next(iter(rows.values()))[0]!r} for {next(iter(rows))!r}",
             expected=_THREE_COLUMNS,
         )
@@ -235,13 +230,13 @@ def _mistake(rows: Mapping[Any, tuple[Any, Any]], truth: Mapping[str, tuple[int,
     payments = sum(one[0] for one in truth.values())
     if {key: (b, a) for key, (a, b) in rows.items()} == truth:
         return wrong(
-            "The second and the third column are the wrong way round.",
+            Mistake("columns_swapped", "The second and the third column are swapped."),
             found="users, then payments",
             expected=_THREE_COLUMNS,
         )
     if not set(rows) <= set(truth):
         return wrong(
-            "The payments are not grouped by the country they were made in.",
+            Mistake("other_groups", "The payments are not grouped by the country they were made in."),
             found=f"a group {sorted(map(str, set(rows) - set(truth)))[0]!r}",
             expected=_THREE_COLUMNS,
         )
@@ -249,35 +244,31 @@ def _mistake(rows: Mapping[Any, tuple[Any, Any]], truth: Mapping[str, tuple[int,
         key: a for key, (a, _) in truth.items()
     }:
         return wrong(
-            "The third column counts payments again: somebody who paid twice is still one user.",
+            Mistake(
+                "payments_for_users", "The third column counts payments again: a user who paid twice is still one user."
+            ),
             found="as many users as payments in every country",
             expected=_THREE_COLUMNS,
         )
     if {key: a for key, (a, _) in rows.items()} == {key: b for key, (_, b) in truth.items()}:
         return wrong(
-            "The second column counts users: somebody who paid twice has made two payments.",
+            Mistake(
+                "users_for_payments", "The second column counts users: a user who paid twice has made two payments."
+            ),
             found="as many payments as there are users",
             expected=_THREE_COLUMNS,
         )
     if arrived < payments:
         return wrong(
-            "The query leaves payments out: nothing was asked for but all of them.",
+            Mistake("payments_left_out", "The query leaves payments out: the task is about all of them."),
             found=f"{arrived:,} of {payments:,} payments, and nothing more comes",
             expected=_THREE_COLUMNS,
         )
     return wrong(
-        "These are not the counts by country.",
+        Mistake("other_counts", "These are not the counts by country."),
         found=f"{len(rows)} groups, {arrived:,} payments",
         expected=_THREE_COLUMNS,
     )
-
-
-_TRUTH = {"DE": (7, 3), "FR": (4, 4), "US": (2, 1)}
-_COLUMNS = ("country", "payments", "users")
-
-
-def _seen(rows: Rows, columns: tuple[str, ...] = _COLUMNS) -> Countries:
-    return Countries(columns, rows, _TRUTH)
 
 
 COUNTRIES = Exercise(
@@ -292,68 +283,6 @@ COUNTRIES = Exercise(
     shape="a query in SQL, as text",
     observe=observe_countries,
     judge=judge_countries,
-    right=[
-        Example(
-            ("SELECT country, COUNT(1), COUNT(DISTINCT user_id) FROM transactions GROUP BY country",),
-            _seen([("US", 2, 1), ("DE", 7, 3), ("FR", 4, 4)], ("country", "EXPR$1", "EXPR$2")),
-        ),
-    ],
-    wrong=[
-        Example(
-            ("SELECT country, COUNT(*), COUNT(user_id) …",),
-            _seen([("DE", 7, 7), ("FR", 4, 4), ("US", 2, 2)]),
-            "The third column counts payments again: somebody who paid twice is still one user.",
-        ),
-        Example(
-            ("SELECT currency, …",),
-            _seen([("EUR", 11, 5), ("USD", 2, 1)]),
-            "The payments are not grouped by the country they were made in.",
-        ),
-        Example(
-            ("SELECT country, COUNT(DISTINCT user_id), COUNT(*) …",),
-            _seen([("DE", 3, 7), ("FR", 4, 4), ("US", 1, 2)]),
-            "The second and the third column are the wrong way round.",
-            at_rest=True,
-        ),
-        Example(
-            ("SELECT country, COUNT(*) …",),
-            _seen([("DE", 7)], ("country", "payments")),
-            "The answer needs three columns.",
-        ),
-        Example(
-            ("SELECT country, COUNT(*) + 1, …",),
-            _seen([("DE", 8, 3), ("FR", 5, 4), ("US", 3, 1)]),
-            "These are not the counts by country.",
-        ),
-        Example(
-            ("SELECT country, SUM(amount), COUNT(DISTINCT user_id) …",),
-            _seen([("DE", Decimal("71.50"), 3), ("FR", Decimal(40), 4), ("US", Decimal("9.99"), 1)]),
-            "The second column is no count: it adds up or shows what is in the payments, instead of counting them.",
-        ),
-        Example(
-            ("SELECT country, COUNT(DISTINCT user_id), COUNT(DISTINCT user_id) …",),
-            _seen([("DE", 3, 3), ("FR", 4, 4), ("US", 1, 1)]),
-            "The second column counts users: somebody who paid twice has made two payments.",
-            at_rest=True,
-        ),
-        Example(
-            ("SELECT currency, … WHERE type = 'online'",),
-            _seen([("EUR", 8, 5), ("USD", 1, 1)]),
-            "The payments are not grouped by the country they were made in.",
-            at_rest=True,
-        ),
-        Example(
-            ("… WHERE type <> 'atm' GROUP BY country",),
-            _seen([("DE", 6, 3), ("FR", 4, 4), ("US", 2, 1)]),
-            "The query leaves payments out: nothing was asked for but all of them.",
-            at_rest=True,
-        ),
-        Example(
-            ("SELECT country, COUNT(*), COUNT(DISTINCT user_id) …",),
-            _seen([]),
-            "The query has counted 0 of 13 payments so far.",
-        ),
-    ],
     patience_s=40,
 )
 

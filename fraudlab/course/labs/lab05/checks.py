@@ -4,15 +4,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.message import EmailMessage
-from itertools import chain
 from typing import Any
 from uuid import uuid4
 
-from kafka import OffsetAndMetadata
-
 from fraudlab.course import consumers, inbox
-from fraudlab.course.consumers import Commit, Crash
-from fraudlab.course.exercise import Example, Exercise, Lab, Verdict, call, right, wrong
+from fraudlab.course.consumers import Crash
+from fraudlab.course.exercise import (
+    Exercise,
+    Lab,
+    Mistake,
+    Verdict,
+    call,
+    right,
+    wrong,
+)
 from fraudlab.course.world import World, wait_until
 from fraudlab.services.consumer import Received
 from fraudlab.settings import Settings
@@ -31,23 +36,25 @@ def judge_busy(partitions: int, of_three: Sequence[int], of_five: Sequence[int])
         wanted = [float(partitions // members + (place < partitions % members)) for place in range(members)]
         if found == wanted:
             continue
-        sentence = _why_not(partitions, members, found)
-        return wrong(sentence, found=f"{list(answer)} for {members} consumers", expected=expected)
+        mistake = _why_not(partitions, members, found)
+        return wrong(mistake, found=f"{list(answer)} for {members} consumers", expected=expected)
     return right("A partition goes to one consumer of a group. Who comes when all are given away stands by.")
 
 
-def _why_not(partitions: int, members: int, found: list[float]) -> str:
+def _why_not(partitions: int, members: int, found: list[float]) -> Mistake:
     if len(found) != members:
-        return f"A number for each consumer: of {members} consumers {members} numbers, also where one is 0."
+        return Mistake(
+            "one_number_each", f"Give a number for each consumer: {members} numbers, even if one of them is 0."
+        )
     if any(one != int(one) for one in found):
-        return "A partition is not cut up: one consumer has all of it."
+        return Mistake("partition_cut", "A partition is never split: one consumer has all of it.")
     if found == [float(partitions)] * members:
-        return "Within a group the work is shared: no record goes to two of its members."
+        return Mistake("all_to_each", "Within a group, the work is shared: no record goes to two members.")
     if sum(found) > partitions:
-        return "There is not enough for all: each partition goes to one consumer of the group only."
+        return Mistake("too_many", "There are not enough partitions: each one goes to only one consumer of the group.")
     if sum(found) < partitions:
-        return "A partition is left, and nobody reads it. Kafka gives away all of them."
-    return "Kafka shares as evenly as it can: nobody waits while another has several, and nobody has two more than another."
+        return Mistake("partition_left", "A partition has no consumer. Kafka assigns all of them.")
+    return Mistake("uneven", "Kafka shares as evenly as it can: no consumer has two more partitions than another.")
 
 
 BUSY = Exercise(
@@ -62,33 +69,6 @@ BUSY = Exercise(
     shape="two lists of whole numbers, one for each consumer",
     observe=lambda world, *_answers: world.partitions("suspicious_activities"),
     judge=judge_busy,
-    right=[Example(([2, 1, 1], [1, 1, 1, 1, 0]), 4), Example(((1, 2, 1), [0, 1, 1, 1, 1]), 4)],
-    wrong=[
-        Example(
-            ([2, 1, 1], [1, 1, 1, 1, 1]),
-            4,
-            "There is not enough for all: each partition goes to one consumer of the group only.",
-        ),
-        Example(([4, 4, 4], [4] * 5), 4, "Within a group the work is shared: no record goes to two of its members."),
-        Example(([4 / 3] * 3, [0.8] * 5), 4, "A partition is not cut up: one consumer has all of it."),
-        Example(
-            ([1, 1, 1], [1, 1, 1, 1, 0]), 4, "A partition is left, and nobody reads it. Kafka gives away all of them."
-        ),
-        Example(
-            ([2, 2, 0], [1, 1, 1, 1, 0]),
-            4,
-            "Kafka shares as evenly as it can: nobody waits while another has several, and nobody has two more than another.",
-        ),
-        Example(
-            ([2, 1, 1], [2, 2, 0, 0, 0]),
-            4,
-            "Kafka shares as evenly as it can: nobody waits while another has several, and nobody has two more than another.",
-        ),
-        Example(
-            ([2, 1, 1], [1, 1, 1, 1]), 4, "A number for each consumer: of 5 consumers 5 numbers, also where one is 0."
-        ),
-        Example((3, 4), 4, "The check cannot read this answer."),
-    ],
 )
 
 
@@ -108,12 +88,19 @@ def judge_crash(observed: Crash, _work_through: Callable[..., object]) -> Verdic
     found = f"{observed.lost} lost, {observed.once} handled once, {observed.again} handled again"
     commits = [*observed.first, *observed.second]
     if not any(observed.times):
-        return wrong("Your function handed no record to `handle`.", found="nothing handled", expected=expected)
+        return wrong(
+            Mistake("nothing_handled", "Your function passed no record to `handle`."),
+            found="nothing handled",
+            expected=expected,
+        )
     if observed.lost:
         return wrong(_why_lost(observed), found=found, expected=expected)
     if not commits:
         return wrong(
-            "Nothing was lost, but nothing is remembered either: without a commit every restart begins at the very beginning.",
+            Mistake(
+                "never_committed",
+                "Nothing was lost, but nothing is remembered either: without a commit, every restart begins at the very beginning.",
+            ),
             found=found,
             expected=expected,
         )
@@ -122,73 +109,26 @@ def judge_crash(observed: Crash, _work_through: Callable[..., object]) -> Verdic
     )
 
 
-def _why_lost(observed: Crash) -> str:
+def _why_lost(observed: Crash) -> Mistake:
     if any(commit.after_the_crash for commit in observed.first):
-        return "Your function commits on its way out, also when the work was not done. A crash must leave the offsets where they were."
+        return Mistake(
+            "committed_on_the_way_out",
+            "Your function commits on its way out, even if the work was not done. A crash must leave the offsets unchanged.",
+        )
     if any(commit.handled == 0 for commit in observed.first):
-        return "The offsets were committed before the work: after the crash the group went on behind records that nobody had handled."
+        return Mistake(
+            "committed_before",
+            "The offsets were committed before the work: after the crash, the group skipped records that were never handled.",
+        )
     if observed.first:
-        return "`commit()` means all partitions of the poll: with the first one done, it committed what still waited in the others, too."
-    return (
-        "Records are missing that were never handled: hand over every record of every partition that the poll brought."
+        return Mistake(
+            "committed_each_partition",
+            "`commit()` covers all partitions of the poll: after the first one, it committed records of the others that were still waiting.",
+        )
+    return Mistake(
+        "records_skipped",
+        "Some records were never handled: pass on every record of every partition that the poll returned.",
     )
-
-
-def _lived(
-    times: tuple[int, ...], first: tuple[Commit, ...] = (), second: tuple[Commit, ...] = (Commit(9, False),)
-) -> Crash:
-    return Crash(times, first, second)
-
-
-def _after_the_poll(consumer: Any, handle: Callable[[Any], None]) -> None:
-    for record in chain.from_iterable(consumer.poll(timeout_ms=200).values()):
-        handle(record)
-    consumer.commit()
-
-
-def _each_offset(consumer: Any, handle: Callable[[Any], None]) -> None:
-    for partition, records in consumer.poll(timeout_ms=200).items():
-        for record in records:
-            handle(record)
-            consumer.commit({partition: OffsetAndMetadata(record.offset + 1, "", -1)})
-
-
-def _wrong_before(consumer: Any, handle: Callable[[Any], None]) -> None:
-    batch = consumer.poll(timeout_ms=200)
-    consumer.commit()
-    for record in chain.from_iterable(batch.values()):
-        handle(record)
-
-
-def _wrong_each_partition(consumer: Any, handle: Callable[[Any], None]) -> None:
-    for records in consumer.poll(timeout_ms=200).values():
-        for record in records:
-            handle(record)
-        consumer.commit()
-
-
-def _wrong_finally(consumer: Any, handle: Callable[[Any], None]) -> None:
-    try:
-        for record in chain.from_iterable(consumer.poll(timeout_ms=200).values()):
-            handle(record)
-    finally:
-        consumer.commit()
-
-
-def _wrong_never(consumer: Any, handle: Callable[[Any], None]) -> None:
-    for record in chain.from_iterable(consumer.poll(timeout_ms=200).values()):
-        handle(record)
-
-
-def _wrong_newest_only(consumer: Any, handle: Callable[[Any], None]) -> None:
-    for records in consumer.poll(timeout_ms=200).values():
-        handle(records[0])
-        handle(records[-1])
-    consumer.commit()
-
-
-def _wrong_nothing(consumer: Any, handle: Callable[[Any], None]) -> None:
-    consumer.poll(timeout_ms=200)
 
 
 CAREFUL = Exercise(
@@ -203,38 +143,6 @@ CAREFUL = Exercise(
     shape="a function of a consumer and a function `handle`",
     observe=observe_crash,
     judge=judge_crash,
-    right=[
-        Example((_after_the_poll,), _lived((2, 2, 2, 1, 1, 1))),
-        Example((_each_offset,), _lived((1, 1, 1, 1, 1, 1), (Commit(1, False), Commit(2, False)))),
-    ],
-    wrong=[
-        Example(
-            (_wrong_before,),
-            _lived((1, 1, 1, 0, 0, 0), (Commit(0, False),)),
-            "The offsets were committed before the work: after the crash the group went on behind records that nobody had handled.",
-        ),
-        Example(
-            (_wrong_each_partition,),
-            _lived((1, 1, 1, 0, 0, 0), (Commit(2, False),)),
-            "`commit()` means all partitions of the poll: with the first one done, it committed what still waited in the others, too.",
-        ),
-        Example(
-            (_wrong_finally,),
-            _lived((1, 1, 1, 0, 0, 0), (Commit(3, True),)),
-            "Your function commits on its way out, also when the work was not done. A crash must leave the offsets where they were.",
-        ),
-        Example(
-            (_wrong_never,),
-            _lived((2, 2, 2, 1, 1, 1), (), ()),
-            "Nothing was lost, but nothing is remembered either: without a commit every restart begins at the very beginning.",
-        ),
-        Example(
-            (_wrong_newest_only,),
-            _lived((2, 0, 2, 0, 1, 0)),
-            "Records are missing that were never handled: hand over every record of every partition that the poll brought.",
-        ),
-        Example((_wrong_nothing,), _lived((0, 0, 0)), "Your function handed no record to `handle`."),
-    ],
 )
 
 
@@ -269,7 +177,7 @@ class Sent:
     shown: int
 
 
-def _ids(message_id: Callable[[Activity, int], str]) -> tuple[str, ...]:
+def ids_of(message_id: Callable[[Activity, int], object]) -> tuple[str, ...]:
     ids = [call(message_id, activity, episode) for activity, episode in DELIVERIES]
     if not all(isinstance(one, str | int) for one in ids):
         raise TypeError("an id must be text")
@@ -278,7 +186,7 @@ def _ids(message_id: Callable[[Activity, int], str]) -> tuple[str, ...]:
 
 def observe_messages(world: World, message_id: Callable[[Activity, int], str]) -> Sent:
     """Sends a mail for each delivery to the inbox, all to one address, and asks how many it shows."""
-    ids = _ids(message_id)
+    ids = ids_of(message_id)
     family = inbox.address(world, f"family-{uuid4().hex[:8]}")
     if all(_fits_a_header(one) for one in ids):
         inbox.serve(world)
@@ -301,7 +209,9 @@ def judge_messages(observed: Sent, _message_id: Callable[[Activity, int], str]) 
     expected = "one message for each person and episode, however often the activity comes"
     if not all(_fits_a_header(one) for one in observed.ids):
         return wrong(
-            "The id stands in a mail's header: plain letters, digits, dots and hyphens, no spaces.",
+            Mistake(
+                "not_a_header", "The id is part of a mail's header: plain letters, digits, dots and hyphens, no spaces."
+            ),
             found=next(repr(one) for one in observed.ids if not _fits_a_header(one)),
             expected=expected,
         )
@@ -309,74 +219,55 @@ def judge_messages(observed: Sent, _message_id: Callable[[Activity, int], str]) 
     found = f"{observed.shown} messages in the inbox for 6 deliveries"
     if first != again:
         return wrong(
-            "The id is another one at each call, so nobody can see that it is the same message.",
+            Mistake(
+                "random_id", "The id is different at each call, so a duplicate of the message looks like a new one."
+            ),
             found=found,
             expected=expected,
         )
     if first != raised_again:
         return wrong(
-            "The same activity, raised again after a crash, gets another id: `detected_at` is the one field that differs then.",
+            Mistake(
+                "id_of_the_detection",
+                "The same activity, raised again after a crash, gets another id: only `detected_at` differs then.",
+            ),
             found=found,
             expected=expected,
         )
     if first == neighbour:
         return wrong(
-            "Two people get the same id. They share an e-mail address, and one of them is never told.",
+            Mistake(
+                "id_without_person",
+                "Two people get the same id. They share an e-mail address, so one of them is never told.",
+            ),
             found=found,
             expected=expected,
         )
     if first == later:
         return wrong(
-            "The account was reinstated in between, and robbed again: that is another episode, and nobody is told of it.",
+            Mistake(
+                "id_without_episode",
+                "The account was reinstated and then robbed again: that is another episode, and no message tells of it.",
+            ),
             found=found,
             expected=expected,
         )
     if first != second:
         return wrong(
-            "Each activity has a message of its own: one theft makes several, and the phone rings and rings.",
+            Mistake(
+                "id_of_the_activity",
+                "Each activity has its own message: one theft makes several, and the phone rings and rings.",
+            ),
             found=found,
             expected=expected,
         )
     if observed.shown != 3:
-        return wrong("The inbox shows another number of messages than there are ids.", found=found, expected=expected)
+        return wrong(
+            Mistake("other_messages", "The inbox shows another number of messages than there are ids."),
+            found=found,
+            expected=expected,
+        )
     return right("Six deliveries, three messages: one for each person and episode.")
-
-
-def _sent(message_id: Callable[[Activity, int], str]) -> Sent:
-    ids = _ids(message_id)
-    return Sent(ids, len(set(ids)))
-
-
-def _by_words(activity: Activity, episode: int) -> str:
-    return "user-{}.episode-{}".format(activity["user_id"], episode)
-
-
-def _by_number(activity: Activity, episode: int) -> int:
-    return int(activity["user_id"]) * 10**9 + episode
-
-
-def _wrong_random(activity: Activity, episode: int) -> str:
-    return uuid4().hex
-
-
-def _wrong_each_activity(activity: Activity, episode: int) -> str:
-    return f"{activity['activity_id']}-{activity['user_id']}-{episode}"
-
-
-def _wrong_detected(activity: Activity, episode: int) -> str:
-    return f"{activity['user_id']}-{episode}-{activity['detected_at'].replace(':', '')}"
-
-
-def _wrong_person_only(activity: Activity, episode: int) -> str:
-    return f"user-{activity['user_id']}"
-
-
-def _wrong_episode_only(activity: Activity, episode: int) -> str:
-    return f"episode-{episode}"
-
-
-def _wrong_spaces(activity: Activity, episode: int) -> str:
-    return f"user {activity['user_id']} episode {episode}"
 
 
 ONCE = Exercise(
@@ -391,39 +282,6 @@ ONCE = Exercise(
     shape="a function of an activity and the number of its episode that gives a text",
     observe=observe_messages,
     judge=judge_messages,
-    right=[Example((_by_words,), _sent(_by_words)), Example((_by_number,), _sent(_by_number))],  # type: ignore[arg-type]
-    wrong=[
-        Example(
-            (_wrong_random,),
-            _sent(_wrong_random),
-            "The id is another one at each call, so nobody can see that it is the same message.",
-        ),
-        Example(
-            (_wrong_each_activity,),
-            _sent(_wrong_each_activity),
-            "Each activity has a message of its own: one theft makes several, and the phone rings and rings.",
-        ),
-        Example(
-            (_wrong_detected,),
-            _sent(_wrong_detected),
-            "The same activity, raised again after a crash, gets another id: `detected_at` is the one field that differs then.",
-        ),
-        Example(
-            (_wrong_person_only,),
-            _sent(_wrong_person_only),
-            "The account was reinstated in between, and robbed again: that is another episode, and nobody is told of it.",
-        ),
-        Example(
-            (_wrong_episode_only,),
-            _sent(_wrong_episode_only),
-            "Two people get the same id. They share an e-mail address, and one of them is never told.",
-        ),
-        Example(
-            (_wrong_spaces,),
-            _sent(_wrong_spaces),
-            "The id stands in a mail's header: plain letters, digits, dots and hyphens, no spaces.",
-        ),
-    ],
 )
 
 
@@ -491,36 +349,38 @@ def judge_flagger(observed: Flags, _flagger_class: Callable[[Settings], Any]) ->
     expected = "the account of the activity's user stopped, unless it was reinstated after the activity became known"
     if observed.others:
         return wrong(
-            "Other people's accounts were stopped as well: the UPDATE must say whose account it means.",
+            Mistake(
+                "everybody_stopped",
+                "Other people's accounts were stopped, too: the UPDATE must say which account it means.",
+            ),
             found=f"{observed.others} accounts of people who did nothing",
             expected=expected,
         )
     if not observed.victim:
         return wrong(
-            "The account was not stopped. A change that is never committed is lost when the connection ends.",
+            Mistake(
+                "not_stopped",
+                "The account was not stopped. A change without a commit is lost when the connection closes.",
+            ),
             found="the flag is not set",
             expected=expected,
         )
     if observed.after_replay:
         return wrong(
-            "A clerk had reinstated the account, and an activity from before came again: that one must be left alone.",
+            Mistake(
+                "stopped_by_replay",
+                "A clerk had reinstated the account, and an old activity was replayed: it must not stop the account again.",
+            ),
             found="the account was stopped a second time for the same activity",
             expected=expected,
         )
     if not observed.after_new:
         return wrong(
-            "After a reinstatement a new activity must stop the account again.",
+            Mistake("not_stopped_again", "After a reinstatement, a new activity must stop the account again."),
             found="the thief could pay again",
             expected=expected,
         )
     return right("Once, twice or a hundred times: the account of this user is stopped, and a clerk's decision stands.")
-
-
-_FLAGGED = Flags(victim=True, others=0, after_replay=False, after_new=True)
-
-
-def _some_flagger(settings: Settings) -> None:
-    """Stands for the learner's class: the judge looks at what it did."""
 
 
 STOP = Exercise(
@@ -535,29 +395,6 @@ STOP = Exercise(
     shape="the class AccountFlagger",
     observe=observe_flagger,
     judge=judge_flagger,
-    right=[Example((_some_flagger,), _FLAGGED), Example((type,), Flags(True, 0, False, True))],
-    wrong=[
-        Example(
-            (_some_flagger,),
-            Flags(victim=True, others=299, after_replay=False, after_new=True),
-            "Other people's accounts were stopped as well: the UPDATE must say whose account it means.",
-        ),
-        Example(
-            (_some_flagger,),
-            Flags(victim=False, others=0, after_replay=False, after_new=False),
-            "The account was not stopped. A change that is never committed is lost when the connection ends.",
-        ),
-        Example(
-            (_some_flagger,),
-            Flags(victim=True, others=0, after_replay=True, after_new=True),
-            "A clerk had reinstated the account, and an activity from before came again: that one must be left alone.",
-        ),
-        Example(
-            (_some_flagger,),
-            Flags(victim=True, others=0, after_replay=False, after_new=False),
-            "After a reinstatement a new activity must stop the account again.",
-        ),
-    ],
 )
 
 

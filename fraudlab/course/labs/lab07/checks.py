@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -12,10 +12,13 @@ import pandas as pd
 
 from fraudlab.course import jobs, live
 from fraudlab.course.exercise import (
+    NO_RETURN,
+    NOT_A_SHARE,
+    SHARES_SWAPPED,
     AnswerFailed,
-    Example,
     Exercise,
     Lab,
+    Mistake,
     Verdict,
     call,
     not_yet,
@@ -24,7 +27,7 @@ from fraudlab.course.exercise import (
     wrong,
 )
 from fraudlab.course.world import World
-from fraudlab.pipeline.rule import Rule, judge
+from fraudlab.pipeline.rule import Rule
 from fraudlab.pipeline.transaction import iso
 
 # 07.1
@@ -40,82 +43,64 @@ _HOURS = pd.DataFrame(
 )
 _ROBBED = frozenset({3, 4, 8, 9})
 
-_SCORES: tuple[tuple[int, tuple[float, float], str], ...] = (
-    (500, (1, 2 / 4), "The recall is a share of *all* who were robbed, also of those who never paid in two countries."),
+_SCORES: tuple[tuple[int, tuple[float, float], Mistake], ...] = (
+    (
+        500,
+        (1, 2 / 4),
+        Mistake(
+            "recall_of_those_seen",
+            "The recall is a share of *all* robbed people, including those who never paid in two countries.",
+        ),
+    ),
     (
         100,
         (2 / 4, 2 / 4),
-        "The precision is a share of the accused: with 100 EUR four are accused, and two of them were robbed.",
+        Mistake(
+            "other_precision",
+            "The precision is a share of the accused: with 100 EUR, four are accused, and two of them were robbed.",
+        ),
     ),
-    (1000, (1, 2 / 4), "Exactly the threshold is enough: the rule says *at least*."),
-    (4000, (1, 1 / 4), "With a threshold of 4,000 EUR one of four robbed people is found."),
-    (9000, (1, 0), "When nobody is accused, nobody is accused wrongly: the precision is 1 then, and the recall 0."),
+    (1000, (1, 2 / 4), Mistake("more_than_threshold", "Exactly the threshold is enough: the rule says *at least*.")),
+    (4000, (1, 1 / 4), Mistake("other_recall", "With a threshold of 4,000 EUR, one of four robbed people is found.")),
+    (
+        9000,
+        (1, 0),
+        Mistake(
+            "nobody_accused", "If no one is accused, no accusation is false: the precision is 1, and the recall 0."
+        ),
+    ),
 )
 
 
 def judge_score(_observed: None, score: Callable[..., Any]) -> Verdict:
     """The function must give precision and recall for each threshold."""
-    for threshold, expected, sentence in _SCORES:
+    for threshold, expected, mistake in _SCORES:
         try:
             found = call(score, _HOURS.copy(), set(_ROBBED), threshold)
         except AnswerFailed as failure:
             if "ZeroDivisionError" in str(failure):
-                return wrong(sentence, found="a division by zero", expected="precision 1, recall 0")
+                return wrong(mistake, found="a division by zero", expected="precision 1, recall 0")
             raise
         if found is None:
-            return wrong("The function gives nothing back: it lacks a `return`.", found=None, expected="two shares")
+            return wrong(NO_RETURN, found=None, expected="two shares")
         precision, recall = (float(one) for one in found)
         if abs(precision - expected[0]) > 0.001 or abs(recall - expected[1]) > 0.001:
             if max(precision, recall) > 1:
-                sentence = "A share lies between 0 and 1; these are counts or percentages."
+                mistake = NOT_A_SHARE
             elif abs(precision - expected[1]) < 0.001 and abs(recall - expected[0]) < 0.001:
-                sentence = "The two are the wrong way round: precision first."
+                mistake = SHARES_SWAPPED
             elif expected[0] != expected[1] and abs(precision - expected[1]) < 0.001:
-                sentence = "Both are divided by the robbed. The precision is a share of the accused."
+                mistake = Mistake(
+                    "precision_of_the_robbed",
+                    "Both are divided by the robbed. The precision is a share of the accused.",
+                )
             return wrong(
-                sentence,
+                mistake,
                 found=f"precision {precision:.2f}, recall {recall:.2f} with {threshold} EUR, for two honest people of 120 and 400 EUR,"
                 " two robbed ones of 1,000 and 5,000 EUR, and two robbed ones without such an hour",
                 expected="precision first, then recall, each between 0 and 1",
             )
     return right("Now every threshold has two numbers, and you can draw what it costs to be strict.")
-
-
-def _accused(hours: pd.DataFrame, threshold: int) -> set[int]:
-    return set(hours.loc[hours["eur"] >= threshold, "user_id"])
-
-
-def _score_by_sets(hours: pd.DataFrame, robbed: Collection[int], threshold: int) -> tuple[float, float]:
-    accused = _accused(hours, threshold)
-    return (len(accused & set(robbed)) / len(accused) if accused else 1.0), len(accused & set(robbed)) / len(robbed)
-
-
-def _score_by_column(hours: pd.DataFrame, robbed: Collection[int], threshold: int) -> list[float]:
-    hit = hours[hours["eur"] >= threshold]["robbed"]
-    return [hit.mean() if len(hit) else 1, hit.sum() / len(robbed)]
-
-
-def _score_of_those_seen(hours: pd.DataFrame, _robbed: Collection[int], threshold: int) -> tuple[float, float]:
-    return _score_by_sets(hours, set(hours.loc[hours["robbed"], "user_id"]), threshold)
-
-
-def _score_above(hours: pd.DataFrame, robbed: Collection[int], threshold: int) -> tuple[float, float]:
-    accused = set(hours.loc[hours["eur"] > threshold, "user_id"])
-    return (len(accused & set(robbed)) / len(accused) if accused else 1.0), len(accused & set(robbed)) / len(robbed)
-
-
-def _score_without_care(hours: pd.DataFrame, robbed: Collection[int], threshold: int) -> tuple[float, float]:
-    accused = _accused(hours, threshold)
-    return len(accused & set(robbed)) / len(accused), len(accused & set(robbed)) / len(robbed)
-
-
-def _score_over_the_robbed(hours: pd.DataFrame, robbed: Collection[int], threshold: int) -> tuple[float, float]:
-    share = len(_accused(hours, threshold) & set(robbed)) / len(robbed)
-    return share, share
-
-
-def _score_in_percent(hours: pd.DataFrame, robbed: Collection[int], threshold: int) -> tuple[float, ...]:
-    return tuple(100 * share for share in _score_by_sets(hours, robbed, threshold))
 
 
 THRESHOLD = Exercise(
@@ -130,22 +115,6 @@ THRESHOLD = Exercise(
     shape="a function of a table, a set and a threshold that gives two shares",
     observe=nothing_to_observe,
     judge=judge_score,
-    right=[Example((_score_by_sets,)), Example((_score_by_column,))],
-    wrong=[
-        Example((_score_of_those_seen,), says=_SCORES[0][2]),
-        Example(
-            (lambda *given: tuple(reversed(_score_by_sets(*given))),),
-            says="The two are the wrong way round: precision first.",
-        ),
-        Example(
-            (_score_over_the_robbed,), says="Both are divided by the robbed. The precision is a share of the accused."
-        ),
-        Example((_score_in_percent,), says="A share lies between 0 and 1; these are counts or percentages."),
-        Example((_score_above,), says=_SCORES[2][2]),
-        Example((_score_without_care,), says=_SCORES[4][2]),
-        Example((lambda hours, robbed, threshold: None,), says="The function gives nothing back: it lacks a `return`."),
-        Example((lambda hours, robbed, threshold: 0.5,), says="The check cannot read this answer."),
-    ],
 )
 
 
@@ -153,10 +122,9 @@ THRESHOLD = Exercise(
 
 MINUTE_MS = 60_000
 _NOON_MS = 1_769_860_800_000
-KEY = "threshold_eur_cents"
 
 
-class _Broadcast(dict[str, int]):
+class Broadcast(dict[str, int]):
     """Broadcast state in this process: what PyFlink's has of a dictionary's methods."""
 
     def put(self, key: str, value: int) -> None:
@@ -169,11 +137,11 @@ class _Broadcast(dict[str, int]):
         return None
 
 
-class _Context:
-    def __init__(self, broadcast: _Broadcast) -> None:
+class Context:
+    def __init__(self, broadcast: Broadcast) -> None:
         self._broadcast = broadcast
 
-    def get_broadcast_state(self, _descriptor: object) -> _Broadcast:
+    def get_broadcast_state(self, _descriptor: object) -> Broadcast:
         return self._broadcast
 
 
@@ -189,58 +157,72 @@ class _Paid:
 _Step = _Paid | int | str
 """A payment, a rule's threshold in EUR, or "crash": a new instance with the states of the old one."""
 
-_RUNS: tuple[tuple[str, tuple[_Step, ...], list[tuple[int, int]], str], ...] = (
+_RUNS: tuple[tuple[str, tuple[_Step, ...], list[tuple[int, int]], Mistake], ...] = (
     (
         "a theft of 1,200 EUR before any rule has come",
         (_Paid(1, 7, 0, 600, "DE"), _Paid(2, 7, 5, 600, "FR")),
         [(7, 100_000)],
-        "Before the first record of the rules there is nothing in the broadcast state; then the rule that the job began with holds.",
+        Mistake(
+            "no_rule_yet",
+            "Before the first rule arrives, the broadcast state is empty; then the rule that the job started with applies.",
+        ),
     ),
     (
         "a threshold of 2,000 EUR, then a theft of 1,200 EUR",
         (2000, _Paid(1, 7, 0, 600, "DE"), _Paid(2, 7, 5, 600, "FR")),
         [],
-        "A new threshold of 2,000 EUR must hold for the payments after it. It comes in EUR; the rule counts in cents.",
+        Mistake(
+            "threshold_ignored",
+            "A new threshold of 2,000 EUR must apply to the payments after it. It comes in EUR; the rule counts in cents.",
+        ),
     ),
     (
         "a threshold of 2,000 EUR, then a theft of 2,400 EUR",
         (2000, _Paid(1, 7, 0, 1200, "DE"), _Paid(2, 7, 5, 1200, "FR")),
         [(7, 200_000)],
-        "With a threshold of 2,000 EUR a theft of 2,400 EUR must be raised, under this threshold.",
+        Mistake(
+            "theft_missed", "With a threshold of 2,000 EUR, a theft of 2,400 EUR must be raised, under this threshold."
+        ),
     ),
     (
         "a threshold of 500 EUR between two payments",
         (_Paid(1, 7, 0, 400, "DE"), 500, _Paid(2, 7, 5, 200, "FR")),
         [(7, 50_000)],
-        "The payment before the change must not be forgotten: a rule changes what is suspicious, not what was paid.",
+        Mistake(
+            "payments_forgotten",
+            "Do not forget the payment before the change: a rule changes what is suspicious, not what was paid.",
+        ),
     ),
     (
         "thresholds of 2,000 EUR and then 500 EUR",
         (2000, 500, _Paid(1, 7, 0, 400, "DE"), _Paid(2, 7, 5, 200, "FR")),
         [(7, 50_000)],
-        "The rule that came last holds.",
+        Mistake("first_rule_kept", "The latest rule applies."),
     ),
     (
         "a threshold of 2,000 EUR, a crash, then a theft of 1,200 EUR",
         (2000, "crash", _Paid(1, 7, 0, 600, "DE"), _Paid(2, 7, 5, 600, "FR")),
         [],
-        "After a crash the rule was forgotten: what lies in `self` is gone, what lies in the broadcast state is not.",
+        Mistake(
+            "rule_in_self",
+            "The crash lost the rule: a crash loses what is in `self`, but not what is in the broadcast state.",
+        ),
     ),
 )
 
 
 def judge_rules(_observed: None, detector: Callable[..., Any]) -> Verdict:
     """The learner's detector, run in this process, must apply the rule that came last."""
-    for name, steps, expected, sentence in _RUNS:
+    for name, steps, expected, mistake in _RUNS:
         found = _run(detector, steps)
         if found != expected:
-            return wrong(sentence, found=f"{_told(found)} for {name}", expected=_told(expected))
+            return wrong(mistake, found=f"{_told(found)} for {name}", expected=_told(expected))
     return right("A rule is data now. Nobody has to stop a job to change it.")
 
 
 def _run(detector: Callable[..., Any], steps: Sequence[_Step]) -> list[tuple[int, int]]:
     """What a detector raises: user and the threshold in cents that it names."""
-    made, context = call(detector, Rule()), _Context(_Broadcast())
+    made, context = call(detector, Rule()), Context(Broadcast())
     states: dict[int, jobs.ValueOfOneUser] = {}
     raised: list[tuple[int, int]] = []
 
@@ -283,100 +265,6 @@ def _told(raised: Sequence[tuple[int, int]]) -> str:
     )
 
 
-class _Model:
-    """The detector of the notebook, as a learner may have written it; the subclasses change a part."""
-
-    def __init__(self, rule: Rule) -> None:
-        self._rule = rule
-        self._user: Any = None
-
-    def keep(self, state: _Broadcast, cents: int) -> None:
-        state.put(KEY, cents)
-
-    def kept(self, state: _Broadcast) -> int | None:
-        return state.get(KEY)
-
-    def cents(self, eur: int) -> int:
-        return eur * 100
-
-    def history(self) -> bytes:
-        return self._user.value() or b""
-
-    def process_broadcast_element(self, value: str, ctx: _Context) -> None:
-        self.keep(ctx.get_broadcast_state(None), self.cents(json.loads(value)["threshold_eur"]))
-
-    def process_element(self, value: str, ctx: _Context) -> Any:
-        from dataclasses import replace
-
-        from fraudlab.pipeline.transaction import parse
-
-        payment, _, record = parse(value.split(":", 2)[2], self._rule.max_age_ms)
-        cents = self.kept(ctx.get_broadcast_state(None))
-        rule = self._rule if cents is None else replace(self._rule, threshold_eur_cents=cents)
-        verdict = judge(rule, self.history(), payment)
-        self._user.update(verdict.history)
-        return [
-            ("activity", record["user_id"], hour.total_eur_cents, rule.threshold_eur_cents) for hour in verdict.hours
-        ]
-
-
-class _InSelf(_Model):
-    kept_cents: int | None = None
-
-    def keep(self, state: _Broadcast, cents: int) -> None:
-        self.kept_cents = cents
-
-    def kept(self, state: _Broadcast) -> int | None:
-        return self.kept_cents
-
-
-class _Deaf(_Model):
-    def kept(self, state: _Broadcast) -> int | None:
-        return None
-
-
-class _InEuro(_Model):
-    def cents(self, eur: int) -> int:
-        return eur
-
-
-class _FirstRuleOnly(_Model):
-    def keep(self, state: _Broadcast, cents: int) -> None:
-        state.setdefault(KEY, cents)
-
-
-class _Zero(_Model):
-    def kept(self, state: _Broadcast) -> int | None:
-        return state.get(KEY) or 0
-
-
-class _Forgetful(_Model):
-    def process_broadcast_element(self, value: str, ctx: _Context) -> None:
-        super().process_broadcast_element(value, ctx)
-        self._user = jobs.ValueOfOneUser()
-
-    def history(self) -> bytes:
-        return super().history() if self._seen(self._user) else b""
-
-    def _seen(self, user: jobs.ValueOfOneUser) -> bool:
-        same = getattr(self, "_last", None) is not None and self._last_rule == self._rule_now
-        self._last, self._last_rule = user, self._rule_now
-        return same
-
-    _last: jobs.ValueOfOneUser | None = None
-    _last_rule: int | None = None
-    _rule_now: int | None = None
-
-    def kept(self, state: _Broadcast) -> int | None:
-        self._rule_now = state.get(KEY)
-        return self._rule_now
-
-
-class _Otherwise(_Model):
-    def kept(self, state: _Broadcast) -> int | None:
-        return state[KEY] if state.contains(KEY) else None
-
-
 RULES = Exercise(
     number="07.2",
     title="A rule that changes",
@@ -389,16 +277,6 @@ RULES = Exercise(
     shape="a class with process_element and process_broadcast_element",
     observe=nothing_to_observe,
     judge=judge_rules,
-    right=[Example((_Model,)), Example((_Otherwise,))],
-    wrong=[
-        Example((_Deaf,), says=_RUNS[1][3]),
-        Example((_InEuro,), says=_RUNS[1][3]),
-        Example((_Forgetful,), says=_RUNS[3][3]),
-        Example((_FirstRuleOnly,), says=_RUNS[4][3]),
-        Example((_InSelf,), says=_RUNS[5][3]),
-        Example((_Zero,), says=_RUNS[0][3]),
-        Example((7,), says="The check cannot read this answer."),
-    ],
 )
 
 
@@ -429,12 +307,6 @@ _running: dict[str, tuple[int, live.LiveQuery]] = {}
 """The query that was asked last: its text, how many records the topic had then, and its job."""
 
 HOUR = timedelta(hours=1)
-_NO_EDGE = (
-    "These hours may be right, but nothing shows their edge: run the cell in which Edgar pays, then this one again."
-)
-_NO_EXACT_PAIR = (
-    "These pairs may be right, but none is on the edge: run the cell in which Frida pays, then this one again."
-)
 OVER_DELAY_MINUTES = 90
 
 
@@ -506,34 +378,56 @@ def judge_over(observed: Answer, definition: str) -> Verdict:
     if observed.rows is None:
         return not_yet("Your query still reads the topic.")
     found = {row[0] for row in observed.rows}
-    expected = _suspicious(observed.payments)
+    expected = suspicious_payments(observed.payments)
     said, wanted = (
         f"{len(found)} suspicious payments",
         "for each payment the hour that ends with it, open at its beginning",
     )
-    if found == expected == _suspicious(observed.payments, closed=True):
-        return wrong(_NO_EDGE, found="no two payments exactly one hour apart", expected="those of Edgar")
+    if found == expected == suspicious_payments(observed.payments, closed=True):
+        return wrong(
+            Mistake(
+                "no_edge",
+                "These hours may be right, but no payment is on their edge: run the cell in which Edgar pays, then this one again.",
+            ),
+            found="no two payments exactly one hour apart",
+            expected="those of Edgar",
+        )
     if found == expected:
         return right("One statement says what a class of sixty lines said. What it cannot say comes next.")
-    mistakes = (
-        ({"closed": True}, "`RANGE BETWEEN INTERVAL '1' HOUR PRECEDING` holds the payment exactly one hour before."),
-        ({"length": None}, "Without a bound the window holds all that a user ever paid."),
-        ({"by_user": False}, "Payments of different users share a window: it must be cut up by user."),
+    known = (
+        (
+            {"closed": True},
+            Mistake(
+                "closed_hour",
+                "`RANGE BETWEEN INTERVAL '1' HOUR PRECEDING` includes the payment exactly one hour before.",
+            ),
+        ),
+        ({"length": None}, Mistake("unbounded", "Without a bound, the window holds everything that a user ever paid.")),
+        (
+            {"by_user": False},
+            Mistake("not_partitioned", "Payments of different users share a window: partition it by user."),
+        ),
     )
-    for mistake, sentence in mistakes:
-        mistaken = _suspicious(observed.payments, **mistake)
+    for made, mistake in known:
+        mistaken = suspicious_payments(observed.payments, **made)
         # Without a window for each user those who were left out still count in everybody's.
         if len(found ^ mistaken) * 100 <= len(mistaken):
-            return wrong(sentence, found=said, expected=wanted)
+            return wrong(mistake, found=said, expected=wanted)
     missing, extra = len(expected - found), len(found - expected)
     if "ROWS" in definition.upper():
-        return wrong("ROWS counts payments, RANGE measures time: an hour is a time.", found=said, expected=wanted)
+        return wrong(
+            Mistake("rows_for_range", "ROWS counts payments, RANGE measures time: an hour is a time."),
+            found=said,
+            expected=wanted,
+        )
     return wrong(
-        "These are other hours.", found=f"{said}, {missing} missing, {extra} that should not be there", expected=wanted
+        Mistake("other_hours", "The hours are wrong."),
+        found=f"{said}, {missing} missing, {extra} that should not be there",
+        expected=wanted,
     )
 
 
-def _suspicious(
+def suspicious_payments(
     payments: Sequence[Paid], *, closed: bool = False, length: timedelta | None = HOUR, by_user: bool = True
 ) -> set[int]:
     """Ids of the payments whose window holds two countries and 1,000 EUR; the keywords are a learner's mistakes."""
@@ -561,42 +455,6 @@ def _suspicious(
     return found
 
 
-_NOON = datetime(2026, 1, 31, 12)
-
-
-def _at(number: int, user: int, minute: float, country: str, eur: int) -> Paid:
-    return Paid(number, user, _NOON + timedelta(minutes=minute), country, Decimal(eur))
-
-
-_BANK = (
-    _at(1, 1, 0, "DE", 600),
-    _at(2, 1, 30, "FR", 600),
-    _at(3, 2, 60, "DE", 600),
-    _at(4, 2, 120, "FR", 600),
-    _at(5, 3, 130, "DE", 300),
-    _at(6, 3, 300, "FR", 800),
-    _at(7, 4, 301, "DE", 900),
-    _at(8, 5, 302, "FR", 40),
-    _at(9, 6, 400, "DE", 400),
-    _at(10, 6, 405, "FR", 400),
-    _at(11, 6, 410, "US", 400),
-    _at(12, 7, 500, "DE", 30),
-    _at(13, 7, 501, "BR", 2000),
-    _at(14, 8, 600, "DE", 1500),
-    _at(15, 8, 601, "DE", 20),
-)
-
-
-def _answered(rows: Collection[tuple[Any, ...]] | None, columns: tuple[str, ...] = ("transaction_id",)) -> Answer:
-    return Answer(columns, None if rows is None else frozenset(rows), _BANK)
-
-
-def _ids(*ids: int) -> set[tuple[int]]:
-    return {(one,) for one in ids}
-
-
-_VIEW = "CREATE TEMPORARY VIEW hours AS …"
-
 OVER = Exercise(
     number="07.3",
     title="The rule in SQL",
@@ -609,39 +467,6 @@ OVER = Exercise(
     shape="a statement in SQL, as text",
     observe=observe_over,
     judge=judge_over,
-    right=[
-        Example((_VIEW,), _answered(_suspicious_rows := {(one,) for one in _suspicious(_BANK)})),
-        Example(("create temporary view hours as …",), _answered(list(_suspicious_rows))),
-    ],
-    wrong=[
-        Example(
-            (_VIEW,),
-            _answered({(one,) for one in _suspicious(_BANK, closed=True)}),
-            "`RANGE BETWEEN INTERVAL '1' HOUR PRECEDING` holds the payment exactly one hour before.",
-        ),
-        Example(
-            (_VIEW,),
-            _answered({(one,) for one in _suspicious(_BANK, length=None)}),
-            "Without a bound the window holds all that a user ever paid.",
-        ),
-        Example(
-            (_VIEW,),
-            _answered({(one,) for one in _suspicious(_BANK, by_user=False)}),
-            "Payments of different users share a window: it must be cut up by user.",
-        ),
-        Example(
-            ("… ROWS BETWEEN 1 PRECEDING AND CURRENT ROW",),
-            _answered(_ids(2, 13)),
-            "ROWS counts payments, RANGE measures time: an hour is a time.",
-        ),
-        Example((_VIEW,), _answered(_ids(2)), "These are other hours."),
-        Example((_VIEW,), _answered(None), "Your query still reads the topic."),
-        Example(
-            (_VIEW,),
-            Answer(("transaction_id",), frozenset(_ids(13)), tuple(one for one in _BANK if one.user_id == 7)),
-            _NO_EDGE,
-        ),
-    ],
     patience_s=40,
 )
 
@@ -655,37 +480,73 @@ def judge_pattern(observed: Answer, _query: str) -> Verdict:
     """Pairs of payments in a row: (user, first, second)."""
     expected_columns = "the columns user_id, first_payment and second_payment"
     if len(observed.columns) != 3:
-        return wrong("The answer needs three columns.", found=", ".join(observed.columns), expected=expected_columns)
+        return wrong(
+            Mistake("three_columns", "The answer needs three columns."),
+            found=", ".join(observed.columns),
+            expected=expected_columns,
+        )
     if observed.rows is None:
         return not_yet("Your pattern still reads the topic.")
     found = {(row[0], row[1], row[2]) for row in observed.rows}
     wanted = "two payments of a user in a row, in different countries, together 1,000 EUR or more, within an hour"
     said = f"{len(found)} pairs"
-    expected = _pairs(observed.payments)
-    if found == expected == _pairs(observed.payments, more=True):
-        return wrong(_NO_EXACT_PAIR, found="no pair worth exactly 1,000 EUR", expected="that of Frida")
+    expected = pairs(observed.payments)
+    if found == expected == pairs(observed.payments, more=True):
+        return wrong(
+            Mistake(
+                "no_exact_pair",
+                "These pairs may be right, but none is on the edge: run the cell in which Frida pays, then this one again.",
+            ),
+            found="no pair worth exactly 1,000 EUR",
+            expected="that of Frida",
+        )
     if found == expected:
         return right(
             "A pattern says what must follow what. That is another question than how much there was in an hour."
         )
-    mistakes = (
-        ({"more": True}, "Two payments of exactly 1,000 EUR together are enough: *or more* holds the 1,000, too."),
-        ({"abroad": False}, "Two payments in one country are a pair here: the second must be made in another country."),
-        ({"worth": False}, "Small pairs are found, too: together they must be worth 1,000 EUR."),
-        ({"each": True}, "The two together must be worth 1,000 EUR, not one of them alone."),
-        ({"within": False}, "Pairs are found that lie more than an hour apart."),
-        ({"skip": True}, "A payment that ends one pair may begin the next: say AFTER MATCH SKIP TO NEXT ROW."),
+    known = (
+        (
+            {"more": True},
+            Mistake(
+                "more_than_threshold_pair",
+                "Two payments of exactly 1,000 EUR together are enough: *or more* includes 1,000.",
+            ),
+        ),
+        (
+            {"abroad": False},
+            Mistake(
+                "same_country",
+                "Two payments in one country are a pair here: the second must be made in another country.",
+            ),
+        ),
+        (
+            {"worth": False},
+            Mistake("small_pairs", "Small pairs are found, too: together they must be worth 1,000 EUR."),
+        ),
+        (
+            {"each": True},
+            Mistake("each_alone", "The two must be worth 1,000 EUR together; one of them alone need not be."),
+        ),
+        ({"within": False}, Mistake("more_than_an_hour", "Some pairs are more than an hour apart.")),
+        (
+            {"skip": True},
+            Mistake(
+                "pairs_skipped", "A payment that ends one pair may begin the next: write AFTER MATCH SKIP TO NEXT ROW."
+            ),
+        ),
     )
-    for mistake, sentence in mistakes:
-        if found == _pairs(observed.payments, **mistake):
-            return wrong(sentence, found=said, expected=wanted)
+    for made, mistake in known:
+        if found == pairs(observed.payments, **made):
+            return wrong(mistake, found=said, expected=wanted)
     missing, extra = len(expected - found), len(found - expected)
     return wrong(
-        "These are other pairs.", found=f"{said}, {missing} missing, {extra} that should not be there", expected=wanted
+        Mistake("other_pairs", "The pairs are wrong."),
+        found=f"{said}, {missing} missing, {extra} that should not be there",
+        expected=wanted,
     )
 
 
-def _pairs(
+def pairs(
     payments: Sequence[Paid],
     *,
     abroad: bool = True,
@@ -714,20 +575,6 @@ def _pairs(
     return found
 
 
-_PAIR_COLUMNS = ("user_id", "first_payment", "second_payment")
-_MORE = (
-    *_BANK,
-    *(_at(16, 9, 700, "DE", 900), _at(17, 9, 701, "FR", 900), _at(18, 9, 702, "DE", 900)),
-    *(_at(19, 10, 710, "DE", 500), _at(20, 10, 720, "FR", 500)),
-)
-
-
-def _paired(columns: tuple[str, ...] = _PAIR_COLUMNS, **mistake: bool) -> Answer:
-    return Answer(columns, frozenset(_pairs(_MORE, **mistake)), _MORE)
-
-
-_MATCH = "SELECT * FROM payments MATCH_RECOGNIZE (…)"
-
 PATTERN = Exercise(
     number="07.4",
     title="The rule as a pattern",
@@ -740,35 +587,6 @@ PATTERN = Exercise(
     shape="a query in SQL, as text",
     observe=observe_pattern,
     judge=judge_pattern,
-    right=[Example((_MATCH,), _paired()), Example((_MATCH,), _paired(("u", "a", "b")))],
-    wrong=[
-        Example(
-            (_MATCH,),
-            _paired(abroad=False),
-            "Two payments in one country are a pair here: the second must be made in another country.",
-        ),
-        Example(
-            (_MATCH,),
-            _paired(more=True),
-            "Two payments of exactly 1,000 EUR together are enough: *or more* holds the 1,000, too.",
-        ),
-        Example((_MATCH,), _paired(worth=False), "Small pairs are found, too: together they must be worth 1,000 EUR."),
-        Example((_MATCH,), _paired(each=True), "The two together must be worth 1,000 EUR, not one of them alone."),
-        Example((_MATCH,), _paired(within=False), "Pairs are found that lie more than an hour apart."),
-        Example(
-            (_MATCH,),
-            _paired(skip=True),
-            "A payment that ends one pair may begin the next: say AFTER MATCH SKIP TO NEXT ROW.",
-        ),
-        Example((_MATCH,), _answered({(1, 1, 2)}, _PAIR_COLUMNS), "These are other pairs."),
-        Example((_MATCH,), _answered(_ids(2)), "The answer needs three columns."),
-        Example(
-            (_MATCH,),
-            Answer(_PAIR_COLUMNS, frozenset(_pairs(_BANK)), _BANK),
-            _NO_EXACT_PAIR,
-        ),
-        Example((_MATCH,), _answered(None, _PAIR_COLUMNS), "Your pattern still reads the topic."),
-    ],
     patience_s=40,
 )
 
