@@ -71,9 +71,9 @@ def judge_sorting(_observed: None, answer: Mapping[str, str]) -> Verdict:
             return wrong(
                 why,
                 found=f"{answer[task]!r} for {task!r}",
-                expected="the way that answers in time, with least effort",
+                expected="the way that answers in time with the least effort",
             )
-    return right("What must be answered while it happens is a stream; what is complete can wait for a batch.")
+    return right("A stream answers while things happen; complete data can wait for a batch.")
 
 
 SORTING = Exercise(
@@ -82,8 +82,8 @@ SORTING = Exercise(
     task="say for each of the five tasks whether it is work for a stream or for a batch.",
     hints=(
         "Ask of each task: is an answer tomorrow morning still worth something?",
-        "Two of the five speak of a time that is over. Their data is complete.",
-        "The statement and the comparison are batches. The other three lose their worth within seconds or minutes.",
+        "Two of the five are about a time that is over. Their data is complete.",
+        "The statement and the comparison are batches. The answers to the other three lose their value within seconds or minutes.",
     ),
     shape='a dictionary with "stream" or "batch" for each task',
     observe=nothing_to_observe,
@@ -147,7 +147,7 @@ SLOTS = Exercise(
     task="work out how many people could work on this cluster at the same time, when each runs three jobs and a query.",
     hints=(
         "Two numbers are needed: the slots of one person, and all slots of the cluster, free or not.",
-        '`lab.start("00")` shows the address of Flink\'s web page. On its first page stands `Total Task Slots`, under a large number.',
+        '`lab.start("00")` shows the address of Flink\'s web page. Its first page shows `Total Task Slots`, under a large number.',
         "Three jobs and a query are four slots. Divide all slots by four, and forget what is left over.",
     ),
     shape="a whole number",
@@ -166,7 +166,7 @@ Rows = list[tuple[Any, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Countries:
-    """The query's answer so far, and what MySQL says: country to (payments, users), and the payments in all."""
+    """The query's answer so far, and MySQL's: country to (payments, users)."""
 
     columns: tuple[str, ...]
     rows: Rows
@@ -174,7 +174,7 @@ class Countries:
 
 
 def observe_countries(world: World, query: str) -> Countries:
-    """Starts the learner's query, where it does not run yet, and looks at its answer."""
+    """Starts the learner's query if it is not running yet, and reads its answer."""
     running = _running.get(query)
     if running is None or not any(job.name == COUNTRIES_QUERY for job in world.jobs()):
         try:
@@ -203,7 +203,7 @@ def judge_countries(observed: Countries, _query: str) -> Verdict:
     rows = {row[0]: (row[1], row[2]) for row in observed.rows}
     payments = sum(one[0] for one in truth.values())
     if rows == truth:
-        return right("Your query runs for ever, and its answer is what MySQL says at this moment.")
+        return right("Your query never ends, and its answer is what MySQL says right now.")
     if any(not isinstance(one[0], int) for one in rows.values()):
         return wrong(
             Mistake(
@@ -276,7 +276,7 @@ COUNTRIES = Exercise(
     title="A streaming query of your own",
     task="write a query that gives for each country the number of payments and the number of different users.",
     hints=(
-        "Begin with the query above, and put `country` where it says `type`.",
+        "Start from the query above, and replace `type` with `country`.",
         "A third column is needed. `COUNT(user_id)` counts payments again; `COUNT(DISTINCT …)` counts each value once.",
         "`SELECT country, COUNT(*) AS payments, COUNT(DISTINCT …) AS users FROM transactions GROUP BY …`",
     ),

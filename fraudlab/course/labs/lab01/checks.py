@@ -22,7 +22,7 @@ from fraudlab.course.world import World, in_eur
 from fraudlab.pipeline.rule import Rule
 
 BANK = {"payments": 3000, "users": 300, "seed": 7, "hours": 6, "frauds": 30}
-"""The bank that the lab fills, and that the labs after it begin with."""
+"""The bank that this lab fills, and that the later labs start from."""
 
 
 # 01.1
@@ -57,7 +57,7 @@ def judge_robbed(observed: Labels, answer: int) -> Verdict:
     if not observed.users:
         return not_yet("The bank is still empty: run the cell with `lab.generate` first.")
     if answer == observed.robbed_accounts:
-        return right("Few accounts are robbed, and a thief pays several times from each.")
+        return right("Few accounts are robbed, and a thief pays several times from each of them.")
     for mistaken, mistake in (
         (
             observed.stolen_payments,
@@ -88,7 +88,7 @@ ROBBED = Exercise(
     hints=(
         "`fraud_labels` knows payments, not accounts. Which table knows the account of a payment?",
         "Join `fraud_labels` and `transactions`: `FROM fraud_labels JOIN transactions USING (transaction_id)`.",
-        "A robbed account has several labelled payments and is to be counted once: `COUNT(DISTINCT user_id)`.",
+        "A robbed account has several labelled payments. Count it once: `COUNT(DISTINCT user_id)`.",
     ),
     shape="a whole number",
     observe=observe_labels,
@@ -147,7 +147,7 @@ def judge_theft(observed: Theft, _user_id: int) -> Verdict:
     hours = [_hour_until(payments, last, timedelta(milliseconds=rule.window_ms)) for last in payments]
     if any(_countries(hour) >= rule.min_countries and _worth(hour) >= least for hour in hours):
         return right(
-            "Two countries, a thousand euros, one hour: nobody travels like that. By the end of Lab 04 you will catch it."
+            "Two countries, a thousand euros, one hour: that is no journey. By the end of Lab 04 you will catch it."
         )
     worth, countries = _worth(payments), _countries(payments)
     found = f"{len(payments)} payments, {countries} countries, {worth:,.2f} EUR"
@@ -199,7 +199,7 @@ THEFT = Exercise(
     title="Be the thief",
     task="open an account, and steal from it so that the rule above would see it.",
     hints=(
-        "The rule wants three things at once: two countries, 1,000 EUR, one hour.",
+        "The rule needs three things at once: two countries, 1,000 EUR, one hour.",
         '`lab.pay(user, "600.00", "EUR", "DE")` pays at home. What must the second payment change?',
         "One payment of 600.00 EUR in DE, and one of 600.00 EUR in another country, both now.",
     ),
@@ -276,9 +276,9 @@ CHANGES = Exercise(
     title="What has changed?",
     task="write the function that gives the columns that an event of the binlog changed.",
     hints=(
-        "An insert has no row before, a delete no row after. What would make them look like an update?",
-        "Take `{}` where there is no row: `old = before or {}`. Then go over the columns of both.",
-        "`{column: (old.get(column), new.get(column)) for column in old | new if …}`: only the condition is missing.",
+        "An insert has no row before it, and a delete no row after it. What would make them look like an update?",
+        "Use `{}` for a missing row: `old = before or {}`. Then go over the columns of both.",
+        "`{column: (old.get(column), new.get(column)) for column in old | new if …}` lacks only its condition.",
     ),
     shape="a function of two rows that gives a dictionary: column to (before, after)",
     observe=nothing_to_observe,

@@ -24,7 +24,7 @@ from fraudlab.course.world import Job, World, wait_until
 
 JOB = "cdc-ingestion"
 TABLES = {"user_profile": "user_id", "transactions": "transaction_id"}
-"""The captured tables, and what tells their rows apart."""
+"""The captured tables, and the column that identifies a row."""
 
 
 # 02.1
@@ -90,7 +90,7 @@ def judge_routing(_observed: None, router: Callable[..., Any]) -> Verdict:
         if verdict:
             return verdict
     return right(
-        "Inserted, changed or deleted: each envelope finds its topic, and everything about one user has one key."
+        "Inserted, changed or deleted: each envelope goes to its topic, and everything about one user has one key."
     )
 
 
@@ -156,7 +156,7 @@ ROUTING = Exercise(
     task="write the part of `flat_map` that gives each envelope its topic and its key.",
     hints=(
         "The table's name is in `envelope[\"source\"]`. The user's id is in the row: but which row does a deletion have?",
-        '`envelope["after"] or envelope["before"]` is a row in every case. Its `user_id`, as text, is the key.',
+        '`envelope["after"] or envelope["before"]` is always a row. Its `user_id`, as text, is the key.',
         "`yield Row(self._topics[…], str(row[…]), value)`: the topic of the table, the user, and the envelope as it came.",
     ),
     shape="the class `RouteByTable`, whose `flat_map` yields rows of topic, key and envelope",
@@ -170,16 +170,16 @@ ROUTING = Exercise(
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """What lies in the topic of a table.
+    """What the topic of a table contains.
 
     Attributes:
         rows: How many rows the table has in MySQL.
-        arrived: How many different rows the topic has of it, by their ids.
+        arrived: How many different rows of it the topic has, by their ids.
         strangers: Tables other than its own that the topic has changes of.
         bad_keys: Records whose key is not the row's user.
-        no_envelopes: Records that are no envelope.
+        no_envelopes: Records that are not envelopes.
 
-    Only what the job that runs has written counts: an earlier one may have made mistakes.
+    Only what the running job has written counts: an earlier job may have made mistakes.
     """
 
     rows: int
@@ -191,7 +191,7 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class Ingestion:
-    """The job's runs that have not ended, and its topics: table to what lies in its topic; whether a notebook started the job."""
+    """How many runs of the job have not ended; what the topic of each table contains; whether a notebook started the job."""
 
     runs: int
     topics: Mapping[str, Topic]
@@ -288,7 +288,7 @@ def judge_ingestion(observed: Ingestion, submit: object) -> Verdict:
                 expected="every row of both tables, each in its own topic",
             )
         return not_yet(sentence, at_rest=mistake)
-    return right("The job runs: every row that was in the bank is in Kafka, and every change from now on will be.")
+    return right("The job is running: every row of the bank is in Kafka, and every change from now on will be, too.")
 
 
 INGESTION = Exercise(
@@ -324,7 +324,7 @@ STATEMENTS = {
         "Each statement was a transaction of its own, so each is in the binlog, however quickly the next one came.",
     ),
 }
-"""Who the statements of the exercise are about, and why the envelopes are what they are."""
+"""The people in the exercise's statements, and the mistake of predicting other envelopes for them."""
 
 
 def observe_changes(world: World, _answer: object) -> dict[str, str]:
@@ -333,7 +333,7 @@ def observe_changes(world: World, _answer: object) -> dict[str, str]:
 
 
 def changes_of(envelopes: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """The letters of each person of `STATEMENTS`, from envelopes in any order: those since the newest account of this name was opened."""
+    """The letters of each person of `STATEMENTS`, from envelopes in any order, since the newest account of this name was opened."""
     # A replaced row is two envelopes of one transaction. So `c` opens an account if there is no `d` in its transaction.
     changes = sorted(
         (
@@ -357,7 +357,7 @@ def changes_of(envelopes: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def judge_changes(observed: Mapping[str, str], answer: Mapping[str, Any]) -> Verdict:
-    """The prediction must be what lies in the topic."""
+    """The prediction must match the topic."""
     if missing := [name for name in STATEMENTS if name not in answer]:
         return wrong(
             Mistake("name_missing", "A name is missing."), found=", ".join(answer), expected=f"also {missing[0]!r}"
@@ -380,9 +380,7 @@ def judge_changes(observed: Mapping[str, str], answer: Mapping[str, Any]) -> Ver
                 found=f"{answer[name]!r} for {name}",
                 expected="the kinds of envelopes that the statements give, in order",
             )
-    return right(
-        "The binlog holds what changed, no less and no more: neither what was asked for, nor only where it ended."
-    )
+    return right("The binlog has exactly the changes: not the statements, and not only the final state.")
 
 
 CHANGES = Exercise(
@@ -390,9 +388,9 @@ CHANGES = Exercise(
     title="How many envelopes?",
     task="predict which envelopes the statements for Ada, Ben, Cem and Dan give.",
     hints=(
-        "The binlog holds what changed in the tables, not what somebody asked for. For which of the four does nothing change?",
-        "One of the four changes the primary key. What does a reader need who keeps each row under its key?",
-        "Ben's row stays as it was: `\"\"`. Cem's is gone under one key and there under another: first `d`, then `c`.",
+        "The binlog has what changed in the tables, not what the statements asked for. For which of the four does nothing change?",
+        "One of the four changes the primary key. What does a reader need if it stores each row under its key?",
+        "Ben's row stays the same: `\"\"`. Cem's disappears under one key and appears under another: first `d`, then `c`.",
     ),
     shape='a dictionary: name to the letters of `op`, for instance "ud", and "" for none',
     observe=observe_changes,
@@ -457,14 +455,14 @@ _CASES: tuple[tuple[str, list[Envelope], Decimal, Mistake], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """The topic's envelopes of the user who has some twice, and what MySQL says that this user paid."""
+    """The envelopes of a user who has duplicates in the topic, and what this user paid according to MySQL."""
 
     envelopes: Sequence[Envelope]
     truth: Decimal
 
 
 def observe_repeated(world: World, _answer: object) -> Repeated:
-    """The user of whom the topic has the most repetitions."""
+    """The user with the most duplicates in the topic."""
     envelopes = [record.json for record in world.records("transactions") if record.value]
     ids = Counter(one["after"]["transaction_id"] for one in envelopes if one["after"])
     repeated = Counter(
@@ -504,7 +502,7 @@ def judge_total(observed: Repeated, total: Callable[[Sequence[Envelope]], Any]) 
             return wrong(mistake, found=f"{found} for {name}", expected="the sum of all payments, each counted once")
     if not observed.envelopes:
         return not_yet("Your topic has no payment twice yet: run the cells of the crash first.")
-    return right("The topic has payments twice, and the sum is what MySQL says: at least once, made to count once.")
+    return right("The topic has duplicates, and the sum still equals MySQL's: delivered at least once, counted once.")
 
 
 ONCE = Exercise(
@@ -512,9 +510,9 @@ ONCE = Exercise(
     title="Count each payment once",
     task="write the function that adds up a user's payments, each counted once, however often it was delivered.",
     hints=(
-        "What of a payment is the same each time it is delivered, and different from every other payment?",
-        "Keep the `transaction_id`s that you have seen, or a dictionary with the amount under each id.",
-        '`{row["transaction_id"]: Decimal(row["amount"]) for …}` has each payment once. Its values are to be added up.',
+        "What stays the same each time a payment is delivered, and differs from every other payment?",
+        "Remember the `transaction_id`s that you have seen, or use a dictionary with the amount under each id.",
+        '`{row["transaction_id"]: Decimal(row["amount"]) for …}` has each payment once. Add up its values.',
     ),
     shape="a function of a list of envelopes that gives a Decimal",
     observe=observe_repeated,
@@ -523,7 +521,7 @@ ONCE = Exercise(
 
 
 def outcome(world: World) -> None:
-    """The ingestion runs, and everything that is in the bank is in the two topics."""
+    """The ingestion is running, and everything in the bank is in the two topics."""
     world.start_pipeline(JOB)
     rows = {table: int(world.value(f"SELECT COUNT(*) AS n FROM {table}")) for table in TABLES}  # noqa: S608
     wait_until(

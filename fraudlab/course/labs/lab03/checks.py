@@ -37,7 +37,7 @@ class Flags:
 
 
 def observe_flags(world: World, definition: str) -> Flags:
-    """Starts a query over the learner's table, where it does not run yet, and looks at its answer."""
+    """Starts a query over the learner's table if it is not running yet, and reads its answer."""
     rows = world.rows("SELECT user_id, suspicious_activities AS flag FROM user_profile")
     truth = {int(row["user_id"]): int(row["flag"]) for row in rows}
     running = _running.get(definition)
@@ -100,17 +100,17 @@ def judge_flags(observed: Flags, _definition: str) -> Verdict:
         )
     if all(int(observed.seen[user]) == flag for user, flag in observed.truth.items()):
         return right(
-            "The flag is what the envelope says. To Debezium, MySQL's BOOLEAN is a small number, and to Flink it must be one, too."
+            "The flag is what the envelope says. For Debezium, MySQL's BOOLEAN is a small number, and for Flink it must be one, too."
         )
     return wrong(Mistake("other_flags", "The flags differ from MySQL's."), found="other values", expected=expected)
 
 
 FLAG = Exercise(
     number="03.1",
-    title="Mend the flag",
+    title="Fix the flag",
     task="complete the table of profiles, so that a stopped account is seen as stopped.",
     hints=(
-        "Look at the flag in the envelope above, not at what MySQL calls the type. What is it, between the quotes or without?",
+        "Look at the flag in the envelope above, not at MySQL's name for the type. Is its value in quotes or not?",
         "It is a number, 0 or 1. SQL has types for whole numbers of several sizes.",
         "MySQL stores a BOOLEAN as a TINYINT(1). Flink's smallest whole number has the same name, without the (1).",
     ),
@@ -153,7 +153,7 @@ JOINS = {
         ),
     ),
 }
-"""What each join makes of a payment whose profile comes two seconds later, and why."""
+"""What each join makes of a payment whose profile arrives two seconds later, and the mistake of expecting something else."""
 
 
 def observe_joins(world: World, _answer: object, joins: LiveQuery) -> dict[str, str]:
@@ -192,7 +192,7 @@ def judge_joins(observed: Mapping[str, str], answer: Mapping[str, str], _joins: 
                 why, found=f"{answer[kind]!r} for {kind}", expected="what this join's answer has of the payment now"
             )
     return right(
-        "Four joins, one payment: who waits for ever, who forgets, and who never knew. The pipeline waits, for a while."
+        "Four joins, one payment: two wait indefinitely, one forgets, and one never knew. The pipeline waits, for a while."
     )
 
 
@@ -201,9 +201,9 @@ WHO_KNOWS = Exercise(
     title="Who knows the name?",
     task="predict what each of the four joins says of the payment, once the profile is there.",
     hints=(
-        "Ask of each join two things: does it still remember the payment? And which profile does it look for, the one of now or the one of then?",
-        "`inner` and `left` remember both sides. The moment at which a profile comes is nothing to them.",
-        "`temporal` looks for the profile of then; there was none. `impatient` has given a row without a name and has forgotten the payment.",
+        "Ask two things about each join: does it still remember the payment? And which profile does it look up, the current one or the one at that time?",
+        "`inner` and `left` remember both sides. It doesn't matter to them when a profile arrives.",
+        "`temporal` looks up the profile at the time of the payment; there was none. `impatient` emitted a row without a name, and then forgot the payment.",
     ),
     shape='a dictionary: the join to "complete", "nameless" or "missing"',
     observe=observe_joins,
@@ -217,7 +217,7 @@ WHO_KNOWS = Exercise(
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """A payment as MySQL has it: of whom, and the profile's first name and flag; None where there is no profile."""
+    """A payment in MySQL: its user, and the profile's first name and flag; None if there is no profile."""
 
     user_id: int
     first_name: str | None
@@ -391,7 +391,7 @@ def _judge_flags(observed: Joined) -> Verdict:
     different = [(seen, truth) for seen, truth in flags if seen != truth]
     if different:
         return not_yet("Some flags in the topic are not those of MySQL yet.", at_rest=_mistaken_flag(different))
-    return right("Each payment goes through at once, and is sent again with its profile when that comes later.")
+    return right("Each payment passes at once. If its profile arrives later, the join sends it again.")
 
 
 def _mistaken_flag(different: Sequence[tuple[bool | None, bool | None]]) -> Verdict:
@@ -424,7 +424,7 @@ JOIN = Exercise(
     title="Write the join",
     task="complete the statement: from which tables, joined how, and when an account is stopped.",
     hints=(
-        "A payment must come through even when its user has no profile yet. Which of the joins above let it through at once?",
+        "A payment must pass even if its user has no profile yet. Which of the joins above let it pass at once?",
         "`FROM transactions AS t LEFT JOIN user_profile AS u ON …`: what do a payment and its profile have in common?",
         "The join is on `t.user_id = u.user_id`. The flag is a number: `u.suspicious_activities <> 0,` makes a BOOLEAN of it.",
     ),
@@ -440,7 +440,7 @@ JOIN = Exercise(
 
 @dataclass(frozen=True, slots=True)
 class Resent:
-    """A user's payments before the change, and the records that the change has brought; `all_sent`: whether each payment was sent anew."""
+    """A user's payments before the change, and the records that the change caused; `all_sent`: whether each payment was sent again."""
 
     payments: int
     records: int
@@ -454,7 +454,7 @@ def observe_resent(world: World, _answer: object, user_id: int, before: int) -> 
 
 
 def resent(records: Sequence[Mapping[str, Any] | None], before: int) -> Resent:
-    """What the first change after `before` records has brought: it ends when each payment is there with a name again."""
+    """What the first change after `before` records has caused: it ends when each payment has been sent with a name again."""
     waiting = {record["transaction_id"] for record in records[:before] if record}
     payments = len(waiting)
     for count, record in enumerate(records[before:], 1):
@@ -467,13 +467,13 @@ def resent(records: Sequence[Mapping[str, Any] | None], before: int) -> Resent:
 
 def judge_resent(observed: Resent, answer: int, *_where: object) -> Verdict:
     """The number of records that one changed profile costs."""
-    expected = "the number of records, with and without a value, that the change of one profile brought"
+    expected = "the number of records, with and without a value, that the change of one profile caused"
     n = observed.payments
     if not observed.all_sent:
         return not_yet(f"{observed.records} records have come since the change so far.")
     if answer == observed.records:
         return right(
-            "One row in MySQL, and for every recent payment the old answer is taken back and a new one sent: twice, by way of NULL."
+            "One row in MySQL, and for every recent payment the join retracts the old row and emits a new one: twice, by way of NULL."
         )
     for mistaken, mistake in (
         (0, Mistake("nothing_sent", "The join's result contains the profile, so the result changes.")),

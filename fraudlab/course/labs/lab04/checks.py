@@ -1,4 +1,4 @@
-"""Lab 04, The windowed detector: event time, watermarks, windows in rows, and the exact hour that ends with each payment."""
+"""Lab 04, The windowed detector: event time, watermarks, windows aligned to the clock, and the exact hour that ends with each payment."""
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
@@ -76,7 +76,7 @@ _ARRIVALS: tuple[tuple[list[int], int, list[int], Mistake], ...] = (
 
 
 def judge_late(_observed: None, late: Callable[[Sequence[int], int], Iterable[int]]) -> Verdict:
-    """The function must name the times that come behind the watermark, in order of arrival."""
+    """The function must return the times that are behind the watermark, in order of arrival."""
     for times, delay, expected, mistake in _ARRIVALS:
         found = call(late, list(times), delay)
         if found is None:
@@ -87,16 +87,16 @@ def judge_late(_observed: None, late: Callable[[Sequence[int], int], Iterable[in
                 found=f"{list(found)} late of the arrivals {times} with a delay of {delay}",
                 expected="those older than the latest time seen before them, minus the delay",
             )
-    return right("Now you know what a watermark costs: who waits longer loses less, and answers later.")
+    return right("Now you know what a watermark costs: if you wait longer, you lose less and answer later.")
 
 
 LATE = Exercise(
     number="04.1",
     title="What comes late?",
-    task="write the function that names the payments which come behind the watermark.",
+    task="write the function that returns the payments that are behind the watermark.",
     hints=(
-        "Go through the times in order of arrival, and keep one more value: the latest time seen so far.",
-        "When a payment comes, the watermark is `latest - delay`. Compare first, and then bring `latest` up to date.",
+        "Go through the times in order of arrival, and remember one more value: the latest time so far.",
+        "When a payment arrives, the watermark is `latest - delay`. Compare first, then update `latest`.",
         "`if time < latest - delay: found.append(time)`, then `latest = max(latest, time)`.",
     ),
     shape="a function of a list of times and a delay that gives a list of times",
@@ -112,7 +112,7 @@ _RULE = Rule()
 _NOON = datetime(2026, 1, 31, 12)
 
 Paid = tuple[datetime, str, Decimal]
-"""A payment of one user, as the exercise has it: when, where, and its worth in EUR."""
+"""A payment of one user in the exercise: when, where, and its value in EUR."""
 
 
 def _paid(minute: float, eur: str, country: str) -> Paid:
@@ -133,7 +133,7 @@ _HISTORIES: tuple[tuple[str, tuple[Paid, ...], float, bool, Mistake], ...] = (
         ),
     ),
     (
-        "600 EUR in DE, which end the hour, and 600 EUR in FR ten minutes later",
+        "600 EUR in DE at the end of the hour, and 600 EUR in FR ten minutes later",
         (_paid(0, "600", "DE"), _paid(10, "600", "FR")),
         0,
         False,
@@ -211,7 +211,7 @@ _HISTORIES: tuple[tuple[str, tuple[Paid, ...], float, bool, Mistake], ...] = (
         Mistake("same_moment", "Two payments at the same moment are in one hour."),
     ),
     (
-        "600 EUR in FR, and then one of 600 EUR in DE that happened ten minutes before and comes last",
+        "600 EUR in FR, and 600 EUR in DE that were paid ten minutes earlier and arrive last",
         (_paid(10, "600", "FR"), _paid(0, "600", "DE")),
         10,
         True,
@@ -231,7 +231,7 @@ def judge_hours(_observed: None, suspicious: Callable[[list[Paid], datetime], An
             return wrong(NO_RETURN, found=None, expected="True or False")
         if bool(found) != expected:
             return wrong(mistake, found=f"{found!r} for {name}", expected=str(expected))
-    return right("Ten lines, no clock, no cluster. This is the whole rule, for payments that nobody has to wait for.")
+    return right("Ten lines, no clock, no cluster. This is the whole rule, for payments that arrive in time.")
 
 
 HOURS = Exercise(
@@ -239,8 +239,8 @@ HOURS = Exercise(
     title="The hour that ends with each payment",
     task="write the function that says whether the hour that ends at `end` is suspicious.",
     hints=(
-        "Three steps: pick the payments that lie in the hour; find their countries and their sum; compare both with the rule.",
-        "A payment lies in the hour when its time is *after* `end - timedelta(hours=1)`, and not after `end`. A set knows each country once.",
+        "Three steps: select the payments in the hour; find their countries and their sum; compare both with the rule.",
+        "A payment is in the hour if its time is *after* `end - timedelta(hours=1)`, and not after `end`. A set has each country once.",
         "`hour = [(country, eur) for time, country, eur in payments if start < time <= end]`, with the right `start`. Then countries and sum.",
     ),
     shape="a function of a list of payments and the end of an hour that gives True or False",
@@ -257,7 +257,7 @@ class _Timers:
         return 0
 
     def register_processing_time_timer(self, _timestamp: int) -> None:
-        """Nothing wakes up while a check tries a function."""
+        """No timer fires while a check tries a function."""
 
 
 class _Context:
@@ -349,7 +349,9 @@ def judge_detector(_observed: None, detector: Callable[..., Any]) -> Verdict:
         found = _sent(detector, values)
         if found != expected:
             return wrong(mistake, found=f"{_listed(found)} for {name}", expected=_listed(expected))
-    return right("State is read once and written once a payment. That is all Flink sees of the rule.")
+    return right(
+        "The job reads the state once and writes it once for each payment. That is all Flink sees of the rule."
+    )
 
 
 def _sent(detector: Callable[..., Any], values: Sequence[str]) -> Sent:
@@ -381,7 +383,7 @@ IN_STATE = Exercise(
     title="Inside the job",
     task="read the user's state, ask the rule, send what is too late to the dead letters, and put the new state back.",
     hints=(
-        '`self._user.value()` gives what was kept for this user, or None for somebody new: then `(b"", ())`.',
+        '`self._user.value()` returns what was stored for this user, or None for a new user: then use `(b"", ())`.',
         "`judge(self._rule, history, payment)` gives the verdict. `self._dead_letter(…)` makes the row; it must be yielded.",
         "The state is a pair: `self._user.update((verdict.history, activities))`. Write it when something has changed.",
     ),
@@ -458,7 +460,7 @@ def judge_score(observed: Found, score: Score) -> Verdict:
                 expected="two shares between 0 and 1: of the accused those that were robbed, and of the robbed those that were accused",
             )
     return right(
-        "Your job misses some of the robbed. Who accuses everybody misses none, and is mostly wrong. It takes both numbers."
+        "Your job misses some of the robbed. A detector that accuses everybody misses none, and is mostly wrong. You need both numbers."
     )
 
 
@@ -488,8 +490,8 @@ SCORE = Exercise(
     task="write the function that gives the precision and the recall of a detector, counted in accounts.",
     hints=(
         "Both begin with the same number: accounts that were robbed *and* accused. `accused & robbed` is that set.",
-        "Precision divides it by the accused, recall by the robbed. The function gives both, precision first.",
-        "`precision = len(accused & robbed) / len(accused)`; the recall has another set below the line; `return precision, recall`.",
+        "Precision divides its size by the accused, recall by the robbed. The function returns both, precision first.",
+        "`precision = len(accused & robbed) / len(accused)`; the recall divides by another set; `return precision, recall`.",
     ),
     shape="a function of two sets of accounts that gives two numbers between 0 and 1",
     observe=observe_found,
@@ -499,7 +501,7 @@ SCORE = Exercise(
 
 
 def outcome(world: World) -> None:
-    """The detector runs, and has raised what the bank's history holds."""
+    """The detector is running, and has raised the activities of the bank's history."""
     world.start_pipeline(DETECTOR)
 
     def raised() -> bool:

@@ -25,11 +25,11 @@ from fraudlab.settings import Settings
 # 05.1
 
 GROUPS = (3, 5)
-"""How many consumers there are in each of the two groups that are asked about."""
+"""The sizes of the two groups in the exercise."""
 
 
 def judge_busy(partitions: int, of_three: Sequence[int], of_five: Sequence[int]) -> Verdict:
-    """The partitions of each consumer: as even as whole partitions can be, and no more than there are."""
+    """The partitions of each consumer: as evenly as possible, and no more than there are."""
     expected = "for each consumer the number of its partitions"
     for members, answer in zip(GROUPS, (of_three, of_five), strict=True):
         found = sorted((float(one) for one in answer), reverse=True)
@@ -38,7 +38,7 @@ def judge_busy(partitions: int, of_three: Sequence[int], of_five: Sequence[int])
             continue
         mistake = _why_not(partitions, members, found)
         return wrong(mistake, found=f"{list(answer)} for {members} consumers", expected=expected)
-    return right("A partition goes to one consumer of a group. Who comes when all are given away stands by.")
+    return right("A partition goes to one consumer of a group. Extra consumers sit idle as standbys.")
 
 
 def _why_not(partitions: int, members: int, found: list[float]) -> Mistake:
@@ -62,9 +62,9 @@ BUSY = Exercise(
     title="How many can help?",
     task="say how many partitions each consumer gets in a group of three, and in a group of five.",
     hints=(
-        "What is it that the consumers of a group share among them? Alone, the first one had all of it.",
-        "A partition goes to one consumer, whole. Give them out one by one: to the first, the second, the third, and again from the front.",
-        "Four partitions for three: one of the three gets a second one. Four for five: somebody goes away with 0.",
+        "What do the consumers of a group share? Alone, the first one had all of it.",
+        "A whole partition goes to one consumer. Assign them one by one: to the first, the second, the third, and from the start again.",
+        "Four partitions for three: one of the three gets a second one. Four for five: one gets 0.",
     ),
     shape="two lists of whole numbers, one for each consumer",
     observe=lambda world, *_answers: world.partitions("suspicious_activities"),
@@ -84,7 +84,7 @@ def observe_crash(world: World, work_through: Callable[..., object]) -> Crash:
 
 def judge_crash(observed: Crash, _work_through: Callable[..., object]) -> Verdict:
     """Nothing may be lost, and what is done must be committed."""
-    expected = "every activity handled at least once, and after that the work remembered"
+    expected = "every activity handled at least once, and then a commit"
     found = f"{observed.lost} lost, {observed.once} handled once, {observed.again} handled again"
     commits = [*observed.first, *observed.second]
     if not any(observed.times):
@@ -105,7 +105,7 @@ def judge_crash(observed: Crash, _work_through: Callable[..., object]) -> Verdic
             expected=expected,
         )
     return right(
-        "Nothing is lost. What was handled and not yet committed comes again, and that is the price: at least once."
+        "Nothing is lost. Records that were handled but not yet committed come again, and that is the price: at least once."
     )
 
 
@@ -134,11 +134,11 @@ def _why_lost(observed: Crash) -> Mistake:
 CAREFUL = Exercise(
     number="05.2",
     title="Lose nothing",
-    task="write the function that works through what one poll brings and loses nothing in a crash.",
+    task="write the function that handles everything that one poll returns and loses nothing in a crash.",
     hints=(
         "What does Kafka believe about a record once its offset is committed? When is that true?",
-        "`consumer.poll(timeout_ms=500)` gives a dictionary: partition to list of records. Which moment is after all of them?",
-        "Two loops, `for records in …values():` and `for record in records:`. The commit stands behind both, not inside.",
+        "`consumer.poll(timeout_ms=500)` returns a dictionary: partition to list of records. When have all of them been handled?",
+        "Two loops, `for records in …values():` and `for record in records:`. The commit comes after both, not inside.",
     ),
     shape="a function of a consumer and a function `handle`",
     observe=observe_crash,
@@ -166,7 +166,7 @@ DELIVERIES: tuple[tuple[Activity, int], ...] = (
     (_ACTIVITY | {"activity_id": "activity-207", "transaction_id": 207, "created_at": "2026-01-31T18:00:00.000Z"}, 12),
     (_ACTIVITY | {"activity_id": "activity-300", "transaction_id": 300, "user_id": 8}, 0),
 )
-"""Activities and the number of their episode, in the order in which a notifier hears of them. Both people share an e-mail address."""
+"""Activities and the number of their episode, in the order in which a notifier reads them. Both people share an e-mail address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +275,7 @@ ONCE = Exercise(
     title="One message for an episode",
     task="write the function that gives a message its id, so that each person is told once of an episode.",
     hints=(
-        "Two messages with the same id are one. Which two of the six deliveries must be told apart, and which must not?",
+        "Two messages with the same id are one. Which of the six deliveries need different ids, and which the same?",
         "The activity may change while the episode stays. What stays the same within an episode, and differs between two people?",
         "The user's number and the episode's number, both in the text: `f\"{activity['user_id']}-…\"`.",
     ),
@@ -390,7 +390,7 @@ STOP = Exercise(
     hints=(
         "One statement sets the flag of one account: `UPDATE user_profile SET … WHERE user_id = %s`. Which accounts need no change?",
         "`cursor.rowcount` says how many rows an UPDATE has changed, as in Lab 03: it is 1 only if the flag was not set before.",
-        "Newly stopped although reinstated since: `self._connection.rollback()`. In all other cases: `self._connection.commit()`.",
+        "Newly stopped, but reinstated since: `self._connection.rollback()`. In all other cases: `self._connection.commit()`.",
     ),
     shape="the class AccountFlagger",
     observe=observe_flagger,
@@ -399,11 +399,11 @@ STOP = Exercise(
 
 
 def outcome(world: World) -> None:
-    """Flagger, notifier and inbox run, and have worked off what the detector had found."""
+    """Flagger, notifier and inbox are running, and have handled everything that the detector found."""
     inbox.serve(world)
     for name in ("flagger", "notifier"):
         world.start_service(name)
-    wait_until(lambda: settled(world), "everybody is told, and the accounts are stopped")
+    wait_until(lambda: settled(world), "the customers are told, and the accounts are stopped")
 
 
 def settled(world: World) -> bool:

@@ -34,7 +34,9 @@ def observe_alarms(world: World, _longest_s: float, began: datetime) -> tuple[Al
 
 def judge_longest(alarms: tuple[Alarm, ...], longest_s: float, _began: datetime | None = None) -> Verdict:
     """The longest time from the bank's commit to the first record of an activity."""
-    expected = "the seconds from `created_at` to `detected_at` of the activity that waited longest, each counted by its first record"
+    expected = (
+        "the seconds from `created_at` to `detected_at` of the slowest activity, each counted by its first record"
+    )
     if not alarms:
         return not_yet("No alarm was raised since the bank began to pay: run the cell with `lab.paying_bank` first.")
     answer = float(longest_s)
@@ -45,7 +47,7 @@ def judge_longest(alarms: tuple[Alarm, ...], longest_s: float, _began: datetime 
     waits = [_seconds(one.detected - one.created) for one in firsts.values()]
     longest = max(waits)
     if _close(answer, longest):
-        return right("Who was robbed during the outage was warned some seconds late. Nobody was forgotten.")
+        return right("People who were robbed during the outage were warned some seconds late. No one was forgotten.")
     for mistaken, mistake in (
         (
             max(_seconds(one.detected - one.created) for one in alarms),
@@ -81,11 +83,11 @@ def _close(answer: float, true: float) -> bool:
 LONGEST = Exercise(
     number="06.1",
     title="The longest wait",
-    task="find out how many seconds the alarm took that waited longest during the kill.",
+    task="find out how many seconds the slowest alarm took during the kill.",
     hints=(
         "Each alarm has two times that matter: when the bank stored the payment, and when the alarm was raised. Which column is which?",
-        "The same activity may be there twice: after the kill some were raised again. The person was warned by the first one.",
-        '`first = alarms.sort_values("detected_at").drop_duplicates("activity_id")`, and of it the largest difference of the two times.',
+        "The same activity may be there twice: after the kill, some were raised again. The first one warned the person.",
+        '`first = alarms.sort_values("detected_at").drop_duplicates("activity_id")`, and then the largest difference of the two times in it.',
     ),
     shape="a number of seconds",
     observe=observe_alarms,
@@ -122,8 +124,8 @@ class _Desk:
 
 
 def judge_careful(_observed: None, careful: Careful) -> Verdict:
-    """Good ones handled, poison buried with its reason, an outage raised."""
-    expected = "good records handled, bad ones buried with the reason, and what may pass by itself raised"
+    """The function must handle good records, bury poison records with the reason, and let an outage through."""
+    expected = "good records handled, bad ones buried with the reason, and an error that may pass raised"
     desk = _Desk()
     call(careful, GOOD, desk.handle, desk.bury)
     if desk.buried or desk.handled != [{"user_id": 7}]:
@@ -177,7 +179,7 @@ def judge_careful(_observed: None, careful: Careful) -> Verdict:
         careful(GOOD, desk.handle, desk.bury)
     except ConnectionError:
         return right(
-            "Poison is put aside with its reason; an outage is not poison, and what it hit will be tried again."
+            "Poison goes to the dead letters with its reason. An outage is not poison: its records will be tried again."
         )
     return wrong(
         Mistake(
@@ -194,9 +196,9 @@ POISON = Exercise(
     title="Poison, or an outage?",
     task="write the function that handles a good record, buries a bad one, and lets an outage through.",
     hints=(
-        "Ask of each error: if I try the same record again in a minute, can it go well?",
-        "`json.loads` and `handle` both say with a ValueError that a record is bad. What does a database that is away raise? Not that.",
-        "`try:` `handle(json.loads(value))`, then `except ValueError as error:` and there `bury(value, str(error))`. Catch nothing else.",
+        "Ask about each error: if I try the same record again in a minute, can it succeed?",
+        "`json.loads` and `handle` both raise a ValueError for a bad record. A database that is away raises something else.",
+        "`try:` `handle(json.loads(value))`, then `except ValueError as error:` with `bury(value, str(error))`. Catch nothing else.",
     ),
     shape="a function of a value, `handle` and `bury`",
     observe=nothing_to_observe,
@@ -209,7 +211,7 @@ POISON = Exercise(
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A payment: its number, which is the order of arrival, and how many minutes it lay behind the newest one when it arrived."""
+    """A payment: its number, which is the order of arrival, and how many minutes it was behind the newest one when it arrived."""
 
     transaction_id: int
     late_min: float
@@ -258,7 +260,7 @@ def observe_latecomer(world: World, user_id: int) -> Latecomer:
 
 def judge_latecomer(observed: Latecomer, _user_id: int) -> Verdict:
     """One payment too late, and in dead_letters; another late, and raising an alarm."""
-    expected = "one payment that is late and raises an alarm all the same, and one that is too late and in dead_letters"
+    expected = "one payment that is late and still raises an alarm, and one that is too late and in dead_letters"
     late = {one.transaction_id for one in observed.payments if one.late_min > 0}
     too_late = {one.transaction_id for one in observed.payments if one.late_min > observed.allowed_min}
     found = f"{len(observed.payments)} payments, {len(late)} late, of these {len(too_late)} too late"
@@ -305,16 +307,16 @@ def judge_latecomer(observed: Latecomer, _user_id: int) -> Verdict:
             "There is no alarm of the late payment yet.", at_rest=wrong(mistake, found=found, expected=expected)
         )
     return right(
-        "A late payment changes an hour that was over, and its alarm comes then. Too late is a line that somebody has drawn."
+        "A late payment changes an hour that was over, and raises its alarm then. The allowed lateness decides what is too late."
     )
 
 
 LATE = Exercise(
     number="06.3",
     title="Late, and too late",
-    task="make payments of one account of which one is too late to count, and another is late and raises an alarm all the same.",
+    task="pay from one account so that one payment is too late to count, and another one is late but still raises an alarm.",
     hints=(
-        "Late is a payment that happened before another one that the bank already knows. So what must you pay first?",
+        "A payment is late if it happened before another one that the bank already has. So what must you pay first?",
         "`minutes_ago=20` after a payment of now is late, and counts. `minutes_ago=45` is too late. A stopped account can pay no more.",
         "First 600.00 EUR in DE, now. Then something small, `minutes_ago=45`. Then 600.00 EUR in FR, `minutes_ago=20`.",
     ),
@@ -332,7 +334,7 @@ WIDER = 2
 
 @dataclass(frozen=True, slots=True)
 class Detectors:
-    """The detectors that run, the widest part of each; from what the newest was restored: a place, or empty; whether that is a savepoint."""
+    """The parallelism of each running detector; the place from which the newest was restored, or empty; whether that is a savepoint."""
 
     widths: tuple[int, ...]
     restored_from: str = ""
@@ -350,7 +352,7 @@ def observe_detectors(world: World, _savepoint: str) -> Detectors:
 
 
 def judge_detectors(observed: Detectors, savepoint: str) -> Verdict:
-    """One detector, two subtasks wide, from the learner's savepoint."""
+    """One detector, with a parallelism of two, restored from the learner's savepoint."""
     expected = f"one detector, with a parallelism of {WIDER}, that went on from your savepoint"
     found = f"detectors with a parallelism of {', '.join(map(str, observed.widths))}"
     if not str(savepoint).strip():
@@ -387,7 +389,7 @@ def judge_detectors(observed: Detectors, savepoint: str) -> Verdict:
             found=found,
             expected=expected,
         )
-    return right("The same memory, now in two hands: each user's state went to one of the two subtasks.")
+    return right("The same state, rescaled: each user's state went to one of the two subtasks.")
 
 
 RESCALE = Exercise(
@@ -395,8 +397,8 @@ RESCALE = Exercise(
     title="Twice as wide",
     task="stop the detector with a savepoint, and start it from there with a parallelism of 2.",
     hints=(
-        "Two steps, in this order: one function of `lab` stops a job and gives the place of its savepoint.",
-        "`detector.submit` starts the job. The savepoint is an option of the cluster that you hand to it, the parallelism one of its own.",
+        "Two steps, in this order. The first: a function of `lab` stops a job and returns the place of its savepoint.",
+        "`detector.submit` starts the job. The savepoint is an option of the cluster that you pass to it; the parallelism is an option of its own.",
         "`detector.submit(lab.cluster(execution__state_recovery__path=savepoint), lab.kafka(), lab.names(), rule, parallelism=…)`",
     ),
     shape="the place of the savepoint, as `lab.stop_with_savepoint` gave it",
@@ -414,14 +416,14 @@ GUARANTEE, PREFIX, TIMEOUT = (
     "properties.transaction.timeout.ms",
 )
 BROKER_MAX_MS = 900_000
-"""`transaction.max.timeout.ms` of a Kafka broker, unless somebody changes it: 15 minutes."""
+"""The default of a Kafka broker's `transaction.max.timeout.ms`: 15 minutes."""
 CHECKPOINT_MS = 2_000
 GUARANTEES = ("none", "at-least-once", "exactly-once")
 
 
 def judge_options(learner: str, options: Mapping[str, object]) -> Verdict:
     """Exactly once, a prefix of the learner's own, a timeout between a checkpoint and what the broker allows."""
-    expected = "a sink that writes in transactions, under a name of its own, for no longer than the broker allows"
+    expected = "a sink that writes in transactions, under its own name, for no longer than the broker allows"
     known = {GUARANTEE, PREFIX, TIMEOUT}
     if unknown := sorted(set(options) - known):
         return wrong(
@@ -484,8 +486,8 @@ TRANSACTIONS = Exercise(
     title="A sink that writes in transactions",
     task="fill in the three options of a Kafka sink that writes in transactions.",
     hints=(
-        "The guarantee is called what it promises: not `at-least-once`, which is the default, but …",
-        'The prefix names your transactions for the broker; `lab.names().job("copy")` is a name that nobody else has.',
+        "The guarantee is named after its promise: not `at-least-once`, which is the default, but …",
+        'The prefix names your transactions for the broker; only you have the name `lab.names().job("copy")`.',
         "The timeout is in milliseconds: more than the 2 seconds between checkpoints, at most 15 minutes, for instance 10 minutes.",
     ),
     shape="a dictionary with the three options",

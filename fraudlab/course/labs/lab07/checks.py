@@ -100,7 +100,7 @@ def judge_score(_observed: None, score: Callable[..., Any]) -> Verdict:
                 " two robbed ones of 1,000 and 5,000 EUR, and two robbed ones without such an hour",
                 expected="precision first, then recall, each between 0 and 1",
             )
-    return right("Now every threshold has two numbers, and you can draw what it costs to be strict.")
+    return right("Now every threshold has two numbers, and you can draw what strictness costs.")
 
 
 THRESHOLD = Exercise(
@@ -108,8 +108,8 @@ THRESHOLD = Exercise(
     title="A score for each threshold",
     task="write the function that gives precision and recall for a threshold.",
     hints=(
-        'First the accused: `set(hours.loc[hours["eur"] >= threshold, "user_id"])`. Then as in Lab 04.',
-        "The recall divides by `len(robbed)`: people without an hour in two countries are not in the table, and count.",
+        'First the accused: `set(hours.loc[hours["eur"] >= threshold, "user_id"])`. Continue as in Lab 04.',
+        "The recall divides by `len(robbed)`: people without an hour in two countries are not in the table, but they count.",
         "Only the precision can divide by zero: `len(accused & robbed) / len(accused) if accused else 1.0`.",
     ),
     shape="a function of a table, a set and a threshold that gives two shares",
@@ -125,7 +125,7 @@ _NOON_MS = 1_769_860_800_000
 
 
 class Broadcast(dict[str, int]):
-    """Broadcast state in this process: what PyFlink's has of a dictionary's methods."""
+    """Broadcast state in this process: PyFlink's has these methods of a dictionary."""
 
     def put(self, key: str, value: int) -> None:
         self[key] = value
@@ -155,11 +155,11 @@ class _Paid:
 
 
 _Step = _Paid | int | str
-"""A payment, a rule's threshold in EUR, or "crash": a new instance with the states of the old one."""
+"""A payment, a rule's threshold in EUR, or "crash": a new instance with the old one's state."""
 
 _RUNS: tuple[tuple[str, tuple[_Step, ...], list[tuple[int, int]], Mistake], ...] = (
     (
-        "a theft of 1,200 EUR before any rule has come",
+        "a theft of 1,200 EUR before any rule arrives",
         (_Paid(1, 7, 0, 600, "DE"), _Paid(2, 7, 5, 600, "FR")),
         [(7, 100_000)],
         Mistake(
@@ -217,7 +217,7 @@ def judge_rules(_observed: None, detector: Callable[..., Any]) -> Verdict:
         found = _run(detector, steps)
         if found != expected:
             return wrong(mistake, found=f"{_told(found)} for {name}", expected=_told(expected))
-    return right("A rule is data now. Nobody has to stop a job to change it.")
+    return right("A rule is data now. You can change it without stopping a job.")
 
 
 def _run(detector: Callable[..., Any], steps: Sequence[_Step]) -> list[tuple[int, int]]:
@@ -268,10 +268,10 @@ def _told(raised: Sequence[tuple[int, int]]) -> str:
 RULES = Exercise(
     number="07.2",
     title="A rule that changes",
-    task="put the new threshold into the broadcast state, and judge each payment by the rule that holds now.",
+    task="put the new threshold into the broadcast state, and judge each payment by the current rule.",
     hints=(
-        "`ctx.get_broadcast_state(RULES)` is like a dictionary: the side of the rules does `put(key, value)`, the other `get(key)`.",
-        '`cents = json.loads(value)["threshold_eur"] * 100`, and then `put` them. `get` gives None while no rule has come.',
+        "`ctx.get_broadcast_state(RULES)` is like a dictionary: the rules' side calls `put(key, value)`, the payments' side `get(key)`.",
+        '`cents = json.loads(value)["threshold_eur"] * 100`, and then `put` them. `get` returns None until the first rule arrives.',
         "`rule = self._rule if cents is None else replace(self._rule, threshold_eur_cents=cents)`",
     ),
     shape="a class with process_element and process_broadcast_element",
@@ -296,7 +296,7 @@ class Paid:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a query gave when its job had ended (None: it still runs), and the payments it was asked about, in order of event time."""
+    """What a query returned by the end of its job (None: it is still running), and the payments it read, in order of event time."""
 
     columns: tuple[str, ...]
     rows: frozenset[tuple[Any, ...]] | None
@@ -304,14 +304,14 @@ class Answer:
 
 
 _running: dict[str, tuple[int, live.LiveQuery]] = {}
-"""The query that was asked last: its text, how many records the topic had then, and its job."""
+"""The latest query: its text, how many records the topic had then, and its job."""
 
 HOUR = timedelta(hours=1)
 OVER_DELAY_MINUTES = 90
 
 
 def observe_query(world: World, name: str, definitions: Sequence[str], query: str, payment: int) -> Answer:
-    """Runs a query over all payments in the topic, and gives its answer when it is complete.
+    """Runs a query over all payments in the topic, and returns its answer when it is complete.
 
     The same query runs again only if the topic has grown since. Users whose payments came twice are left out, rows and payments: that SQL counts those twice is what the lab shows next.
 
@@ -393,7 +393,7 @@ def judge_over(observed: Answer, definition: str) -> Verdict:
             expected="those of Edgar",
         )
     if found == expected:
-        return right("One statement says what a class of sixty lines said. What it cannot say comes next.")
+        return right("One statement says the same as a class of sixty lines. The next step shows what it cannot say.")
     known = (
         (
             {"closed": True},
@@ -458,7 +458,7 @@ def suspicious_payments(
 OVER = Exercise(
     number="07.3",
     title="The rule in SQL",
-    task="write the window: cut up by user, in order of event time, the hour that ends with each payment.",
+    task="write the window: partitioned by user, in order of event time, the hour that ends with each payment.",
     hints=(
         "A window has three parts: PARTITION BY, ORDER BY, and how far it reaches back.",
         "`RANGE BETWEEN INTERVAL … PRECEDING AND CURRENT ROW` measures time. It is closed at both ends; our hour is open at its beginning.",
@@ -501,9 +501,7 @@ def judge_pattern(observed: Answer, _query: str) -> Verdict:
             expected="that of Frida",
         )
     if found == expected:
-        return right(
-            "A pattern says what must follow what. That is another question than how much there was in an hour."
-        )
+        return right("A pattern says what must follow what. How much there was in an hour is another question.")
     known = (
         (
             {"more": True},
@@ -580,8 +578,8 @@ PATTERN = Exercise(
     title="The rule as a pattern",
     task="write what makes the second payment suspicious after the first.",
     hints=(
-        "In DEFINE a condition may name both: `A.country`, `B.country`, `A.eur_cents`, `B.eur_cents`.",
-        "A needs no condition. B needs two: another country than A's, and enough money together with A.",
+        "In DEFINE, a condition may use both: `A.country`, `B.country`, `A.eur_cents`, `B.eur_cents`.",
+        "A needs no condition. B needs two: a country other than A's, and enough money together with A.",
         "`B AS B.country <> A.country AND … >= 100000`",
     ),
     shape="a query in SQL, as text",
