@@ -47,7 +47,7 @@ def examples(kind: str) -> list[Any]:
 
 
 def named_mistakes(checks: Path) -> list[str]:
-    """The names of the mistakes that a lab's checks define."""
+    """The names of the mistakes that a lab's checks define: the first arguments of `Mistake`, which are literals."""
     calls = [node for node in ast.walk(ast.parse(checks.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
     mistakes = [call.args[0] for call in calls if isinstance(call.func, ast.Name) and call.func.id == "Mistake"]
     return [ast.literal_eval(name) for name in mistakes]
@@ -71,6 +71,12 @@ def test_a_wrong_answer_is_told_its_own_mistake(exercise: Exercise, example: Exa
         verdict = verdict.at_rest
     assert (verdict.kind, verdict.mistake) == (Kind.WRONG, example.mistake), verdict
     assert verdict.sentence
+
+
+@pytest.mark.parametrize("lab", all_labs(), ids=lambda lab: lab.number)
+def test_each_mistake_that_a_lab_knows_has_an_answer_that_makes_it(lab: Lab) -> None:
+    made = {example.mistake for answers in answers_of(lab).values() for example in answers.wrong}
+    assert set(named_mistakes(LABS / f"lab{lab.number}" / "checks.py")) - made == set()
 
 
 @pytest.mark.parametrize("lab", all_labs(), ids=lambda lab: lab.number)

@@ -18,6 +18,7 @@ ROBBED = Answers(
         Example((412,), _LABELS, "payments_of_robbed"),
         Example((3,), _LABELS, "kinds_of_fraud"),
         Example((300,), _LABELS, "all_accounts"),
+        Example((274,), _LABELS, "not_robbed"),
         Example((25,), _LABELS, "other_number"),
         Example(("many",), _LABELS, "unreadable"),
     ],
@@ -96,6 +97,15 @@ def _wrong_no_delete(before: Row, after: Row) -> dict[str, tuple[Any, Any]]:
     return {n: ((before or {}).get(n), v) for n, v in (after or {}).items() if (before or {}).get(n) != v}
 
 
+def _wrong_no_empty_answer(before: Row, after: Row) -> dict[str, tuple[Any, Any]]:
+    return _right_by_keys(before, after) or {name: (value, value) for name, value in (after or {}).items()}
+
+
+def _wrong_no_null(before: Row, after: Row) -> dict[str, tuple[Any, Any]]:
+    changes = _right_by_keys(before, after)
+    return {name: pair for name, pair in changes.items() if after is None or pair[1] is not None}
+
+
 def _wrong_truthy(before: Row, after: Row) -> dict[str, tuple[Any, Any]]:
     pairs = {n: ((before or {}).get(n), (after or {}).get(n)) for n in {**(before or {}), **(after or {})}}
     return {n: (old or None, new) for n, (old, new) in pairs.items() if old != new}
@@ -108,6 +118,8 @@ CHANGES = Answers(
         Example((_wrong_new_only,), mistake="unchanged_columns"),
         Example((_wrong_no_insert,), mistake="insert_ignored"),
         Example((_wrong_no_delete,), mistake="delete_ignored"),
+        Example((_wrong_no_empty_answer,), mistake="no_change"),
+        Example((_wrong_no_null,), mistake="null_ignored"),
         Example((_wrong_truthy,), mistake="zero_as_missing"),
         Example((lambda before, after: None,), mistake="no_return"),
         Example((_right_by_keys(None, None),), mistake="unreadable"),

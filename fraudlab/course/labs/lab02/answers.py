@@ -198,6 +198,10 @@ def _wrong_by_kind(envelopes: Sequence[Envelope]) -> Any:
     )
 
 
+def _wrong_when_empty(envelopes: Sequence[Envelope]) -> Any:
+    return _right_by_seen(envelopes) or Decimal("0.01")
+
+
 _TWICE = Repeated(
     [envelope_of(1, "12.50"), envelope_of(2, "12.50"), envelope_of(1, "12.50"), envelope_of(2, "12.50")],
     Decimal("25.00"),
@@ -211,6 +215,8 @@ ONCE = Answers(
         Example((_wrong_neighbours,), _TWICE, "compared_with_last"),
         Example((_wrong_by_kind,), _TWICE, "counted_by_kind"),
         Example((_wrong_float,), _TWICE, "float_money"),
+        Example((_wrong_when_empty,), _TWICE, "no_sum"),
+        Example((_right_by_seen,), Repeated(_TWICE.envelopes, Decimal("25.01")), "other_sum"),
         Example((len,), _TWICE, "wrong_sum"),
         Example((lambda envelopes: None,), _TWICE, "no_return"),
         Example((_right_by_dictionary,), Repeated((), Decimal(0)), waits="no payment twice"),

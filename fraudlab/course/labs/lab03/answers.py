@@ -24,6 +24,7 @@ FLAG = Answers(
         Example((_DEFINED,), Flags({1: "0", 2: "0", 3: "1"}, _ACCOUNTS), "text_flag"),
         Example((_DEFINED,), Flags({1: None, 2: None, 3: None}, _ACCOUNTS), "empty_flag"),
         Example((_DEFINED,), Flags({}, _ACCOUNTS, has_column=False), "no_column"),
+        Example((_DEFINED,), Flags({1: 1, 2: 0, 3: 1}, _ACCOUNTS), "other_flags"),
         Example((_DEFINED,), Flags({1: 0}, _ACCOUNTS), waits="1 of 3 accounts"),
         Example((_DEFINED,), Flags({1: 0}, {1: 0}), waits="No account is stopped"),
     ],

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -9,6 +10,8 @@ from typing import Any
 
 from fraudlab.course.answers import Answers, Example
 from fraudlab.course.labs.lab04.checks import Found, Paid
+from fraudlab.pipeline.contracts import Names
+from fraudlab.pipeline.rule import Rule
 
 # 04.1
 
@@ -25,6 +28,10 @@ def _late_without_patience(times: Sequence[int], _delay: int) -> list[int]:
     return _late_by_position(times, 0)
 
 
+def _late_by_first_place(times: Sequence[int], delay: int) -> list[int]:
+    return [time for time in times if any(time < earlier - delay for earlier in times[: times.index(time)])]
+
+
 def _late_when_equal(times: Sequence[int], delay: int) -> list[int]:
     return [time for place, time in enumerate(times) if any(time <= earlier - delay for earlier in times[:place])]
 
@@ -38,6 +45,9 @@ LATE = Answers(
     wrong=[
         Example((_late_to_all,), mistake="in_order"),
         Example((_late_without_patience,), mistake="equal_is_late"),
+        Example((lambda times, delay: [],), mistake="late_missed"),
+        Example((lambda times, delay: _late_by_position(times, 5),), mistake="delay_ignored"),
+        Example((_late_by_first_place,), mistake="other_watermark"),
         Example((_late_when_equal,), mistake="equal_is_late"),
         Example((_late_to_the_one_before,), mistake="watermark_moved_back"),
         Example(
@@ -93,6 +103,11 @@ def _last_ones_only(payments: list[Paid], end: datetime) -> bool:
     return len({country for _, country, _ in hour}) >= 2 and sum(eur for _, _, eur in hour) >= 1000
 
 
+def _one_payment_a_moment(payments: list[Paid], end: datetime) -> bool:
+    by_time = {time: (time, country, eur) for time, country, eur in payments}
+    return _suspicious()(list(by_time.values()), end)
+
+
 def _last_against_the_others(payments: list[Paid], end: datetime) -> bool:
     hour = [paid for paid in payments if end - _HOUR < paid[0] <= end]
     abroad = hour[-2:-1] != [] and hour[-2][1] != hour[-1][1]
@@ -116,6 +131,10 @@ HOURS = Answers(
             (_suspicious(lambda time, end: 0 <= (end - time).seconds < 3600 and time < end),), mistake="theft_missed"
         ),
         Example((_suspicious(countries=len),), mistake="countries_counted_twice"),
+        Example(
+            (_suspicious(lambda time, end: time <= end and not _HOUR <= end - time < 2 * _HOUR),), mistake="whole_list"
+        ),
+        Example((_one_payment_a_moment,), mistake="same_moment"),
         Example((_last_against_the_others,), mistake="last_countries_only"),
         Example((_last_ones_only,), mistake="order_of_arrival"),
         Example((_suspicious(enough=lambda total: total > 1000),), mistake="more_than_threshold"),
@@ -153,6 +172,18 @@ def _detector(*edits: tuple[str, str]) -> Callable[..., Any]:
     return make
 
 
+class _AccusesEverybody:
+    def __init__(self, _rule: Rule, _names: Names) -> None:
+        pass
+
+    def process_element(self, value: str, _ctx: object) -> list[tuple[str, str, str]]:
+        return [("suspicious_activities", "7", '{"activity_id": "activity-1"}')]
+
+
+def _impatient(rule: Rule, names: Names) -> Any:
+    return _detector()(replace(rule, allowed_lateness_ms=0), names)
+
+
 _READ = 'history, waiting = self._user.value() or (b"", ())'
 _WRITE = "self._user.update((verdict.history, activities))"
 _CALLED = "verdict = judge(self._rule, history, payment)"
@@ -184,6 +215,8 @@ IN_STATE = Answers(
         Example((_detector((_LETTER, "return")),), mistake="late_dropped"),
         Example((_detector((_IF_LATE, "if verdict.arrival is not Arrival.COUNTED:")),), mistake="duplicate_raised"),
         Example((_detector((_CALLED, 'verdict = judge(self._rule, b"", payment)')),), mistake="state_not_kept"),
+        Example((_AccusesEverybody,), mistake="first_payment"),
+        Example((_impatient,), mistake="late_not_counted"),
         Example(("FraudDetector",), mistake="unreadable"),
     ],
 )

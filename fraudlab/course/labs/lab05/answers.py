@@ -154,6 +154,7 @@ ONCE = Answers(
         Example((_wrong_person_only,), _sent(_wrong_person_only), "id_without_episode"),
         Example((_wrong_episode_only,), _sent(_wrong_episode_only), "id_without_person"),
         Example((_wrong_spaces,), _sent(_wrong_spaces), "not_a_header"),
+        Example((_by_words,), Sent(ids_of(_by_words), shown=2), "other_messages"),
     ],
 )
 

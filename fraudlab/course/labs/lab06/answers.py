@@ -202,6 +202,7 @@ TRANSACTIONS = Answers(
         Example((_options(prefix="copy"),), "anna", "shared_prefix"),
         Example((_options(timeout="3600000"),), "anna", "timeout_too_long"),
         Example((_options(timeout="600"),), "anna", "timeout_too_short"),
+        Example((_options() | {"sink.parallelism": "1"},), "anna", "unknown_option"),
         Example(({GUARANTEE: "exactly-once"},), "anna", "option_missing"),
         Example((_options(timeout="ten minutes"),), "anna", "unreadable"),
     ],

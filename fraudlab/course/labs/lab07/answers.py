@@ -39,6 +39,14 @@ def _score_above(hours: pd.DataFrame, robbed: Collection[int], threshold: int) -
     return (len(accused & set(robbed)) / len(accused) if accused else 1.0), len(accused & set(robbed)) / len(robbed)
 
 
+def _score_without_false_alarms(hours: pd.DataFrame, robbed: Collection[int], threshold: int) -> tuple[float, float]:
+    return 1.0, _score_by_sets(hours, robbed, threshold)[1]
+
+
+def _score_of_every_hour(hours: pd.DataFrame, robbed: Collection[int], threshold: int) -> tuple[float, float]:
+    return _score_by_sets(hours, robbed, threshold)[0], _score_by_sets(hours, robbed, 0)[1]
+
+
 def _score_without_care(hours: pd.DataFrame, robbed: Collection[int], threshold: int) -> tuple[float, float]:
     accused = _accused(hours, threshold)
     return len(accused & set(robbed)) / len(accused), len(accused & set(robbed)) / len(robbed)
@@ -60,6 +68,8 @@ THRESHOLD = Answers(
         Example((lambda *given: tuple(reversed(_score_by_sets(*given))),), mistake="shares_swapped"),
         Example((_score_over_the_robbed,), mistake="precision_of_the_robbed"),
         Example((_score_in_percent,), mistake="not_a_share"),
+        Example((_score_without_false_alarms,), mistake="other_precision"),
+        Example((_score_of_every_hour,), mistake="other_recall"),
         Example((_score_above,), mistake="more_than_threshold"),
         Example((_score_without_care,), mistake="nobody_accused"),
         Example((lambda hours, robbed, threshold: None,), mistake="no_return"),
@@ -131,6 +141,11 @@ class _InEuro(_Model):
         return eur
 
 
+class _TenTimes(_Model):
+    def cents(self, eur: int) -> int:
+        return eur * 1000
+
+
 class _FirstRuleOnly(_Model):
     def keep(self, state: Broadcast, cents: int) -> None:
         state.setdefault(KEY, cents)
@@ -172,6 +187,7 @@ RULES = Answers(
     right=[Example((_Model,)), Example((_Otherwise,))],
     wrong=[
         Example((_Deaf,), mistake="threshold_ignored"),
+        Example((_TenTimes,), mistake="theft_missed"),
         Example((_InEuro,), mistake="threshold_ignored"),
         Example((_Forgetful,), mistake="payments_forgotten"),
         Example((_FirstRuleOnly,), mistake="first_rule_kept"),
