@@ -5,17 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fraudlab.course import live
-from fraudlab.course.exercise import (
-    NOT_YOUR_JOB,
-    AnswerFailed,
-    Exercise,
-    Lab,
-    Mistake,
-    Verdict,
-    not_yet,
-    right,
-    wrong,
-)
+from fraudlab.course.exercise import NOT_YOUR_JOB, AnswerFailed, Exercise, Lab, Mistake, Verdict, not_yet, right, wrong
 from fraudlab.course.live import LiveQuery
 from fraudlab.course.world import World, wait_until
 

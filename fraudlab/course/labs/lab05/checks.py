@@ -9,15 +9,7 @@ from uuid import uuid4
 
 from fraudlab.course import consumers, inbox
 from fraudlab.course.consumers import Crash
-from fraudlab.course.exercise import (
-    Exercise,
-    Lab,
-    Mistake,
-    Verdict,
-    call,
-    right,
-    wrong,
-)
+from fraudlab.course.exercise import Exercise, Lab, Mistake, Verdict, call, right, wrong
 from fraudlab.course.world import World, wait_until
 from fraudlab.services.consumer import Received
 from fraudlab.settings import Settings
