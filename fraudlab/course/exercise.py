@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from fraudlab.course.world import World
 
 PLACEHOLDER = "your code here"
-"""Stands in a generated lab where the solution was cut out of SQL or of a function."""
+"""What a generated lab has in place of a solution in SQL or in a function."""
 
 HINTS = 3
 
@@ -29,7 +29,7 @@ class Mistake:
 
     Attributes:
         name: What answers and tests call it, unique in its lab.
-        sentence: What a learner who makes it is told.
+        sentence: What the check tells a learner who makes it.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Verdict:
 
 
 def right(sentence: str) -> Verdict:
-    """The answer is right; the sentence says what has been shown by it. It must be the same in every run."""
+    """The answer is right; the sentence says what it shows. It must be the same in every run."""
     return Verdict(Kind.RIGHT, sentence)
 
 
@@ -75,14 +75,14 @@ def wrong(mistake: Mistake, *, found: object, expected: str) -> Verdict:
 def not_yet(sentence: str, *, at_rest: Verdict | None = None) -> Verdict:
     """Nothing is wrong so far, but something is still on its way; the check looks again until its patience ends.
 
-    `at_rest` is the verdict when what is observed has stopped changing: then nothing is on its way any more. Give it only where something
-    has come already, for a job that has not begun stands still as well.
+    `at_rest` is the verdict when what is observed has stopped changing: then nothing is on its way any more. Give it only if something has
+    arrived already, for nothing changes before a job starts, either.
     """
     return Verdict(Kind.NOT_YET, sentence, at_rest=at_rest)
 
 
 class NotSolvedYet(Exception):  # noqa: N818 - learners read this name
-    """An exercise is still to be done. Shown in a notebook without a traceback."""
+    """An exercise has no answer yet. A notebook shows it without a traceback."""
 
     def _render_traceback_(self) -> list[str]:
         return [f"{type(self).__name__}: {self}"]
