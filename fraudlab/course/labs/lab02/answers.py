@@ -96,7 +96,7 @@ ROUTING = Answers(
 # 02.2
 
 SUBMIT = observe_ingestion
-"""Stands for the learner's function in the examples: what it did is observed, it is not looked at itself."""
+"""In place of the learner's function: its check looks at what it did, not at the function."""
 
 _FULL = {"user_profile": Topic(300, 300), "transactions": Topic(3000, 3000)}
 

@@ -165,7 +165,7 @@ _FLAGGED = Flags(victim=True, others=0, after_replay=False, after_new=True)
 
 
 def _some_flagger(settings: Settings) -> None:
-    """Stands for the learner's class: the judge looks at what it did."""
+    """In place of the learner's class: its check looks at what it did."""
 
 
 STOP = Answers(
