@@ -157,7 +157,9 @@ ANSWERS = (
     Answer(
         "05.4",
         "counted by what it changed",
-        {'WHERE user_id = %s AND NOT suspicious_activities",': 'WHERE user_id = %s",'},  # rowcount: changed, not found
+        changed={
+            'WHERE user_id = %s AND NOT suspicious_activities",': 'WHERE user_id = %s",'
+        },  # rowcount: changed, not found
     ),
     Answer("05.4", "never committed", "not_stopped", {"self._connection.commit()": "pass"}),
     Answer(
