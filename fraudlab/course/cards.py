@@ -17,7 +17,8 @@ _HEADS = {
 class Card:
     """A short answer: a head, lines of text, and code where there is some.
 
-    In a notebook it is a box; as text (`str`, screen readers, tests) it is the same words, a line each.
+    In a notebook it is a box; as text (`str`, screen readers, tests) it is the same words, a line each. `mistake` is the name of the
+    mistake that a check found; tests ask for it.
     """
 
     head: str
@@ -25,6 +26,7 @@ class Card:
     code: str = ""
     sign: str = ""
     colour: str = "#607080"
+    mistake: str = ""
 
     def __str__(self) -> str:
         first = f"{self.sign} {self.head}" if self.sign else self.head
@@ -58,7 +60,7 @@ def of_verdict(number: str, verdict: Verdict, closing: str = "") -> Card:
     if verdict.kind is Kind.WRONG:
         lines += [f"Found: {verdict.found}", f"Expected: {verdict.expected}"]
     lines += [line for line in (verdict.advice, closing) if line]
-    return Card(f"{word} · Exercise {number}", tuple(lines), sign=sign, colour=colour)
+    return Card(f"{word} · Exercise {number}", tuple(lines), sign=sign, colour=colour, mistake=verdict.mistake)
 
 
 def down(sentence: str, advice: str) -> Card:
