@@ -40,8 +40,9 @@ fuzz: ## write a million hostile records to both jobs
 	@$(BOOTSTRAP) --dev
 	@"$(BIN)/python" -m tests.fuzz.fuzz
 
-check: docs ## ruff, mypy and the documents
+check: docs ## ruff, the layers, mypy and the documents
 	@"$(BIN)/ruff" check .
+	@"$(BIN)/lint-imports" --no-cache --no-logo
 	@"$(BIN)/python" -m mypy
 
 docs: ## make a site of the documents; a broken link is an error

@@ -30,7 +30,7 @@ def main() -> None:
     consumer.assign(partitions)
     consumer.seek_to_beginning()
     left = sum(consumer.end_offsets(partitions).values())
-    payments = defaultdict(deque)
+    payments: defaultdict[int, deque[tuple[datetime, Decimal, str]]] = defaultdict(deque)
     while left:
         for records in consumer.poll(timeout_ms=1000).values():
             left -= len(records)

@@ -78,7 +78,7 @@ def contestants(settings: Settings, topic: str) -> dict[str, Callable[[], float]
     """What competes, by name: each runs to the end of the topic and gives its seconds. `x2` is a parallelism of two."""
     cluster = FlinkCluster(settings.flink_url, Stack(settings).layout.flink)
     jobs = {DETECTOR: run_detector, "Flink SQL OVER window": run_over_window, PATTERN: run_pattern}
-    flink = {
+    flink: dict[str, Callable[[], float]] = {
         f"{name} x{parallelism}": partial(run, settings, cluster, topic, parallelism)
         for parallelism in sorted({1, settings.taskmanagers})
         for name, run in jobs.items()
@@ -234,7 +234,7 @@ def job_seconds(settings: Settings, job: str) -> float:
     while time.monotonic() < deadline:
         state = get_json(settings, f"/jobs/{job}")
         if state["state"] == "FINISHED":
-            return (state["timestamps"]["FINISHED"] - state["timestamps"]["RUNNING"]) / 1000
+            return float(state["timestamps"]["FINISHED"] - state["timestamps"]["RUNNING"]) / 1000
         if state["state"] in ("FAILED", "CANCELED"):
             sys.exit(f"Job {job} {state['state'].lower()}: see /jobs/{job}/exceptions of Flink's REST API")
         time.sleep(0.2)

@@ -44,7 +44,7 @@ class _Connections(KafkaConnectionManager):  # type: ignore[misc] # kafka-python
         if conn.init_future.failed() and isinstance(conn.init_future.exception, SaslAuthenticationFailedError):
             self._auth_failures[node.node_id] = SaslAuthenticationFailedError(
                 f"Kafka rejects the log-in of {self.config['sasl_plain_username']!r}: there is no such account, or it has another "
-                "password. `fraudlab up` makes the accounts and sets their passwords."
+                "password. For the stack's own Kafka, `fraudlab up` makes the accounts and sets their passwords."
             )
 
     def maybe_raise_auth_failure(self, node_id: Any) -> None:

@@ -33,7 +33,7 @@ from fraudlab.pipeline.contracts import (
 )
 from fraudlab.settings import Settings
 from fraudlab.skipped_records import SkippedRecords
-from fraudlab.stack import doctor, flink, flink_jobs, flink_page, kafka_metadata, space
+from fraudlab.stack import doctor, flink, flink_jobs, kafka_metadata, ports, space
 from fraudlab.stack import kafka as stack_kafka
 from fraudlab.stack import mysql as stack_mysql
 from fraudlab.stack.layout import Layout
@@ -350,7 +350,7 @@ def services(settings: Settings) -> list[Program]:
                 settings.inbox_smtp_port: "FRAUDLAB_INBOX_SMTP_PORT",
                 settings.inbox_http_port: "FRAUDLAB_INBOX_HTTP_PORT",
             },
-            problem=lambda: flink_page.page_problem(settings.inbox_host, settings.inbox_http_port),
+            problem=lambda: ports.page_problem(settings.inbox_host, settings.inbox_http_port),
         ),
         Program(
             name=settings.names.group("flagger"),
@@ -370,7 +370,7 @@ def services(settings: Settings) -> list[Program]:
             command=[sys.executable, "-m", "fraudlab.services.analytics"],
             environment=UNBUFFERED | settings.environment(),
             ports={settings.dashboard_port: "FRAUDLAB_DASHBOARD_PORT"},
-            problem=lambda: flink_page.page_problem(settings.dashboard_host, settings.dashboard_port),
+            problem=lambda: ports.page_problem(settings.dashboard_host, settings.dashboard_port),
         ),
     ]
 
@@ -727,7 +727,8 @@ def wait_for_binlog_reader(
     while True:
         unknown: Exception | None = None  # what is not known is not fine: it is asked again
         try:
-            wrong = _known_capture_problem(settings) if (reads := _reads_binlog(settings, name)) else None
+            reads = _reads_binlog(settings, name)
+            wrong = _known_capture_problem(settings) if reads else None
         except (mysql.connector.Error, KafkaError, *flink.NO_ANSWER) as error:
             unknown, reads, wrong = error, False, None
         if wrong is not None:

@@ -1,9 +1,9 @@
 """Flink's web page: a guard in front of Flink's REST API, which lets a browser look at jobs and cancel them, and do nothing else."""
 
-import http.client
 import sys
 
-from fraudlab.settings import ANYWHERE, LOOPBACK, Settings
+from fraudlab.settings import Settings
+from fraudlab.stack import ports
 from fraudlab.stack.program import Program, Service
 from fraudlab.stack.secret_store import SecretStore
 
@@ -24,7 +24,7 @@ def service(settings: Settings) -> Service:
             priority=50,
         ),
         prepare=lambda: None,
-        problem=lambda: page_problem(settings.flink_page_host, settings.flink_page_port),
+        problem=lambda: ports.page_problem(settings.flink_page_host, settings.flink_page_port),
         ports={settings.flink_page_port: "FRAUDLAB_FLINK_PAGE_PORT"},
     )
 
@@ -32,16 +32,3 @@ def service(settings: Settings) -> Service:
 def address(settings: Settings, secrets: SecretStore) -> str:
     """The address that opens the page in a browser for the first time. It holds the token: not for logs or process lists."""
     return f"{settings.flink_page}/?{TOKEN}={secrets.secret(SECRET)}"
-
-
-def page_problem(host: str, port: int) -> str | None:
-    """None where a page answers, whatever it says."""
-    connection = http.client.HTTPConnection(LOOPBACK if host == ANYWHERE else host, port, timeout=3)
-    try:
-        connection.request("GET", "/favicon.ico")
-        connection.getresponse().read()
-    except (OSError, http.client.HTTPException) as error:
-        return f"its page on port {port} does not answer yet ({error})"
-    finally:
-        connection.close()
-    return None

@@ -1,5 +1,6 @@
 """TCP ports: who holds one, and does it answer."""
 
+import http.client
 import os
 import socket
 from dataclasses import dataclass
@@ -7,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
+from fraudlab.settings import ANYWHERE, LOOPBACK
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,19 @@ def of_process(pid: int) -> set[int]:
     except psutil.Error:
         return set()
     return {one.laddr.port for one in connections if one.status == psutil.CONN_LISTEN}
+
+
+def page_problem(host: str, port: int) -> str | None:
+    """None where a page answers, whatever it says."""
+    connection = http.client.HTTPConnection(LOOPBACK if host == ANYWHERE else host, port, timeout=3)
+    try:
+        connection.request("GET", "/favicon.ico")
+        connection.getresponse().read()
+    except (OSError, http.client.HTTPException) as error:
+        return f"its page on port {port} does not answer yet ({error})"
+    finally:
+        connection.close()
+    return None
 
 
 def _listens(connection: Any, port: int) -> bool:

@@ -7,14 +7,11 @@ import orjson
 import pytest
 
 from fraudlab.services.analytics import database_reader, records
+from fraudlab.services.analytics.counting import SETTLED_AFTER_MS, IdSet, PaymentCount, PerSecond, Tail
 from fraudlab.services.analytics.database_reader import up_to_the_same_time
-from fraudlab.services.analytics.id_set import IdSet
 from fraudlab.services.analytics.model import LATEST_KEPT, FlagChange, Label, Model, Refusal
-from fraudlab.services.analytics.payment_count import PaymentCount
-from fraudlab.services.analytics.per_second import PerSecond
 from fraudlab.services.analytics.records import Activity, DeadLetter
 from fraudlab.services.analytics.stages import LOOKED_AT_WITHIN_MS, STALLED_AFTER_MS, Reading, Stage, State
-from fraudlab.services.analytics.tail import SETTLED_AFTER_MS, Tail
 from fraudlab.services.staged_fraud import Evidence, StagedFraud, Try
 from fraudlab.verification.score import Recall
 

@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 from fraudlab.cli import app
 from fraudlab.pipeline import database, kafka_accounts
 from fraudlab.settings import REPOSITORY, Settings
-from fraudlab.stack import secret_store
+from fraudlab.stack import doctor, secret_store
 from fraudlab.stack.provision import jars
 from tests.support.documents import FENCE, PAGES, called, tables, text, without_code
 
@@ -138,3 +138,12 @@ def test_every_page_is_reached_from_the_first(page: Path) -> None:
     documents = REPOSITORY / "docs"
     if page.is_relative_to(documents) and page.name != "index.md":
         assert f"({page.relative_to(documents)})" in text(documents / "index.md")
+
+
+def test_every_check_of_the_doctor_is_in_troubleshooting(tmp_path: Path) -> None:
+    first_cells = re.findall(r"^\| (`[^|]+) \|", text(REPOSITORY / "docs" / "troubleshooting.md"), re.MULTILINE)
+    rows = {name for cell in first_cells for name in re.findall(r"`([^`]+)`", cell)}
+    checks = doctor.examine(Settings(home=tmp_path))
+    checks.append(doctor.port_check("kafka", 1, "FRAUDLAB_KAFKA_PORT", None, set()))
+    assert len(checks) > 5
+    assert {re.sub(r"^port \d+ \(.*", "port", check.name) for check in checks} <= rows

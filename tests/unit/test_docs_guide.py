@@ -55,17 +55,7 @@ def test_nobody_sits_too_long_without_a_pause(name: str) -> None:
     assert max(sittings) <= SITTING_MIN
 
 
-def test_the_mail_says_when_where_and_what_and_asks_what_people_need() -> None:
+def test_the_mail_names_both_ways_to_set_up() -> None:
     mail = "\n".join(line[1:].strip() for line in GUIDE.splitlines() if line.startswith(">"))
-    for word in (
-        "DATE",
-        "TIME",
-        "PLACE",
-        "REPOSITORY",
-        "make demo",
-        "docker compose up",
-        "Windows",
-        "Mac",
-        "What do you need",
-    ):
-        assert word in mail
+    assert "make demo" in mail
+    assert "docker compose up" in mail

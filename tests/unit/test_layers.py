@@ -1,46 +1,10 @@
-"""Dependencies point one way; see docs/architecture.md."""
+"""What the contracts in pyproject.toml (`[tool.importlinter]`) cannot say: who may need something, instead of who may not."""
 
 import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 REPOSITORY = Path(__file__).parents[2]
-ALL = {
-    "fraudlab.pipeline",
-    "fraudlab.stack",
-    "fraudlab.services",
-    "fraudlab.verification",
-    "fraudlab.course",
-    "fraudlab.settings",
-    "fraudlab.system",
-    "fraudlab.demo",
-    "fraudlab.demo_fraud",
-    "fraudlab.cli",
-}
-FORBIDDEN = {
-    "fraudlab/pipeline": ALL - {"fraudlab.pipeline"},
-    "fraudlab/stack": ALL - {"fraudlab.stack", "fraudlab.settings"},
-    # The judge shares names, rates and tolerances with the judged, but no code that decides.
-    "fraudlab/verification": ALL
-    - {"fraudlab.verification", "fraudlab.pipeline", "fraudlab.settings", "fraudlab.system", "fraudlab.stack"}
-    | {f"fraudlab.pipeline.{name}" for name in ("rule", "transaction", "detector", "join", "cdc", "flink")},
-    # The dashboard shows the scores as the verification computes them.
-    "fraudlab/services": {"fraudlab.course", "fraudlab.cli", "fraudlab.demo", "fraudlab.demo_fraud"}
-    | {f"fraudlab.verification.{name}" for name in ("judge", "records", "report", "topic_reader", "truth", "verify")},
-    "fraudlab/system.py": {
-        "fraudlab.course",
-        "fraudlab.cli",
-        "fraudlab.demo",
-        "fraudlab.demo_fraud",
-        "fraudlab.verification",
-    },
-    "fraudlab/course": {"fraudlab.cli", "fraudlab.demo", "fraudlab.demo_fraud"},
-    "fraudlab/settings.py": ALL - {"fraudlab.pipeline", "fraudlab.settings"} | {"fraudlab.pipeline.detector"},
-    "fraudlab/kafka_access.py": ALL,
-    "data-generator/src": {"fraudlab"},
-}
 
 
 def modules(place: str) -> list[Path]:
@@ -56,19 +20,6 @@ def imported(path: Path) -> Iterator[tuple[int, str]]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno}: a relative import hides where it leads"
             yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
-
-
-@pytest.mark.parametrize("place", FORBIDDEN)
-def test_dependencies_point_one_way(place: str) -> None:
-    assert modules(place), f"{place} has no modules: has it moved?"
-    wrong = [
-        f"{path.relative_to(REPOSITORY)}:{line} imports {name}"
-        for path in modules(place)
-        for line, name in imported(path)
-        for layer in FORBIDDEN[place]
-        if name == layer or name.startswith(f"{layer}.")
-    ]
-    assert wrong == []
 
 
 def test_the_rule_needs_nothing_but_the_standard_library() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import mysql.connector
 
+from fraudlab.services.analytics.counting import SETTLED_AFTER_MS, PaymentCount, Tail
 from fraudlab.services.analytics.model import (
     DueStop,
     FlagChange,
@@ -18,10 +19,8 @@ from fraudlab.services.analytics.model import (
     StoppedAccount,
     Undeliverable,
 )
-from fraudlab.services.analytics.payment_count import PaymentCount
 from fraudlab.services.analytics.reader import Feed, Reader
 from fraudlab.services.analytics.stages import Reading
-from fraudlab.services.analytics.tail import SETTLED_AFTER_MS, Tail
 from fraudlab.services.stage import evidence, full_name
 from fraudlab.services.staged_fraud import PATIENCE_S, StagedFraud
 from fraudlab.settings import Settings

@@ -5,10 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
+from fraudlab.services.analytics.counting import IdSet, Newest, PerSecond
 from fraudlab.services.analytics.episodes import Episodes
-from fraudlab.services.analytics.id_set import IdSet
-from fraudlab.services.analytics.newest import Newest
-from fraudlab.services.analytics.per_second import PerSecond
 from fraudlab.services.analytics.records import Activity, DeadLetter
 from fraudlab.services.analytics.stages import Reading, Stage
 from fraudlab.services.staged_fraud import Evidence, StagedFraud

@@ -1,4 +1,4 @@
-"""The way of a payment as a diagram: of each stage how much came, how much waits, and whether it stands still."""
+"""A payment's journey as a diagram: of each stage how much came, how much waits, and whether it stands still."""
 
 from fraudlab.services.analytics.model import Model
 from fraudlab.services.analytics.parts.elements import Words, block, card, icon
@@ -38,7 +38,7 @@ class Flow:
 
     def __init__(self, model: Model) -> None:
         self._model = model
-        with card("The way of a payment", "flow-card"), block("ol", "flow", "Stages"):
+        with card("A payment's journey", "flow-card"), block("ol", "flow", "Stages"):
             self._tiles = [self._column(column) for column in COLUMNS]
         self._stages = [tile for column in self._tiles for tile in column]
 
