@@ -18,6 +18,7 @@ CHAPTERS = {
         "operations",
         "containers",
         "threat-model",
+        "attacked",
         "dependency-review",
         "troubleshooting",
         "scaling-out",
