@@ -19,6 +19,7 @@ CHAPTERS = {
         "operations",
         "containers",
         "threat-model",
+        "attacked",
         "dependency-review",
         "troubleshooting",
         "scaling-out",

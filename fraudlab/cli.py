@@ -16,7 +16,6 @@ import mysql.connector
 import typer
 from kafka.errors import AuthorizationError, KafkaError, SaslAuthenticationFailedError
 from pydantic import ValidationError
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -27,7 +26,7 @@ from fraudlab.stack import watch
 from fraudlab.stack.flink_jobs import JobStatus
 from fraudlab.stack.layout import Layout
 from fraudlab.stack.supervisor import Stack, StackError
-from fraudlab.terminal import busy
+from fraudlab.terminal import Terminal, busy, printable
 
 app = typer.Typer(
     help="Detect payment fraud while it happens: the local stack and all that runs on it.",
@@ -36,7 +35,7 @@ app = typer.Typer(
 )
 course_app = typer.Typer(help="For whoever maintains the labs: check, build and run them.", no_args_is_help=True)
 app.add_typer(course_app, name="course")
-console = Console(highlight=False, soft_wrap=True)
+console = Terminal(highlight=False, soft_wrap=True)
 
 
 def say(line: str) -> None:
@@ -323,10 +322,13 @@ def logs(
         stack = Stack(Settings())
         path = stack.log_file(name)
         if follow:
-            subprocess.run(["tail", "-n", str(lines), "-F", str(path)], check=False)
+            tail = ["tail", "-n", str(lines), "-F", str(path)]
+            with subprocess.Popen(tail, stdout=subprocess.PIPE, encoding="utf-8", errors="replace") as following:
+                for line in following.stdout or ():
+                    print(printable(line), end="", flush=True)
             return
         for line in stack.logs(name, lines):
-            print(line)
+            print(printable(line))
     next_step(f"the whole log is {path}; --follow shows new lines as they come.")
 
 

@@ -5,7 +5,7 @@ import webbrowser
 from html import escape
 
 from fraudlab.settings import Settings
-from fraudlab.stack import flink_page
+from fraudlab.stack import flink_page, ports
 from fraudlab.stack.errors import StackError
 from fraudlab.stack.layout import Layout
 from fraudlab.stack.secret_store import write_private
@@ -21,9 +21,15 @@ def address(settings: Settings, page: str) -> str:
         return settings.dashboard_url if page == "dashboard" else settings.inbox_page
     stack = Stack(settings)
     stack.require_own_ports()
-    if not settings.in_container and not (stack.is_running() and stack.processes().get(flink_page.NAME, {}).get("pid")):
+    if not settings.in_container and not _is_our_guards(stack, settings.flink_page_port):
         raise StackError("Flink's web page is not running.", "`fraudlab up` starts what is not running.")
     return flink_page.address(settings, stack.secrets)
+
+
+def _is_our_guards(stack: Stack, port: int) -> bool:
+    """Whether the guard listens on the port. One that has just been started may find it taken."""
+    pid = int(stack.processes().get(flink_page.NAME, {}).get("pid", 0)) if stack.is_running() else 0
+    return pid != 0 and port in ports.of_process(pid)
 
 
 def show(settings: Settings, url: str) -> bool:

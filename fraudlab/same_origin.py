@@ -24,7 +24,7 @@ def is_loopback(host: str) -> bool:
 
 
 class SameOrigin:
-    """Refuses what another web site makes a browser send: another name for this host, and connections from its pages.
+    """Refuses what another web site makes a browser send: another name for this host, and whatever its pages ask for.
 
     `names` are the hosts that the page is asked for by; None where any will do, because a password is asked for.
     """
@@ -50,6 +50,22 @@ class SameOrigin:
     def _is_ours(self, scope: Scope) -> bool:
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         host, origin = headers.get(b"host", ""), headers.get(b"origin")
-        if self._names is not None and urlsplit(f"//{host}").hostname not in self._names:
+        try:
+            if self._names is not None and urlsplit(f"//{host}").hostname not in self._names:
+                return False
+            if origin is not None and urlsplit(origin).netloc != host:
+                return False
+        except ValueError:  # no browser sends such names
             return False
-        return origin is None or urlsplit(origin).netloc == host
+        return _asks_for_itself(headers)
+
+
+def _asks_for_itself(headers: dict[bytes, str]) -> bool:
+    """Whether a page of this host asks, or you: by typing the address, or by a link from anywhere. Browsers say it of each request.
+
+    Pages of others may ask without an Origin for what they only embed: a picture, a script, a style sheet. They would not see it, but
+    learn that it is there.
+    """
+    if headers.get(b"sec-fetch-site") not in ("cross-site", "same-site"):
+        return True
+    return headers.get(b"sec-fetch-mode") == "navigate" and headers.get(b"sec-fetch-dest") == "document"

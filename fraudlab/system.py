@@ -35,6 +35,7 @@ from fraudlab.settings import Settings
 from fraudlab.skipped_records import SkippedRecords
 from fraudlab.stack import doctor, flink, flink_jobs, kafka_metadata, ports, space
 from fraudlab.stack import kafka as stack_kafka
+from fraudlab.stack import mysql as stack_mysql
 from fraudlab.stack.layout import Layout
 from fraudlab.stack.secret_store import write_private
 from fraudlab.stack.supervisor import NEIGHBOURS_DEADLINE_S, Program, ServiceStatus, Stack, StackError
@@ -70,7 +71,13 @@ def connect(settings: Settings, role: str, **options: Any) -> Any:
     password = stack.mysql_root_password() if role == "root" else stack.secrets.secret(secret_name(settings, role))
     user = role if role == "root" else settings.names.account(role)
     return Session(
-        host=settings.mysql_host, port=settings.mysql_port, user=user, password=password, time_zone="+00:00", **options
+        host=settings.mysql_host,
+        port=settings.mysql_port,
+        user=user,
+        password=password,
+        time_zone="+00:00",
+        **stack_mysql.proof(settings, stack.layout),
+        **options,
     )
 
 
@@ -86,13 +93,15 @@ def secret_name(settings: Settings, role: str) -> str:
 
 
 def generator_environment(settings: Settings) -> dict[str, str]:
-    """What the data generator reads from its environment: MySQL's address and its account."""
+    """What the data generator reads from its environment: MySQL's address, its account, and how the server proves who it is."""
+    stack = Stack(settings)
     return {
         "DATA_GENERATOR_HOST": settings.mysql_host,
         "DATA_GENERATOR_PORT": str(settings.mysql_port),
         "DATA_GENERATOR_USER": settings.names.account("generator"),
-        "DATA_GENERATOR_PASSWORD": Stack(settings).secrets.secret(secret_name(settings, "generator")),
+        "DATA_GENERATOR_PASSWORD": stack.secrets.secret(secret_name(settings, "generator")),
         "DATA_GENERATOR_DATABASE": settings.names.database,
+        "DATA_GENERATOR_CA": str(stack_mysql.authority(settings, stack.layout) or ""),
     }
 
 

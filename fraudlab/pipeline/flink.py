@@ -2,13 +2,18 @@
 
 import os
 import secrets
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from subprocess import PIPE, Popen
+from typing import IO, Any
 from urllib.parse import urlsplit
 
-from pyflink import java_gateway
+from py4j.java_gateway import CallbackServerParameters, GatewayParameters, JavaGateway
+from py4j.protocol import ENTRY_POINT_OBJECT_ID
+from pyflink import java_gateway, pyflink_gateway_server
 from pyflink.common import Configuration
 from pyflink.datastream import StreamExecutionEnvironment
 from pyflink.datastream.connectors import Source
@@ -29,26 +34,81 @@ LOW_LATENCY = {
 }
 
 
+_GATEWAY_SERVER = "org.apache.flink.api.python.shaded.py4j.GatewayServer"
 _import_flink_view = java_gateway.import_flink_view
+_launch_unguarded = java_gateway.launch_gateway
+_processes: list[Popen[bytes]] = []
+"""The JVM that this process has started. It ends when its standard input does."""
+
+
+def _launch_gateway() -> JavaGateway:
+    """Starts the JVM in which PyFlink builds jobs. It and this process ask each other for a token that only they know.
+
+    PyFlink opens two ports on loopback, one in the JVM and one here, that do what anybody says: any user of the machine could run programs
+    as this one. PyFlink has no option for the token of its gateway, Py4J, and whoever connects before there is a token is never asked for
+    it. So the JVM runs Py4J's own server, which begins with a token, and is given what PyFlink's adds to it.
+
+    Raises RuntimeError with the JVM's own words if it does not start.
+    """
+    if java_gateway.is_launch_gateway_disabled():
+        return _launch_unguarded()  # which says so: a function that runs in a job must not start a JVM
+    arguments = ["-c", _GATEWAY_SERVER, "local", "--die-on-broken-pipe", "--enable-auth", "0"]
+    process = java_gateway.launch_gateway_server_process(dict(os.environ), arguments)
+    _processes.append(process)
+    port = next((int(line) for line in process.stdout if line.strip().isdigit()), None)
+    if port is None:
+        raise RuntimeError(
+            f"The JVM that builds jobs has not started:\n{process.stderr.read().decode(errors='replace')}"
+        )
+    token = process.stdout.readline().decode().strip()
+    threading.Thread(target=_pass_on, args=[process.stdout], daemon=True).start()
+    gateway = JavaGateway(
+        gateway_parameters=GatewayParameters(port=port, auto_convert=True, auth_token=token),
+        callback_server_parameters=CallbackServerParameters(
+            port=0, daemonize=True, daemonize_connections=True, auth_token=token
+        ),
+    )
+    server, entries = gateway.java_gateway_server, gateway.jvm.java.util.concurrent.ConcurrentHashMap()
+    inner = server.getGateway()
+    inner.putObject(ENTRY_POINT_OBJECT_ID, entries)
+    _set_field(inner.getClass(), inner, "entryPoint", entries)
+    _set_field(
+        gateway.jvm.java.lang.Class.forName("org.apache.flink.client.python.PythonEnvUtils"),
+        None,
+        "gatewayServer",
+        server,
+    )
+    return gateway
+
+
+def _pass_on(output: IO[bytes]) -> None:
+    """What Java prints, such as a table's rows, is printed by this process, as if they shared their output."""
+    while piece := os.read(output.fileno(), 65_536):
+        os.write(1, piece)
+
+
+def _set_field(class_: Any, owner: Any, name: str, value: Any) -> None:
+    field = class_.getDeclaredField(name)
+    field.setAccessible(True)
+    field.set(owner, value)
 
 
 def _keep_to_this_process(gateway: Any) -> None:
-    """Has the JVM in which PyFlink builds jobs, and this process, ask each other for a token that only they know.
+    """Gives Java's side the token for calls back to Python, which PyFlink has just changed the address of.
 
-    PyFlink opens two ports on loopback, one in the JVM and one here, that do what anybody says: any user of the machine could run programs
-    as this one. PyFlink has no option for the token of its gateway, Py4J; what connections are made from is changed in place, at both ends.
+    Also to a JVM that began without one, because `flink run` has started it, and this process with it.
     """
-    token = secrets.token_hex(32)
+    token = gateway.gateway_parameters.auth_token or secrets.token_hex(32)
     server = gateway.java_gateway_server
     for end in (server, server.getCallbackClient()):
-        field = end.getClass().getDeclaredField("authToken")
-        field.setAccessible(True)
-        field.set(end, token)
+        _set_field(end.getClass(), end, "authToken", token)
     gateway.gateway_parameters.auth_token = token
     gateway.get_callback_server().callback_server_parameters.auth_token = token
     _import_flink_view(gateway)
 
 
+pyflink_gateway_server.Popen = partial(Popen, stdout=PIPE, bufsize=0)
+java_gateway.launch_gateway = _launch_gateway
 # PyFlink calls this when both ports are open, and before either side has anything that the other calls
 java_gateway.import_flink_view = _keep_to_this_process
 

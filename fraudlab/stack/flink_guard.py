@@ -139,6 +139,7 @@ def main() -> None:
         application(settings, token),
         host=settings.bind_address(settings.flink_page_host),
         port=settings.flink_page_port,
+        http="h11",  # refuses more than 64 KiB of headers; httptools keeps them all in memory
         lifespan="off",
         ws="none",
         access_log=False,  # an address may hold the token

@@ -5,11 +5,13 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import mysql.connector
 from mysql.connector.abstracts import MySQLConnectionAbstract
 from mysql.connector.pooling import PooledMySQLConnection
 
+from fraudlab.same_origin import is_loopback
 from fraudlab.settings import Settings
 from fraudlab.stack import ports
 from fraudlab.stack.errors import StackError
@@ -41,6 +43,21 @@ def service(settings: Settings, layout: Layout, secrets: SecretStore) -> Service
     )
 
 
+def authority(settings: Settings, layout: Layout) -> Path | None:
+    """The certificate that signs the server's own, which it made with its data; None where the server is not this home's.
+
+    Clients must ask for it: another user of this machine can take the port while MySQL is away, and would be told passwords.
+    """
+    made = layout.mysql_data / "ca.pem"
+    return made if not settings.in_container and is_loopback(settings.mysql_host) and made.exists() else None
+
+
+def proof(settings: Settings, layout: Layout) -> dict[str, Any]:
+    """Options of `mysql.connector` with which a server must prove that it is this home's."""
+    ca = authority(settings, layout)
+    return {} if ca is None else {"ssl_ca": str(ca), "ssl_verify_cert": True}
+
+
 def connect_as_root(settings: Settings, secrets: SecretStore) -> MySQLConnectionAbstract | PooledMySQLConnection:
     """A connection of the administrator. Raises mysql.connector.Error where the server does not answer within 3 s."""
     return mysql.connector.connect(
@@ -49,6 +66,7 @@ def connect_as_root(settings: Settings, secrets: SecretStore) -> MySQLConnection
         user="root",
         password=secrets.secret("mysql_root"),
         connection_timeout=3,
+        **proof(settings, Layout(settings.home)),
     )
 
 

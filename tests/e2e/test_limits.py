@@ -1,4 +1,4 @@
-"""What a stranger may send to the inbox and the dashboard has limits in bytes (sec-04, sec-05); both run here without a stack."""
+"""What a stranger may send has limits in bytes (sec-04, sec-05): inbox, dashboard and the guard of Flink's page run without a stack."""
 
 import smtplib
 import socket
@@ -18,7 +18,7 @@ from fraudlab.services.inbox.store import MIB
 from fraudlab.services.request_limit import MAX_BODY_BYTES, MAX_MESSAGE_BYTES
 from fraudlab.settings import LOOPBACK, Settings
 from tests.e2e.conftest import visit
-from tests.support.inbox import messages, running_dashboard, running_inbox
+from tests.support.inbox import messages, running_dashboard, running_flink_page, running_inbox
 from tests.support.waiting import patient
 
 STORE_MIB = 16
@@ -38,6 +38,20 @@ def inbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, 
 def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, int]]:
     with running_dashboard(tmp_path_factory.mktemp("dashboard")) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def guard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, int]]:
+    with running_flink_page(tmp_path_factory.mktemp("guard")) as running:
+        yield running
+
+
+def port_of(settings: Settings, service: str) -> int:
+    return {
+        "inbox": settings.inbox_http_port,
+        "dashboard": settings.dashboard_port,
+        "guard": settings.flink_page_port,
+    }[service]
 
 
 def peak_mib(process_id: int) -> int:
@@ -139,7 +153,7 @@ def test_sec_05_a_body_of_300_mb_is_read_no_further_than_the_limit(
     request: pytest.FixtureRequest, service: str, path: str, chunked: bool
 ) -> None:
     settings, process_id = request.getfixturevalue(service)
-    port = settings.inbox_http_port if service == "inbox" else settings.dashboard_port
+    port = port_of(settings, service)
     before = peak_mib(process_id)
     length = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {LARGE_MIB * MIB}"
     with closing(socket.create_connection((LOOPBACK, port), timeout=patient(30))) as client:
@@ -151,14 +165,25 @@ def test_sec_05_a_body_of_300_mb_is_read_no_further_than_the_limit(
     assert peak_mib(process_id) - before < ALLOWED_MIB
 
 
-@pytest.mark.parametrize("service", ["inbox", "dashboard"])
+@pytest.mark.parametrize("service", ["inbox", "dashboard", "guard"])
 def test_sec_05_headers_without_an_end_are_refused(request: pytest.FixtureRequest, service: str) -> None:
     settings, process_id = request.getfixturevalue(service)
-    port = settings.inbox_http_port if service == "inbox" else settings.dashboard_port
+    port = port_of(settings, service)
     before = peak_mib(process_id)
     with closing(socket.create_connection((LOOPBACK, port), timeout=patient(30))) as client:
         client.sendall(f"GET / HTTP/1.1\r\nHost: {LOOPBACK}:{port}\r\nX-Large: ".encode())
         assert send(client, LARGE_MIB * MIB) < 32 * MIB
+    assert peak_mib(process_id) - before < ALLOWED_MIB
+
+
+def test_sec_05_the_guard_reads_no_body(guard: tuple[Settings, int]) -> None:
+    settings, process_id = guard
+    before = peak_mib(process_id)
+    with closing(socket.create_connection((LOOPBACK, settings.flink_page_port), timeout=patient(30))) as client:
+        length = f"Content-Length: {LARGE_MIB * MIB}"
+        client.sendall(f"POST /jars/upload HTTP/1.1\r\nHost: {LOOPBACK}\r\n{length}\r\n\r\n".encode())
+        assert status(client) == 401, "answered before anything of the body has come"
+        send(client, LARGE_MIB * MIB)
     assert peak_mib(process_id) - before < ALLOWED_MIB
 
 
@@ -170,7 +195,7 @@ def exchange(client: ClientConnection, message: str) -> None:
 @pytest.mark.parametrize("service", ["inbox", "dashboard"])
 def test_sec_05_a_large_websocket_message_ends_the_connection(request: pytest.FixtureRequest, service: str) -> None:
     settings, process_id = request.getfixturevalue(service)
-    port = settings.inbox_http_port if service == "inbox" else settings.dashboard_port
+    port = port_of(settings, service)
     before = peak_mib(process_id)
     address = f"ws://{LOOPBACK}:{port}/_nicegui_ws/socket.io/?EIO=4&transport=websocket"
     with connect(address, proxy=None) as client:

@@ -1,11 +1,15 @@
 """Another user of this machine gets nothing from Flink: case sec-01."""
 
+import contextlib
 import os
+import select
 import socket
 import ssl
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -192,6 +196,63 @@ def test_sec_01_the_processes_that_build_jobs_do_not_do_what_another_user_says(s
         assert "this" not in answer, "a module was imported"
         output, _ = builder.communicate("\n", timeout=patient(60))
     assert "called back" in output, "they go on calling each other"
+
+
+WHO = b"c\nz:java.lang.System\ngetProperty\nsuser.name\ne\n"
+LISTENS = "0A"
+
+
+def listening_ports(user_id: int) -> set[int]:
+    """The TCP ports on which a user's processes listen, as any user can see them."""
+    tables = [Path(f"/proc/net/{name}").read_text(encoding="utf-8").splitlines()[1:] for name in ("tcp", "tcp6")]
+    lines = [line.split() for line in chain.from_iterable(tables)]
+    return {int(one[1].partition(":")[2], 16) for one in lines if one[3] == LISTENS and int(one[7]) == user_id}
+
+
+def first_visits(owner: int, begun: int, end: int) -> dict[int, str]:
+    """Connects to each new port of a user as soon as it is there, and says what is answered. Until `end`, a pipe, can be read."""
+    known = listening_ports(owner)
+    os.write(begun, b"x")
+    visits: dict[int, socket.socket] = {}
+    while not select.select([end], [], [], 0)[0]:
+        for port in listening_ports(owner) - known - visits.keys():
+            visits[port] = socket.socket()
+            visits[port].settimeout(2)
+            with contextlib.suppress(OSError):
+                visits[port].connect((LOOPBACK, port))
+    answers = {}
+    for port, visit in visits.items():
+        with contextlib.closing(visit), contextlib.suppress(OSError):
+            visit.sendall(WHO)
+            answers[port] = visit.recv(65536).decode("latin-1")
+    return answers
+
+
+@needs_root
+def test_sec_01_who_comes_before_the_token_is_set_is_asked_for_it_too(settings: Settings) -> None:
+    """Py4J never asks for a token on a connection that was made before there was one."""
+    owner, (begin, begun), (end, ended) = os.getuid(), os.pipe(), os.pipe()
+    with ThreadPoolExecutor(1) as pool:
+        visited = pool.submit(as_nobody, lambda: first_visits(owner, begun, end))
+        # not before: a fork in the middle of Popen would keep Popen's own pipe open
+        assert select.select([begin], [], [], patient(10))[0], visited
+        with subprocess.Popen(
+            [sys.executable, "-c", BUILDER],
+            env=outside_pytest(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as builder:
+            assert builder.stdout is not None
+            in_java, in_python = builder.stdout.readline().split()
+            os.write(ended, b"x")
+            answers = visited.result(patient(60))
+            builder.communicate("\n", timeout=patient(60))
+    for one in (begin, begun, end, ended):
+        os.close(one)
+    assert in_java in answers, "the visitor was there"
+    assert "Authentication error" in answers[in_java]
+    assert not answers.get(in_python, "").startswith("!y"), "what Py4J says when it has done what it was told"
 
 
 def _heard(port: int, words: bytes) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from fraudlab.settings import LOOPBACK, Settings
+from fraudlab.stack import ports
 from fraudlab.stack.beside import free_ports
 from tests.support.home import outside_pytest
 from tests.support.waiting import eventually, patient
@@ -53,6 +54,15 @@ def running_dashboard(folder: Path) -> Iterator[tuple[Settings, int]]:
     (port,) = free_ports(1)
     made = Settings(home=folder, dashboard_port=port)
     with _running("fraudlab.services.analytics", made, lambda: answers(f"{made.dashboard_url}/land.svg")) as process_id:
+        yield made, process_id
+
+
+@contextmanager
+def running_flink_page(folder: Path) -> Iterator[tuple[Settings, int]]:
+    """The guard of a Flink that is not there."""
+    (port,) = free_ports(1)
+    made = Settings(home=folder, flink_page_port=port)
+    with _running("fraudlab.stack.flink_guard", made, lambda: ports.page_problem(LOOPBACK, port) is None) as process_id:
         yield made, process_id
 
 

@@ -1,6 +1,7 @@
 """The inbox: what is delivered twice is kept once, ntfy's API answers as ntfy does, and a mail cannot do harm."""
 
 import asyncio
+import multiprocessing
 import re
 import smtplib
 import sqlite3
@@ -20,6 +21,7 @@ from fraudlab.services.inbox.store import Store
 from fraudlab.services.request_limit import RequestLimit
 from fraudlab.settings import REPOSITORY
 from tests.support.fetching import MARKUP, markup
+from tests.support.waiting import patient
 
 
 @pytest.fixture
@@ -98,12 +100,48 @@ def test_a_mail_to_two_is_two_messages(store: Store) -> None:
         b"Subject: x\r\nContent-Type: text/plain; charset=nonsense\r\n\r\nbody \xff",
         b"Subject: =?utf-8?b?%%%?=\r\nFrom: <<<>>>\r\nTo: \x00\r\nMessage-ID: [\r\n\r\nx",
         b"Content-Type: multipart/alternative; boundary=x\r\n\r\n--x\r\nContent-Type: text/html\r\n\r\n<p",
+        b"Content-Type: text/plain; a*1*\r\n\r\nx",
         b"Date: yesterday\r\n\r\n" + (b"x" * 900 + b"\r\n") * 500,
     ],
 )
 def test_a_broken_mail_is_taken_as_well_as_can_be(store: Store, content: bytes) -> None:
     mail(store, content)
     assert len(store.find()) == 1
+
+
+SLOW = {
+    "an encoded subject without an end": b"Subject: " + b"=?a?q?x" * 140_000 + b"\r\n\r\nx",
+    "parameters without an end": b"Content-Type: text/plain; " + b"a=b; " * 200_000 + b"\r\n\r\nx",
+    "an encoding without an end": b"Content-Transfer-Encoding: " + b"a@b, " * 200_000 + b"\r\n\r\nx",
+    "such a part in a part": b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain; "
+    + b"a=b; " * 200_000
+    + b"\r\n\r\nx\r\n--b--\r\n",
+}
+
+
+@pytest.mark.parametrize("content", SLOW.values(), ids=SLOW)
+def test_sec_04_no_mail_of_a_megabyte_keeps_the_inbox_busy_for_minutes(content: bytes) -> None:
+    """In a process of its own, which can be ended: Python's regular expressions cannot be interrupted."""
+    reader = multiprocessing.get_context("fork").Process(target=smtp._read, args=(content, "mallory@example.com"))
+    reader.start()
+    reader.join(patient(10))
+    is_done = reader.exitcode == 0
+    reader.kill()
+    assert is_done
+
+
+def test_sec_04_an_encoded_title_of_64_kb_is_shown_as_it_is_and_at_once(store: Store) -> None:
+    title = "=?a?q?x" * 9_000
+    began = time.process_time()
+    assert ask(store, "POST", "/user-1", headers={"Title": title}).json()["title"] == title
+    assert time.process_time() - began < patient(1)
+
+
+def test_sec_04_elements_within_elements_take_no_minute_to_clean() -> None:
+    began = time.process_time()
+    shown = harmless("<div>" * 200_000)
+    assert time.process_time() - began < patient(5)
+    assert "cut; /api/messages has all of it" in shown
 
 
 def test_a_mail_that_is_too_large_is_refused_for_good(store: Store) -> None:

@@ -25,8 +25,8 @@ def test_loopback_is_what_only_this_machine_reaches(host: str, expected: bool) -
     assert is_loopback(host) is expected
 
 
-def answers(names: frozenset[str] | None, kind: str, host: str, origin: str | None) -> bool:
-    """Whether a request of this kind is let through."""
+def answers(names: frozenset[str] | None, kind: str, host: str, origin: str | None, **fetch: str) -> bool:
+    """Whether a request of this kind is let through. `fetch` is what a browser says of it: site, mode, dest."""
     reached, sent = [], []
 
     async def inner(scope: Any, receive: Any, send: Any) -> None:
@@ -39,6 +39,7 @@ def answers(names: frozenset[str] | None, kind: str, host: str, origin: str | No
         raise AssertionError("nothing is read")
 
     headers = [(b"host", host.encode())] + ([(b"origin", origin.encode())] if origin else [])
+    headers += [(f"sec-fetch-{name}".encode(), value.encode()) for name, value in fetch.items()]
     scope = {"type": kind, "headers": headers}
     asyncio.run(SameOrigin(inner, names)(scope, receive, send))
     assert bool(reached) is not bool(sent), "it is either let through or refused"
@@ -56,6 +57,8 @@ def answers(names: frozenset[str] | None, kind: str, host: str, origin: str | No
         (HERE, "127.0.0.1:18080", "http://127.0.0.1:8888", False),
         (HERE, "127.0.0.1:18080", "null", False),
         (HERE, "", None, False),
+        (HERE, "[::1", None, False),
+        (HERE, "127.0.0.1:18080", "http://[::1", False),
         (None, "bank.example", "https://bank.example", True),
         (None, "bank.example", "https://evil.example", False),
     ],
@@ -64,3 +67,21 @@ def test_only_pages_of_this_host_are_answered(
     kind: str, names: frozenset[str] | None, host: str, origin: str | None, expected: bool
 ) -> None:
     assert answers(names, kind, host, origin) is expected
+
+
+@pytest.mark.parametrize(
+    ("site", "mode", "dest", "expected"),
+    [
+        ("same-origin", "no-cors", "image", True),
+        ("none", "navigate", "document", True),
+        ("cross-site", "navigate", "document", True),
+        ("same-site", "navigate", "document", True),
+        ("cross-site", "no-cors", "image", False),
+        ("same-site", "no-cors", "script", False),
+        ("cross-site", "no-cors", "style", False),
+        ("cross-site", "navigate", "iframe", False),
+        ("same-site", "cors", "empty", False),
+    ],
+)
+def test_pages_of_others_embed_nothing_and_may_only_lead_here(site: str, mode: str, dest: str, expected: bool) -> None:
+    assert answers(HERE, "http", "127.0.0.1:18080", None, site=site, mode=mode, dest=dest) is expected

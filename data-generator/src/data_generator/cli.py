@@ -90,7 +90,7 @@ def data_generator(
 ) -> None:
     """A synthetic bank: writes users and payments, some of them fraudulent and labelled, to MySQL.
 
-    The connection comes from DATA_GENERATOR_HOST, _PORT, _USER, _PASSWORD (or _PASSWORD_FILE) and _DATABASE.
+    The connection comes from DATA_GENERATOR_HOST, _PORT, _USER, _PASSWORD (or _PASSWORD_FILE), _DATABASE and _CA.
     """
     stop = threading.Event()
     _stop_on_signals(stop)

@@ -8,7 +8,10 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """Address, account and database. `deadline_s`: how long a MySQL that does not answer is waited for."""
+    """Address, account and database. `deadline_s`: how long a MySQL that does not answer is waited for.
+
+    `ca`: PEM file with the certificate that must have signed the server's own; without it, any server is told the password.
+    """
 
     host: str = "127.0.0.1"
     port: int = 3306
@@ -16,6 +19,7 @@ class Connection:
     password: str = field(default="", repr=False)
     database: str = "payment"
     deadline_s: float = 120.0
+    ca: Path | None = None
 
     @classmethod
     def from_environment(
@@ -29,7 +33,7 @@ class Connection:
         password_file: Path | None = None,
         deadline_s: float = 120.0,
     ) -> "Connection":
-        """From `DATA_GENERATOR_HOST`, `_PORT`, `_USER`, `_PASSWORD` (or `_PASSWORD_FILE`) and `_DATABASE`.
+        """From `DATA_GENERATOR_HOST`, `_PORT`, `_USER`, `_PASSWORD` (or `_PASSWORD_FILE`), `_DATABASE` and `_CA`.
 
         Arguments come before the environment.
 
@@ -45,6 +49,7 @@ class Connection:
                 password=_password(environment, password_file),
                 database=database or given["database"] or cls().database,
                 deadline_s=deadline_s,
+                ca=Path(given["ca"]) if given["ca"] else None,
             )
         except ValueError as error:
             raise ValueError(f"cannot tell where MySQL is: {error}; check the variables DATA_GENERATOR_*") from error

@@ -340,6 +340,9 @@ class MySqlSink:
         return None
 
     def _connect(self) -> None:
+        proof: dict[str, Any] = (
+            {} if self._settings.ca is None else {"ssl_ca": str(self._settings.ca), "ssl_verify_cert": True}
+        )
         session = mysql.connector.connect(
             host=self._settings.host,
             port=self._settings.port,
@@ -350,6 +353,7 @@ class MySqlSink:
             autocommit=True,
             time_zone="+00:00",
             connection_timeout=10,
+            **proof,
         )
         try:
             self._cursor = session.cursor(buffered=True)

@@ -3,11 +3,12 @@
 import asyncio
 import email
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from email.errors import MessageError
 from email.header import decode_header, make_header
 from email.message import EmailMessage, Message
 from email.parser import HeaderParser
-from email.policy import default
+from email.policy import EmailPolicy
 from typing import Any
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -17,6 +18,23 @@ from fraudlab.services.inbox.store import NotStoredError, Store
 MAX_MAIL_BYTES = 2**20
 MAX_RECIPIENTS = 100
 """Of one mail: what RFC 5321 asks every server to take, at least."""
+DECODED = 8_192
+"""Characters of a header of which the text is looked for. Python's decoder takes half an hour for one of a megabyte, and nothing else runs
+meanwhile."""
+PARSED = 500
+"""Characters of a header that says what a part is (`Content-Type`). Python's parser takes an hour for one of a megabyte."""
+
+
+class _Policy(EmailPolicy):
+    def header_source_parse(self, sourcelines: list[str]) -> tuple[str, str]:
+        """A header's name and its beginning."""
+        name, value = super().header_source_parse(sourcelines)
+        return name, value[:PARSED]
+
+
+POLICY = _Policy()
+_readers = ThreadPoolExecutor(2, "mail")
+"""Threads of their own: the page must not wait for mails that take long to read."""
 
 
 async def serve(store: Store, host: str, port: int) -> asyncio.Server:
@@ -69,7 +87,8 @@ class _Handler:
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         """aiosmtpd calls this for each mail; its return value is the reply. What cannot be stored now has to be sent again."""
         content = envelope.content if isinstance(envelope.content, bytes) else (envelope.content or "").encode()
-        fields = await asyncio.to_thread(_read, content, str(envelope.mail_from or ""))
+        sender = str(envelope.mail_from or "")
+        fields = await asyncio.get_running_loop().run_in_executor(_readers, _read, content, sender)
         try:
             with self._store.delivery():
                 self._store.add("email", fields.pop("message_id"), *envelope.rcpt_tos, **fields)
@@ -79,14 +98,14 @@ class _Handler:
 
 
 def _read(content: bytes, sender: str) -> dict[str, str]:
-    """What the store keeps of a mail. Takes a second for some mails, so the page must not wait for it."""
+    """What the store keeps of a mail. Takes seconds for some mails."""
     head, _, _ = content.replace(b"\r\n", b"\n").partition(b"\n\n")
     headers = head.decode("utf-8", "replace")
     fields = HeaderParser().parsestr(headers)
     try:
-        mail: Any = email.message_from_bytes(content, policy=default)
+        mail: Any = email.message_from_bytes(content, policy=POLICY)
         text, html = _body(mail, "plain"), _body(mail, "html")
-    except RecursionError as error:
+    except Exception as error:  # Python's parser raises whatever it stumbles over
         text, html = f"This mail cannot be shown: {error}", ""
     return {
         "message_id": _header(fields, "Message-ID") or f"none-{hash(content)}",
@@ -101,7 +120,7 @@ def _read(content: bytes, sender: str) -> dict[str, str]:
 
 def _header(fields: Message, name: str) -> str:
     """A header's text. `email.policy.default` would put spaces between the parts of a long encoded name."""
-    value = " ".join(str(fields[name] or "").split())
+    value = " ".join(str(fields[name] or "")[:DECODED].split())
     try:
         return str(make_header(decode_header(value))).strip()
     except (MessageError, ValueError, LookupError):  # what only looks encoded
