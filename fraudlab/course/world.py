@@ -306,9 +306,11 @@ class World:
         return [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
 
     def consumer(self) -> Any:
+        """A `KafkaConsumer` without a group, as the learner. Close it."""
         return self.kafka.consumer(enable_auto_commit=False, auto_offset_reset="earliest")
 
     def admin(self) -> Any:
+        """A `KafkaAdminClient`, as the learner. Close it."""
         return self.kafka.admin()
 
     # Flink

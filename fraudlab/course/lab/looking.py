@@ -201,6 +201,7 @@ def show(thing: Any) -> Card:
         from fraudlab.pipeline import rule
         lab.show(rule.judge)
     """
+    thing = inspect.unwrap(thing)  # a helper of `lab` is bound to the world
     source = inspect.getsource(thing)
     return Card(f"{Path(inspect.getfile(thing)).name}: {thing.__name__}", code=source)
 
