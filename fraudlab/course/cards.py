@@ -21,7 +21,8 @@ _HEADS = {
 class Card:
     """A short answer: a head, lines of text, and code where there is some.
 
-    In a notebook it is a box; as text (`str`, screen readers, tests) it is the same words, a line each.
+    In a notebook it is a box; as text (`str`, screen readers, tests) it is the same words, a line each. `mistake` is the name of the
+    mistake that a check found; tests ask for it.
     """
 
     head: str
@@ -29,6 +30,7 @@ class Card:
     code: str = ""
     sign: str = ""
     colour: str = "#607080"
+    mistake: str = ""
 
     def __str__(self) -> str:
         first = f"{self.sign} {self.head}" if self.sign else self.head
@@ -127,7 +129,7 @@ def of_verdict(number: str, verdict: Verdict, *, solution_is_open: bool = False)
         lines += [f"Found: {verdict.found}", f"Expected: {verdict.expected}"]
     closing = _closing(number, verdict.kind, solution_is_open)
     lines += [line for line in (verdict.advice, closing) if line]
-    return Card(f"{word} · Exercise {number}", tuple(lines), sign=sign, colour=colour)
+    return Card(f"{word} · Exercise {number}", tuple(lines), sign=sign, colour=colour, mistake=verdict.mistake)
 
 
 def _closing(number: str, kind: Kind, solution_is_open: bool) -> str:

@@ -1,4 +1,4 @@
-"""What an exercise is: its task, hints and check, and the answers that its check must tell apart. Pure: no MySQL, Kafka or Flink."""
+"""What an exercise is: its task, hints and check, and what a check can say. Pure: no MySQL, Kafka or Flink."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from fraudlab.course.world import World
 
 PLACEHOLDER = "your code here"
-"""Stands in a generated lab where the solution was cut out of SQL or of a function."""
+"""What a generated lab has in place of a solution in SQL or in a function."""
 
 HINTS = 3
 
@@ -24,15 +24,38 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Mistake:
+    """A mistake that a check recognises.
+
+    Attributes:
+        name: What answers and tests call it, unique in its lab.
+        sentence: What the check tells a learner who makes it.
+    """
+
+    name: str
+    sentence: str
+
+
+# Mistakes that several labs know
+
+UNREADABLE = Mistake("unreadable", "The check cannot read this answer.")
+NO_RETURN = Mistake("no_return", "The function returns nothing: it lacks a `return`.")
+NOT_YOUR_JOB = Mistake("not_your_job", "The running job is the course's, not yours: run the cell that submits yours.")
+NOT_A_SHARE = Mistake("not_a_share", "A share is between 0 and 1; these are counts or percentages.")
+SHARES_SWAPPED = Mistake("shares_swapped", "The two are swapped: precision first.")
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What a check says, in sentences for the learner.
 
-    `found` and `expected` belong to a wrong answer; `advice` is what to do next, for instance a command. `at_rest` belongs to a *not yet*:
-    what the answer is when nothing moves any more.
+    `mistake` (its name), `found` and `expected` belong to a wrong answer; `advice` is what to do next, for instance a command. `at_rest`
+    belongs to a *not yet*: what the answer is when nothing moves any more.
     """
 
     kind: Kind
     sentence: str
+    mistake: str = ""
     found: str = ""
     expected: str = ""
     advice: str = ""
@@ -40,20 +63,20 @@ class Verdict:
 
 
 def right(sentence: str) -> Verdict:
-    """The answer is right; the sentence says what has been shown by it. It must be the same in every run."""
+    """The answer is right; the sentence says what it shows. It must be the same in every run."""
     return Verdict(Kind.RIGHT, sentence)
 
 
-def wrong(sentence: str, *, found: object, expected: str) -> Verdict:
-    """The answer is wrong: a sentence written for this mistake, what was found, what was expected (without giving it away)."""
-    return Verdict(Kind.WRONG, sentence, str(found), expected)
+def wrong(mistake: Mistake, *, found: object, expected: str) -> Verdict:
+    """The answer is wrong: the mistake, what was found, what was expected (without giving it away)."""
+    return Verdict(Kind.WRONG, mistake.sentence, mistake.name, str(found), expected)
 
 
 def not_yet(sentence: str, *, at_rest: Verdict | None = None) -> Verdict:
     """Nothing is wrong so far, but something is still on its way; the check looks again until its patience ends.
 
-    `at_rest` is the verdict when what is observed has stopped changing: then nothing is on its way any more. Give it only where something
-    has come already, for a job that has not begun stands still as well.
+    `at_rest` is the verdict when what is observed has stopped changing: then nothing is on its way any more. Give it only if something has
+    arrived already, for nothing changes before a job starts, either.
     """
     return Verdict(Kind.NOT_YET, sentence, at_rest=at_rest)
 
@@ -89,23 +112,6 @@ def call(function: Callable[..., Any], *arguments: object) -> Any:
         ) from error
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
-    """An answer that the check must tell apart.
-
-    Attributes:
-        answers: What the learner hands to `lab.check` after the exercise's number.
-        observed: What `observe` would give. tests/notebooks/test_wrong_answers.py gives real answers, and observes.
-        says: The sentence that this answer must get: all of the verdict's `sentence`. Empty for a right answer.
-        at_rest: Whether it gets it when what is observed no longer changes.
-    """
-
-    answers: tuple[Any, ...]
-    observed: Any = None
-    says: str = ""
-    at_rest: bool = False
-
-
 @dataclass(frozen=True)
 class Exercise:
     """One exercise of a lab.
@@ -118,8 +124,6 @@ class Exercise:
         shape: What an answer looks like, for an answer that the judge cannot even read: "a whole number".
         observe: `(world, *answers)` → what the judge needs to know of MySQL, Kafka and Flink.
         judge: `(observed, *answers)` → the verdict. Pure.
-        right: Right answers, written differently. At least one besides the notebook's own.
-        wrong: Plausible wrong answers, at least three, each with the sentence that it must get.
         patience_s: How long the check waits for what is on its way.
     """
 
@@ -130,8 +134,6 @@ class Exercise:
     shape: str
     observe: Callable[..., Any]
     judge: Callable[..., Verdict]
-    right: Sequence[Example]
-    wrong: Sequence[Example]
     patience_s: float = 20.0
 
     @property
@@ -150,11 +152,11 @@ class Exercise:
             return self.failed(failure)
         except (TypeError, ValueError, AttributeError, KeyError, IndexError):
             found = ", ".join(_brief(answer) for answer in answers) or "nothing"
-            return wrong("The check cannot read this answer.", found=found, expected=self.shape)
+            return wrong(UNREADABLE, found=found, expected=self.shape)
 
     def failed(self, failure: AnswerFailed) -> Verdict:
         """The verdict on an answer that could not even be tried."""
-        return wrong(str(failure), found="an error", expected=self.shape)
+        return wrong(Mistake("failed", str(failure)), found="an error", expected=self.shape)
 
     def require_solved(self, answers: tuple[Any, ...]) -> None:
         """Raises NotSolvedYet where there is no answer, or one that is `...`, holds it as a value, or holds the placeholder's words."""

@@ -2,12 +2,13 @@
 
 import ast
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fraudlab.course import glossary, notebooks
+from fraudlab.course.answers import Answers, answers_of
 from fraudlab.course.exercise import HINTS, PLACEHOLDER, Lab
 from fraudlab.course.notebooks import COMPARED, Cell, MarkError, Notebook
 from fraudlab.course.sources import SourceError, differences
@@ -46,9 +47,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class Course:
-    """The course as it lies in the repository. `solutions` and `labs` are folders."""
+    """The course as it is in the repository: its labs, the answers by their exercises' numbers, the folders of solutions and labs, the
+    glossary."""
 
     definitions: tuple[Lab, ...]
+    answers: Mapping[str, Answers]
     solutions: Path
     labs: Path
     terms: Sequence[glossary.Term]
@@ -70,7 +73,8 @@ def present() -> Course:
     """The course of this repository."""
     from fraudlab.course.labs import all_labs
 
-    return Course(all_labs(), notebooks.SOLUTIONS, notebooks.LABS, glossary.terms())
+    answers = {number: answers for lab in all_labs() for number, answers in answers_of(lab).items()}
+    return Course(all_labs(), answers, notebooks.SOLUTIONS, notebooks.LABS, glossary.terms())
 
 
 def review(course: Course, *, complete: bool = True) -> list[Finding]:
@@ -192,25 +196,28 @@ def _is_unsolved(lab_source: str, answers: set[str]) -> bool:
 
 
 def definitions(course: Course) -> Iterator[Finding]:
-    """Every exercise has a task, three hints, right answers and at least three wrong ones, each with its sentence."""
+    """Every exercise has a task and three hints, right answers and at least three wrong ones, each with what its check must say."""
     for lab in course.definitions:
+        folder = f"fraudlab/course/labs/lab{lab.number}"
         for exercise in lab.exercises:
-            where = f"fraudlab/course/labs/lab{lab.number}.py, exercise {exercise.number}"
+            where = f"{folder}/checks.py, exercise {exercise.number}"
             if not exercise.number.startswith(f"{lab.number}."):
                 yield Finding(where, f"its number does not begin with {lab.number}.")
             hints = [hint.strip() for hint in exercise.hints]
             if len(hints) != HINTS or not all(hints) or len(set(hints)) != HINTS:
                 yield Finding(where, f"needs {HINTS} hints, all different, none empty.")
             if not exercise.task.strip().endswith("."):
-                yield Finding(where, "its task must be a sentence: it is what a learner reads who has not begun.")
-            if not exercise.right:
+                yield Finding(where, "its task must be a sentence: a learner reads it before there is an answer.")
+            where = f"{folder}/answers.py, exercise {exercise.number}"
+            answers = course.answers.get(exercise.number, Answers([], []))
+            if not answers.right:
                 yield Finding(where, "needs a right answer that is written differently from the notebook's.")
-            if len(exercise.wrong) < FEWEST_WRONG:
+            if len(answers.wrong) < FEWEST_WRONG:
                 yield Finding(
-                    where, f"needs at least {FEWEST_WRONG} plausible wrong answers, has {len(exercise.wrong)}."
+                    where, f"needs at least {FEWEST_WRONG} plausible wrong answers, has {len(answers.wrong)}."
                 )
-            if any(not example.says.strip() for example in exercise.wrong):
-                yield Finding(where, "has a wrong answer without the sentence that it must get.")
+            if not all(bool(one.mistake) != bool(one.waits) for one in answers.wrong):
+                yield Finding(where, "has a wrong answer that names neither its mistake nor what its check waits for.")
 
 
 def minutes(course: Course) -> Iterator[Finding]:

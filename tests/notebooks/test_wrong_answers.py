@@ -1,9 +1,10 @@
-"""Real answers on the real stack: a plausible mistake gets the sentence that was written for it, and what is right is not refused.
+"""Real answers on the real stack: the check recognises a plausible mistake, and does not refuse what is right.
 
 A lab has a learner of its own, and a kernel. In it run the cells of the lab's solution, from the exercise to its check, with one thing
 changed in the exercise's cell. To add an answer, add it to `ANSWERS`; the answers of a lab are given in this order, in one world.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -33,7 +34,7 @@ class Answer:
     Attributes:
         exercise: Its number.
         what: What they do, in a few words.
-        says: The sentence that they must get.
+        mistake: The name of the mistake that the check must find; empty where the answer is right.
         changed: What stands in the solution's cell, and what the learner has there instead. Nothing: they solve it.
         before: Run before it: cells of the solution, by their ids, or code.
         instead: Code in the place of the cells from the exercise to its check; the last line is the check.
@@ -42,7 +43,7 @@ class Answer:
 
     exercise: str
     what: str
-    says: str
+    mistake: str = ""
     changed: Mapping[str, str] = field(default_factory=dict)
     before: tuple[str, ...] = ()
     instead: str = ""
@@ -86,110 +87,43 @@ BEGIN: dict[str, tuple[str, ...]] = {
 CLOSED_HOUR = {"INTERVAL '59:59.999' MINUTE TO SECOND(3)": "INTERVAL '1' HOUR"}
 
 ANSWERS = (
-    Answer(
-        "00.3",
-        "amounts added up",
-        "The second column is no count: it adds up or shows what is in the payments, instead of counting them.",
-        {"COUNT(*)": "SUM(amount)"},
-    ),
-    Answer(
-        "00.3",
-        "payments left out",
-        "The query leaves payments out: nothing was asked for but all of them.",
-        {"GROUP BY": "WHERE type <> 'online' GROUP BY"},
-    ),
-    Answer(
-        "02.2",
-        "one table forgotten",
-        "One of the two tables does not come: the source was not told to read it.",
-        {"list(TABLES)": '["transactions"]'},
-    ),
+    Answer("00.3", "amounts added up", "sum_for_count", {"COUNT(*)": "SUM(amount)"}),
+    Answer("00.3", "payments left out", "payments_left_out", {"GROUP BY": "WHERE type <> 'online' GROUP BY"}),
+    Answer("02.2", "one table forgotten", "table_forgotten", {"list(TABLES)": '["transactions"]'}),
     Answer(
         "02.2",
         "topics mixed up",
-        "The tables and their topics are mixed up.",
+        "topics_mixed_up",
         {"for table in TABLES}": "for table in TABLES}\n    topics = dict(zip(TABLES, reversed(topics.values())))"},
     ),
-    Answer(
-        "02.2",
-        "right after mistakes that are still in the topics",
-        "The job runs: every row that was in the bank is in Kafka, and every change from now on will be.",
-    ),
-    Answer(
-        "02.3",
-        "right after the statements were run twice",
-        "The binlog holds what changed, no less and no more: neither what was asked for, nor only where it ended.",
-        before=("lab02-25", "lab02-25"),
-    ),
+    Answer("02.2", "right after mistakes that are still in the topics"),
+    Answer("02.3", "right after the statements were run twice", before=("lab02-25", "lab02-25")),
     Answer(
         "02.2",
         "right after the crash, from which the job goes on",
-        "The job runs: every row that was in the bank is in Kafka, and every change from now on will be.",
         before=("lab02-33", "lab02-35"),
         instead="lab.check('02.2', submit)",
     ),
-    Answer(
-        "02.2",
-        "nothing but a job of catch_up",
-        "The job that runs is the course's, not yours: run the cell that submits yours.",
-        instead="lab.check('02.2', print)",
-        where="03",
-    ),
+    Answer("02.2", "nothing but a job of catch_up", "not_your_job", instead="lab.check('02.2', print)", where="03"),
     Answer(
         "03.1",
         "the flag read as BOOLEAN",
-        "BOOLEAN asks the envelope for `true` or `false`. It says 1, which is neither, and so becomes false.",
+        "boolean_flag",
         {"suspicious_activities TINYINT": "suspicious_activities BOOLEAN"},
     ),
     Answer(
-        "03.3",
-        "an inner join",
-        "An inner join keeps a payment back until it has a profile: for ever, if none comes. Nobody would hear of it.",
-        {"LEFT JOIN": "JOIN"},
-        before=("lab.cancel('exercise-03-1')", "lab03-12"),
+        "03.3", "an inner join", "inner_join", {"LEFT JOIN": "JOIN"}, before=("lab.cancel('exercise-03-1')", "lab03-12")
     ),
-    Answer(
-        "03.3",
-        "the wrong key",
-        "The payments have names, but not those of their users: the join compares the wrong columns.",
-        {"t.user_id = u.user_id": "t.transaction_id = u.user_id"},
-    ),
-    Answer(
-        "03.3",
-        "any flag",
-        "Accounts that may pay are shown as stopped: that there is a flag is not yet that it is set.",
-        {"<> 0": "IS NOT NULL"},
-    ),
-    Answer(
-        "03.3",
-        "right after mistakes that are still in the topic",
-        "Each payment goes through at once, and is sent again with its profile when that comes later.",
-    ),
-    Answer(
-        "03.4",
-        "right after the next statement",
-        "One row in MySQL, and for every recent payment the old answer is taken back and a new one sent: twice, by way of NULL.",
-        before=("lab03-41", "lab03-49"),
-    ),
-    Answer(
-        "07.3",
-        "closed hour without its edge",
-        "These hours may be right, but nothing shows their edge: run the cell in which Edgar pays, then this one again.",
-        CLOSED_HOUR,
-        where="05",
-    ),
-    Answer(
-        "07.3",
-        "closed hour",
-        "`RANGE BETWEEN INTERVAL '1' HOUR PRECEDING` holds the payment exactly one hour before.",
-        CLOSED_HOUR,
-        before=("lab07-26",),
-        where="05",
-    ),
+    Answer("03.3", "the wrong key", "wrong_columns", {"t.user_id = u.user_id": "t.transaction_id = u.user_id"}),
+    Answer("03.3", "any flag", "any_flag", {"<> 0": "IS NOT NULL"}),
+    Answer("03.3", "right after mistakes that are still in the topic"),
+    Answer("03.4", "right after the next statement", before=("lab03-41", "lab03-49")),
+    Answer("07.3", "closed hour without its edge", "no_edge", CLOSED_HOUR, where="05"),
+    Answer("07.3", "closed hour", "closed_hour", CLOSED_HOUR, before=("lab07-26",), where="05"),
     Answer(
         "07.4",
         "more than the threshold",
-        "Two payments of exactly 1,000 EUR together are enough: *or more* holds the 1,000, too.",
+        "more_than_threshold_pair",
         {">= 100000": "> 100000"},
         before=("frida",),
         where="05",
@@ -197,7 +131,7 @@ ANSWERS = (
     Answer(
         "06.3",
         "an alarm without the late one",
-        "There is an alarm, but it was not the late payment that raised it. It must still be missing before that one comes.",
+        "alarm_of_another",
         {
             '"600.00", "EUR", "FR", minutes_ago=20)': '"5.00", "EUR", "DE", minutes_ago=20)\nlab.pay(latecomer, "600.00", "EUR", "FR")'
         },
@@ -206,7 +140,7 @@ ANSWERS = (
     Answer(
         "05.2",
         "committed before the work",
-        "The offsets were committed before the work: after the crash the group went on behind records that nobody had handled.",
+        "committed_before",
         {
             "for records in consumer.poll(timeout_ms=500).values()": (
                 "batch = consumer.poll(timeout_ms=500)\n    consumer.commit()\n    for records in batch.values()"
@@ -217,31 +151,24 @@ ANSWERS = (
     Answer(
         "05.2",
         "committed after each partition",
-        "`commit()` means all partitions of the poll: with the first one done, it committed what still waited in the others, too.",
+        "committed_each_partition",
         {"\n    consumer.commit()": "\n        consumer.commit()"},
     ),
     Answer(
         "05.4",
         "counted by what it changed",
-        "Once, twice or a hundred times: the account of this user is stopped, and a clerk's decision stands.",
-        {'WHERE user_id = %s AND NOT suspicious_activities",': 'WHERE user_id = %s",'},  # rowcount: changed, not found
+        changed={
+            'WHERE user_id = %s AND NOT suspicious_activities",': 'WHERE user_id = %s",'
+        },  # rowcount: changed, not found
     ),
+    Answer("05.4", "never committed", "not_stopped", {"self._connection.commit()": "pass"}),
     Answer(
-        "05.4",
-        "never committed",
-        "The account was not stopped. A change that is never committed is lost when the connection ends.",
-        {"self._connection.commit()": "pass"},
-    ),
-    Answer(
-        "05.4",
-        "stopped by an old activity",
-        "A clerk had reinstated the account, and an activity from before came again: that one must be left alone.",
-        {"if newly_flagged and reinstated_since": "if False"},
+        "05.4", "stopped by an old activity", "stopped_by_replay", {"if newly_flagged and reinstated_since": "if False"}
     ),
     Answer(
         "05.4",
         "everybody stopped",
-        "Other people's accounts were stopped as well: the UPDATE must say whose account it means.",
+        "everybody_stopped",
         {
             'WHERE user_id = %s AND NOT suspicious_activities",\n                (user_id,),': 'WHERE NOT suspicious_activities",'
         },
@@ -274,30 +201,50 @@ def solution(lab: str) -> notebooks.Notebook:
     return notebooks.read(notebooks.SOLUTIONS / lab_of(lab).file)
 
 
-def give(settings: Settings, lab: str, folder: Path) -> dict[str, str]:
+ASKED = """
+import json, sys
+card = Out[max(Out)]
+print(json.dumps([str(card), card.mistake, [name for name in sys.modules if name.endswith("answers")]]))
+"""
+"""Runs after each check."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a check said: its card, the name of the mistake, and the modules with answers that its kernel had loaded."""
+
+    card: str
+    mistake: str
+    loaded: list[str]
+
+
+def give(settings: Settings, lab: str, folder: Path) -> dict[str, Said]:
     """Gives the answers of a lab, one after the other; what the checks say, by the answers' ids."""
     own = settings.model_copy(update={"learner": f"wrong{lab}", "work": folder})
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in named(lab, BEGIN[lab])])
-    checks: dict[str, Any] = {}
+    asked: dict[str, Any] = {}
     for answer in (one for one in ANSWERS if (one.where or one.lab) == lab):
-        notebook.cells += [nbformat.v4.new_code_cell(source) for source in sources(answer)]
-        checks[answer.id] = notebook.cells[-1]
+        notebook.cells += [nbformat.v4.new_code_cell(source) for source in (*sources(answer), ASKED)]
+        asked[answer.id] = notebook.cells[-1]
     try:
         notebooks.execute(notebook, folder, own.environment(), cell_s=patient(90))
     finally:
         World(own).reset()  # the jobs would hold slots that others need
         drop(own)
-    return {one: "".join(str(output["data"]["text/plain"]) for output in checks[one].outputs) for one in checks}
+    return {one: Said(*json.loads("".join(output["text"] for output in asked[one].outputs))) for one in asked}
 
 
 @pytest.fixture(scope="module")
-def said(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def said(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Said]]:
     """What the check says to each answer, by the answer's id."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         learners = [pool.submit(give, settings, lab, tmp_path_factory.mktemp(f"wrong{lab}")) for lab in BEGIN]
-        yield {one: card for learner in learners for one, card in learner.result().items()}
+        yield {one: check for learner in learners for one, check in learner.result().items()}
 
 
 @pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: answer.id)
-def test_an_answer_gets_the_sentence_that_was_written_for_it(answer: Answer, said: dict[str, str]) -> None:
-    assert answer.says in said[answer.id].splitlines()
+def test_an_answer_is_told_its_own_mistake(answer: Answer, said: dict[str, Said]) -> None:
+    check = said[answer.id]
+    assert check.mistake == answer.mistake, check.card
+    assert f"{'Not right yet' if answer.mistake else 'Right'} · Exercise {answer.exercise}" in check.card
+    assert check.loaded == [], "a learner's check has loaded answers"

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from fraudlab.cli import app
 from fraudlab.course import cards, glossary, lab, pictures, review, workplace
-from fraudlab.course.exercise import PLACEHOLDER, NotSolvedYet, not_yet, right, wrong
+from fraudlab.course.exercise import PLACEHOLDER, Mistake, NotSolvedYet, not_yet, right, wrong
 from fraudlab.course.notebooks import LABS, MarkError, cut
 from fraudlab.course.progress import Progress
 from fraudlab.course.sources import SourceError, differences
@@ -28,14 +28,16 @@ def test_the_course_of_this_repository_passes_its_own_check() -> None:
 
 
 def test_a_card_escapes_what_is_not_ours() -> None:
-    card = cards.of_verdict("01.1", wrong("Not <b>this</b>.", found="<script>", expected="a `<number>`"))
+    card = cards.of_verdict(
+        "01.1", wrong(Mistake("a_mistake", "Not <b>this</b>."), found="<script>", expected="a `<number>`")
+    )
     assert "<script>" not in card._repr_html_()
     assert "&lt;script&gt;" in card._repr_html_()
     assert "<code>&lt;number&gt;</code>" in card._repr_html_()
 
 
 def test_a_card_says_the_same_as_text() -> None:
-    card = cards.of_verdict("01.1", wrong("Those are users.", found=3, expected="payments"))
+    card = cards.of_verdict("01.1", wrong(Mistake("a_mistake", "Those are users."), found=3, expected="payments"))
     assert str(card).splitlines() == [
         "✘ Not right yet · Exercise 01.1",
         "Those are users.",
@@ -43,12 +45,13 @@ def test_a_card_says_the_same_as_text() -> None:
         "Expected: payments",
         '`lab.hint("01.1")` gives a hint.',
     ]
+    assert card.mistake == "a_mistake"
 
 
 def test_the_four_answers_of_a_check_can_be_told_apart() -> None:
     heads = [
         cards.of_verdict("01.1", right("Yes.")).head,
-        cards.of_verdict("01.1", wrong("No.", found=1, expected="2")).head,
+        cards.of_verdict("01.1", wrong(Mistake("a_mistake", "No."), found=1, expected="2")).head,
         cards.of_verdict("01.1", not_yet("3 of 4.")).head,
         cards.down("Kafka does not run.", "`make lab` starts it.").head,
     ]

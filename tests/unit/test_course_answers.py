@@ -1,5 +1,10 @@
-"""Every example of every exercise gets the verdict that its author wrote for it."""
+"""Every example of every exercise gets the verdict that its author meant for it."""
 
+import ast
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from itertools import chain, repeat
 from pathlib import Path
@@ -7,13 +12,15 @@ from typing import Any
 
 import pytest
 
-from fraudlab.course import lab
+from fraudlab.course import lab, labs
+from fraudlab.course.answers import Example, answers_of
 from fraudlab.course.exercise import (
     PLACEHOLDER,
     AnswerFailed,
-    Example,
     Exercise,
     Kind,
+    Lab,
+    Mistake,
     NotSolvedYet,
     Verdict,
     call,
@@ -23,17 +30,29 @@ from fraudlab.course.exercise import (
 )
 from fraudlab.course.lab import checking as policy
 from fraudlab.course.lab import exercises
-from fraudlab.course.labs import all_labs, lab02, lab03
+from fraudlab.course.labs import all_labs
+from fraudlab.course.labs.lab02.checks import changes_of
+from fraudlab.course.labs.lab03.checks import Resent, resent
 
+LABS = Path(labs.__file__).parent
+REPOSITORY = Path(__file__).parents[2]
 EXERCISES = [exercise for one in all_labs() for exercise in one.exercises]
+ANSWERS = {number: answers for one in all_labs() for number, answers in answers_of(one).items()}
 
 
 def examples(kind: str) -> list[Any]:
     return [
         pytest.param(exercise, example, id=f"{exercise.number}-{kind}-{place}")
         for exercise in EXERCISES
-        for place, example in enumerate(getattr(exercise, kind), 1)
+        for place, example in enumerate(getattr(ANSWERS[exercise.number], kind), 1)
     ]
+
+
+def named_mistakes(checks: Path) -> list[str]:
+    """The names of the mistakes that a lab's checks define: the first arguments of `Mistake`, which are literals."""
+    calls = [node for node in ast.walk(ast.parse(checks.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+    mistakes = [call.args[0] for call in calls if isinstance(call.func, ast.Name) and call.func.id == "Mistake"]
+    return [ast.literal_eval(name) for name in mistakes]
 
 
 @pytest.mark.parametrize(("exercise", "example"), examples("right"))
@@ -43,14 +62,50 @@ def test_a_right_answer_is_accepted_however_it_is_written(exercise: Exercise, ex
 
 
 @pytest.mark.parametrize(("exercise", "example"), examples("wrong"))
-def test_a_wrong_answer_gets_the_sentence_written_for_it(exercise: Exercise, example: Example) -> None:
+def test_a_wrong_answer_is_told_its_own_mistake(exercise: Exercise, example: Example) -> None:
     verdict = exercise.verdict(example.observed, example.answers)
-    assert verdict.kind in (Kind.WRONG, Kind.NOT_YET)
+    if example.waits:
+        assert verdict.kind is Kind.NOT_YET, verdict
+        assert example.waits in verdict.sentence
+        return
     if example.at_rest:
         assert verdict.at_rest is not None, verdict
         verdict = verdict.at_rest
-        assert verdict.kind is Kind.WRONG
-    assert verdict.sentence == example.says
+    assert (verdict.kind, verdict.mistake) == (Kind.WRONG, example.mistake), verdict
+    assert verdict.sentence
+
+
+@pytest.mark.parametrize("lab", all_labs(), ids=lambda lab: lab.number)
+def test_each_mistake_that_a_lab_knows_has_an_answer_that_makes_it(lab: Lab) -> None:
+    made = {example.mistake for answers in answers_of(lab).values() for example in answers.wrong}
+    assert set(named_mistakes(LABS / f"lab{lab.number}" / "checks.py")) - made == set()
+
+
+@pytest.mark.parametrize("lab", all_labs(), ids=lambda lab: lab.number)
+def test_a_name_stands_for_one_mistake_of_a_lab(lab: Lab) -> None:
+    own = named_mistakes(LABS / f"lab{lab.number}" / "checks.py")
+    names = named_mistakes(LABS.parent / "exercise.py") + own
+    assert own
+    assert len(names) == len(set(names)), [name for name in names if names.count(name) > 1]
+
+
+CHECK = """
+import json, sys
+from fraudlab.course import lab
+cards = [str(lab.check("01.3", lambda before, after: None)), str(lab.check("04.1", lambda times, delay: []))]
+print(json.dumps({"cards": cards, "modules": [name for name in sys.modules if name.startswith("fraudlab.course")]}))
+"""
+
+
+def test_no_check_of_a_learner_loads_answers(tmp_path: Path) -> None:
+    environment = os.environ | {"FRAUDLAB_WORK": str(tmp_path)}
+    ended = subprocess.run(
+        [sys.executable, "-c", CHECK], capture_output=True, text=True, env=environment, cwd=REPOSITORY, check=True
+    )
+    said = json.loads(ended.stdout)
+    assert all("Not right yet" in card for card in said["cards"])
+    assert {f"fraudlab.course.labs.lab{one.number}.checks" for one in all_labs()} <= set(said["modules"])
+    assert [name for name in said["modules"] if name.endswith("answers")] == []
 
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.number)
@@ -63,7 +118,9 @@ def test_the_placeholder_is_no_answer(exercise: Exercise, answer: object) -> Non
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.number)
 def test_what_a_right_answer_is_told_has_no_numbers_that_differ_from_run_to_run(exercise: Exercise) -> None:
-    sentences = {exercise.verdict(example.observed, example.answers).sentence for example in exercise.right}
+    sentences = {
+        exercise.verdict(example.observed, example.answers).sentence for example in ANSWERS[exercise.number].right
+    }
     assert len(sentences) == 1
 
 
@@ -119,12 +176,10 @@ def counting(observations: Iterator[int], at_rest: Verdict | None) -> Exercise:
     def judge(count: int, _answer: object) -> Verdict:
         return right("All three.") if count == 3 else not_yet(f"{count} of 3 so far.", at_rest=at_rest)
 
-    return Exercise(
-        "00.9", "Count", "count.", ("a", "b", "c"), "a number", lambda *_: next(observations), judge, [], []
-    )
+    return Exercise("00.9", "Count", "count.", ("a", "b", "c"), "a number", lambda *_: next(observations), judge)
 
 
-LEFT_OUT = wrong("One is left out.", found=2, expected="3")
+LEFT_OUT = wrong(Mistake("left_out", "One is left out."), found=2, expected="3")
 
 
 def test_what_stops_changing_before_all_is_there_is_wrong(checking: Callable[[Exercise], list[str]]) -> None:
@@ -166,7 +221,7 @@ DAN = [envelope("c", "Dan", 2), envelope("u", "Dan", 6), envelope("u", "Dan", 7)
 
 
 def test_a_replaced_row_is_no_new_account() -> None:
-    assert lab02.changes_of(CEM + DAN) == {"cem": "dc", "dan": "uud"}
+    assert changes_of(CEM + DAN) == {"cem": "dc", "dan": "uud"}
 
 
 def test_only_the_newest_account_of_a_name_counts_also_where_the_one_before_was_closed() -> None:
@@ -174,7 +229,7 @@ def test_only_the_newest_account_of_a_name_counts_also_where_the_one_before_was_
         one | {"source": one["source"] | {"pos": one["source"]["pos"] + 100, "gtid": f"later {one['source']['gtid']}"}}
         for one in CEM + DAN
     ]
-    assert lab02.changes_of([*later, *CEM, *DAN]) == {"cem": "dc", "dan": "uud"}
+    assert changes_of([*later, *CEM, *DAN]) == {"cem": "dc", "dan": "uud"}
 
 
 def joined(transaction_id: int, name: str | None) -> dict[str, Any]:
@@ -184,6 +239,6 @@ def joined(transaction_id: int, name: str | None) -> dict[str, Any]:
 def test_a_change_of_a_profile_ends_where_each_payment_has_a_name_again() -> None:
     change = [None, None, joined(1, None), joined(2, None), None, None, joined(1, "Eve"), joined(2, "Eve")]
     known = [joined(1, None), joined(2, "Eve"), joined(1, "Eve")]
-    assert lab03.resent([*known, *change], 3) == lab03.Resent(2, 8)
-    assert lab03.resent([*known, *change, *change], 3) == lab03.Resent(2, 8), "the next change is another statement's"
-    assert lab03.resent([*known, *change[:-1]], 3) == lab03.Resent(2, 7, all_sent=False)
+    assert resent([*known, *change], 3) == Resent(2, 8)
+    assert resent([*known, *change, *change], 3) == Resent(2, 8), "the next change is another statement's"
+    assert resent([*known, *change[:-1]], 3) == Resent(2, 7, all_sent=False)

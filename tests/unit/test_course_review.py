@@ -10,14 +10,18 @@ import nbformat
 import pytest
 
 from fraudlab.course import glossary, notebooks, review
-from fraudlab.course.exercise import Example, Exercise, Lab, Verdict, nothing_to_observe, right, wrong
+from fraudlab.course.answers import Answers, Example
+from fraudlab.course.exercise import Exercise, Lab, Mistake, Verdict, nothing_to_observe, right, wrong
 from fraudlab.course.review import Course
 
 ALTERNATIVE = "A line of dots, each of them a payment"
 
 
+NOT_SIX = Mistake("not_six", "Not six.")
+
+
 def judge(_observed: None, answer: int) -> Verdict:
-    return right("Six.") if answer == 6 else wrong("Not six.", found=answer, expected="a number")
+    return right("Six.") if answer == 6 else wrong(NOT_SIX, found=answer, expected="a number")
 
 
 EXERCISE = Exercise(
@@ -28,8 +32,10 @@ EXERCISE = Exercise(
     shape="a number",
     observe=nothing_to_observe,
     judge=judge,
+)
+ANSWERS = Answers(
     right=[Example((6.0,))],
-    wrong=[Example((number,), says="Not six.") for number in (5, 7, 8)],
+    wrong=[Example((number,), mistake="not_six") for number in (5, 7, 8)],
 )
 LAB = Lab(number="01", name="numbers", title="Numbers", exercises=(EXERCISE,))
 TERMS = glossary.parse("**product** (Lab 01): What multiplying gives.\n")
@@ -94,7 +100,7 @@ class Site:
         self.solutions, self.labs = folder / "solutions", folder / "labs"
         (self.solutions / "pictures").mkdir(parents=True)
         (self.solutions / "pictures" / "dots.svg").write_text("<svg/>", encoding="utf-8")
-        self.lab, self.cells = LAB, cells()
+        self.lab, self.answers, self.cells = LAB, ANSWERS, cells()
 
     def write(self, *, build: bool = True) -> Course:
         """The course as it lies there now."""
@@ -103,7 +109,7 @@ class Site:
         if build:
             with contextlib.suppress(notebooks.MarkError):  # told by the check as well
                 notebooks.build((self.lab,), self.solutions, self.labs)
-        return Course((self.lab,), self.solutions, self.labs, TERMS)
+        return Course((self.lab,), {"01.1": self.answers}, self.solutions, self.labs, TERMS)
 
     def findings(self, *, build: bool = True) -> list[str]:
         return [finding.what for finding in review.review(self.write(build=build), complete=False)]
@@ -129,6 +135,13 @@ def source(key: str, old: str, new: str) -> Callable[[Site], None]:
 def exercise(**fields: Any) -> Callable[[Site], None]:
     def breaking(site: Site) -> None:
         site.lab = replace(site.lab, exercises=(replace(EXERCISE, **fields),))
+
+    return breaking
+
+
+def answers(**fields: Any) -> Callable[[Site], None]:
+    def breaking(site: Site) -> None:
+        site.answers = replace(ANSWERS, **fields)
 
     return breaking
 
@@ -162,12 +175,12 @@ BREAKAGES: dict[str, tuple[Callable[[Site], None], str]] = {
     "an empty hint": (exercise(hints=("A nudge.", " ", "Nearly there.")), "needs 3 hints"),
     "two hints": (exercise(hints=("A nudge.", "Nearly there.")), "needs 3 hints"),
     "the same hint twice": (exercise(hints=("A nudge.", "A nudge.", "Nearly there.")), "needs 3 hints"),
-    "two wrong answers": (exercise(wrong=EXERCISE.wrong[:2]), "at least 3 plausible wrong answers"),
-    "a wrong answer without a sentence": (
-        exercise(wrong=[Example((number,)) for number in range(3)]),
-        "without the sentence",
+    "two wrong answers": (answers(wrong=ANSWERS.wrong[:2]), "at least 3 plausible wrong answers"),
+    "a wrong answer without a mistake": (
+        answers(wrong=[Example((number,)) for number in range(3)]),
+        "names neither its mistake nor what its check waits for",
     ),
-    "no right answer": (exercise(right=[]), "needs a right answer"),
+    "no right answer": (answers(right=[]), "needs a right answer"),
     "a task that is no sentence": (exercise(task="multiply"), "must be a sentence"),
     "a step without minutes": (source("step", " · 9 min", ""), "has steps without minutes"),
     "minutes that do not add up": (source("first", "**20 minutes**", "**25 minutes**"), "must say `**20 minutes**`"),
@@ -283,5 +296,5 @@ def test_an_agenda_is_as_long_as_people_bear(site: Site, total: str, fits: bool)
     for lab in labs:
         site.lab = lab
         site.write(build=False)
-    found = list(review.agendas(Course(labs, site.solutions, site.labs, TERMS)))
+    found = list(review.agendas(Course(labs, {}, site.solutions, site.labs, TERMS)))
     assert (found == []) is fits

@@ -46,3 +46,13 @@ def test_only_the_jobs_need_flink() -> None:
     }
     checks_of_jobs = {one for one in users if one.startswith("course/labs/")}
     assert users <= jobs | checks_of_jobs
+
+
+def test_only_the_strict_check_of_the_course_loads_answers() -> None:
+    users = {
+        str(path.relative_to(REPOSITORY / "fraudlab"))
+        for path in modules("fraudlab")
+        for _, name in imported(path)
+        if "answers" in name.split(".")
+    }
+    assert {one for one in users if not one.endswith("/answers.py")} == {"course/review.py"}

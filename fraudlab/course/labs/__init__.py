@@ -1,4 +1,7 @@
-"""The labs: a module each, `lab00` to `lab07`, that defines `LAB`. What a module does not say, its notebook does."""
+"""The labs: a folder each, `lab00` to `lab07`.
+
+`checks.py` defines `LAB`. `answers.py` has the answers that its checks must tell apart; nothing here loads it.
+"""
 
 from functools import cache
 from importlib import import_module
@@ -12,7 +15,7 @@ from fraudlab.stack.errors import StackError
 def all_labs() -> tuple[Lab, ...]:
     """Every lab, in order."""
     names = sorted(module.name for module in iter_modules(__path__) if module.name.startswith("lab"))
-    found = [import_module(f"{__name__}.{name}").LAB for name in names]
+    found = [import_module(f"{__name__}.{name}.checks").LAB for name in names]
     assert all(isinstance(lab, Lab) and name == f"lab{lab.number}" for lab, name in zip(found, names, strict=True))
     return tuple(found)
 

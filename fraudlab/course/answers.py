@@ -1,0 +1,46 @@
+"""Answers that the checks must tell apart. Only tests and `fraudlab course check` load them: no check of a learner does."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from fraudlab.course.exercise import Lab
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """An answer, and what its check must say. A right answer has neither `mistake` nor `waits`.
+
+    Attributes:
+        answers: What the learner passes to `lab.check` after the exercise's number.
+        observed: What `observe` would return. tests/notebooks/test_wrong_answers.py gives real answers, and observes.
+        mistake: The name of the mistake that the check must find.
+        waits: Words of the sentence that the check must say while it waits: *not yet*.
+        at_rest: Whether the check finds the mistake only when what is observed no longer changes.
+    """
+
+    answers: tuple[Any, ...]
+    observed: Any = None
+    mistake: str = ""
+    waits: str = ""
+    at_rest: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Answers to one exercise.
+
+    Attributes:
+        right: Right answers, written differently. At least one besides the notebook's own.
+        wrong: Plausible wrong answers, at least three.
+    """
+
+    right: Sequence[Example]
+    wrong: Sequence[Example]
+
+
+def answers_of(lab: Lab) -> Mapping[str, Answers]:
+    """The answers to a lab's exercises, by their numbers."""
+    answers: Mapping[str, Answers] = import_module(f"fraudlab.course.labs.lab{lab.number}.answers").ANSWERS
+    return answers

@@ -1,0 +1,1 @@
+"""Lab 02, CDC ingestion."""
