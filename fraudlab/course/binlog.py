@@ -18,7 +18,11 @@ COLUMNS = ["position", "event", "table", "before", "after"]
 
 
 def position(world: World) -> tuple[str, int]:
-    """Where the binlog ends now: its newest file, and the byte in it."""
+    """Returns where MySQL's binlog ends now: its newest file, and the byte in it. `binlog` shows what came after.
+
+    Example:
+        before = lab.binlog_position()
+    """
     with closing(system.connect(world.settings, "cdc")) as connection, closing(connection.cursor()) as cursor:
         cursor.execute("SHOW MASTER STATUS")
         file, end, *_ = cursor.fetchone()
@@ -26,10 +30,16 @@ def position(world: World) -> tuple[str, int]:
 
 
 def events(world: World, since: tuple[str, int]) -> pd.DataFrame:
-    """The events of the learner's database since a position, in order.
+    """Shows the binlog's events for your database since a position, in order.
 
-    Columns: `position` in the file; `event` as MySQL names it (`Write_rows`, `Update_rows`, `Delete_rows`; `Xid` ends a
-    transaction); `table`; the row `before` and `after`, dictionaries of column to value, None where there is none.
+    Returns:
+        A row per event: its `position` in the file; the `event` as MySQL names it (`Write_rows`, `Update_rows`, `Delete_rows`;
+        `Xid` ends a transaction); the `table`; the row `before` and `after`, as dictionaries of column to value, or None.
+
+    Example:
+        before = lab.binlog_position()
+        lab.pay(ada, "25.00", "EUR", "DE")
+        lab.binlog(before)
     """
     from pymysqlreplication import BinLogStreamReader
     from pymysqlreplication.event import XidEvent

@@ -16,11 +16,14 @@ from kafka import TopicPartition
 from kafka.admin import NewTopic
 
 from fraudlab import system
+from fraudlab.course import cards
+from fraudlab.course.cards import Card
 from fraudlab.course.world import OUTAGES, Late, World, wait_until
 from fraudlab.pipeline.records import epoch_ms, read_change
 from fraudlab.stack import flink_jobs
 from fraudlab.stack.errors import StackError
 from fraudlab.stack.flink import connect, get_json
+from fraudlab.verification.verify import verify as verify_system
 
 SHARED = ("mysql", "zookeeper", "kafka", "jobmanager", "taskmanager", "flink-page", "watcher", "inbox")
 RESTARTING = ("jobmanager", "taskmanager")
@@ -39,13 +42,43 @@ def others(world: World) -> list[str]:
     return sorted({name.partition(".")[0] if "." in name else "the demo" for name in foreign})
 
 
-def kill(world: World, *programs: str) -> dict[str, int]:
-    """Ends programs of the stack at once, as a power cut would (SIGKILL); gives their process ids.
+def kill(world: World, *programs: str, although_shared: bool = False) -> Card:
+    """Kills programs (SIGKILL) as a power cut would, and waits until they and your jobs are running again.
+
+    If other learners use this stack, nothing that they share with you is killed, and the card says so.
+
+    Args:
+        programs: `kafka`, `mysql`, `jobmanager`, `taskmanager`, or a service of yours, such as `flagger`.
+        although_shared: Kill it even if others use it.
 
     Returns:
-        Program to the process id that it had. The supervisor starts it again.
+        A card with the seconds it took.
+
+    Raises:
+        Late: They aren't back within two minutes.
+
+    Example:
+        lab.kill("taskmanager")
     """
-    return {name: world.stack.kill(program_name(world, name)) for name in programs}
+    if trouble := cards.of_problem(world.problem()):
+        return trouble
+    company = others(world)
+    if company and not although_shared and set(programs) & set(SHARED):
+        return cards.of_company(company, programs)
+    killed = {name: world.stack.kill(program_name(world, name)) for name in programs}
+    took_s = wait_until_back(world, killed)
+    return Card(f"Killed: {', '.join(programs)}.", (f"All of it runs again, after {took_s:.0f} seconds.",))
+
+
+def verify(world: World) -> Card:
+    """Recomputes from MySQL what must have been found, and compares: nothing may be missing, extra, or there twice.
+
+    Returns:
+        A card: EXACT, or what differs.
+    """
+    if trouble := cards.of_problem(world.problem()):
+        return trouble
+    return cards.of_verification(verify_system(world.settings))
 
 
 def program_name(world: World, name: str) -> str:
@@ -98,8 +131,25 @@ def _parts(details: Mapping[str, Any]) -> set[str]:
 
 
 @contextmanager
-def paying_bank(world: World, *, rate: float, users: int, fraud_every_s: float, seed: int) -> Iterator[dict[str, Any]]:
-    """A bank that goes on paying in a process of its own until the block ends; its counts are in the dictionary afterwards."""
+def paying_bank(
+    world: World, *, rate: float = 60, users: int = 1000, fraud_every_s: float = 0.6, seed: int = 5
+) -> Iterator[dict[str, Any]]:
+    """Keeps making payments in a process of its own, for a `with` statement.
+
+    Args:
+        rate: Payments per second.
+        users: How many customers the bank has.
+        fraud_every_s: Seconds between two frauds.
+        seed: The same seed makes the same payments.
+
+    Returns:
+        A dictionary that has the bank's counts after the block.
+
+    Example:
+        with lab.paying_bank(rate=80) as bank:
+            lab.kill("kafka")
+        bank["inserted"]
+    """
     report: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "report.json"
@@ -135,7 +185,12 @@ def _require_running(process: subprocess.Popen[bytes]) -> None:
 
 
 def checkpoints(world: World) -> pd.DataFrame:
-    """A row for each job: how many checkpoints it has completed, how large and slow the last one was, and what it was restored from."""
+    """Shows your jobs' checkpoints.
+
+    Returns:
+        A row per job: how many checkpoints it has completed, how long the last one took and how large it is, and from which one the
+        job was restored.
+    """
     rows = []
     for job in world.jobs():
         said = get_json(world.settings, f"/jobs/{job.id}/checkpoints")
@@ -157,10 +212,16 @@ def checkpoints(world: World) -> pd.DataFrame:
 
 
 def stop_with_savepoint(world: World, name: str) -> str:
-    """Stops a job of the learner after a savepoint; gives the savepoint's folder.
+    """Takes a savepoint of a job of yours, then stops the job.
+
+    Returns:
+        The savepoint's folder, from which a job can be restored.
 
     Raises:
-        StackError: No such job runs, or Flink could not take the savepoint.
+        StackError: No such job is running, or Flink could not take the savepoint.
+
+    Example:
+        place = lab.stop_with_savepoint("fraud-detector")
     """
     found = [job for job in world.jobs() if job.name == name]
     if not found:
@@ -204,9 +265,16 @@ def _post(world: World, path: str, body: Mapping[str, Any]) -> Any:
 
 
 def create_topic(world: World, name: str, partitions: int = 1) -> str:
-    """Makes an empty topic of the learner's own; gives its full name. One that is there is emptied."""
+    """Creates an empty topic of your own. If it exists already, its records are deleted.
+
+    Returns:
+        Its full name, with your name in front.
+
+    Example:
+        lab.create_topic("rules")
+    """
     full = world.names.group(name)
-    with closing(world._admin()) as admin:
+    with closing(world.admin()) as admin:
         if full in admin.list_topics():
             admin.delete_topics([full])
             wait_until(lambda: full not in admin.list_topics(), f"the old topic {name!r} is gone")
@@ -248,13 +316,22 @@ class Reader:
         self._consumer.close()
 
 
-def race(world: World, readers: Mapping[str, tuple[str, str]], seconds: float) -> pd.DataFrame:
-    """How long payments take to each reader, from their commit in MySQL: a row each with the median and the slowest, in ms.
+def race(world: World, readers: Mapping[str, tuple[str, str]], seconds: float = 6) -> pd.DataFrame:
+    """Measures how long payments take from the bank's commit to each of several readers. Payments must be coming in.
 
     Args:
-        world: The learner's world. Somebody must be paying.
-        readers: Name to (topic, isolation).
-        seconds: How long to look, counted from the first payment that any reader sees.
+        readers: A name for each reader, and its topic and isolation level (`read_uncommitted` or `read_committed`).
+        seconds: How long to measure, from the first payment that any reader sees.
+
+    Returns:
+        A row per reader: how many payments it saw, the median and the slowest in ms.
+
+    Raises:
+        Late: No payment arrives within 60 seconds.
+
+    Example:
+        with lab.paying_bank():
+            lab.race({"at once": ("transactions", "read_uncommitted")})
     """
     running = {name: Reader(world, topic, isolation) for name, (topic, isolation) in readers.items()}
     try:

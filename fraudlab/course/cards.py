@@ -1,9 +1,13 @@
 """Cards: what `lab` answers with in a notebook, as HTML and as text. Everything that is not ours is escaped."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from fraudlab.course.exercise import Kind, Verdict
+from fraudlab.course.exercise import HINTS, Exercise, Kind, Lab, Verdict
+from fraudlab.course.progress import TRIES_BEFORE_SOLUTION, Record
+from fraudlab.settings import Settings
+from fraudlab.verification.verify import Verification
 
 _HEADS = {
     Kind.RIGHT: ("✔", "Right", "#1a7f37"),
@@ -53,20 +57,153 @@ class Card:
         )
 
 
-def of_verdict(number: str, verdict: Verdict, closing: str = "") -> Card:
-    """The card of a check's verdict on an exercise."""
-    sign, word, colour = _HEADS[verdict.kind]
-    lines = [verdict.sentence]
-    if verdict.kind is Kind.WRONG:
-        lines += [f"Found: {verdict.found}", f"Expected: {verdict.expected}"]
-    lines += [line for line in (verdict.advice, closing) if line]
-    return Card(f"{word} · Exercise {number}", tuple(lines), sign=sign, colour=colour, mistake=verdict.mistake)
+@dataclass(frozen=True)
+class Contents:
+    """A table of names with a sentence each, grouped by topic. In a notebook it is a table; as text, a line per name.
+
+    `topics` maps a topic to its (name, sentence) pairs.
+    """
+
+    head: str
+    topics: Mapping[str, Sequence[tuple[str, str]]]
+    closing: str
+
+    def __str__(self) -> str:
+        width = max(len(name) for names in self.topics.values() for name, _ in names)
+        groups = (
+            "\n".join([topic, *(f"  {name:{width}}  {sentence}" for name, sentence in names)])
+            for topic, names in self.topics.items()
+        )
+        return "\n\n".join([self.head, *groups, self.closing])
+
+    __repr__ = __str__
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        return {"text/plain": str(self), "text/html": self._repr_html_()}
+
+    def _repr_html_(self) -> str:
+        left = 'style="text-align:left;vertical-align:top"'
+        groups = "".join(
+            f'<tbody><tr><th colspan="2" scope="rowgroup" {left}>{escape(topic)}</th></tr>'
+            + "".join(
+                f'<tr><th scope="row" {left}><code>{escape(name)}</code></th><td {left}>{_marked_up(sentence)}</td></tr>'
+                for name, sentence in names
+            )
+            + "</tbody>"
+            for topic, names in self.topics.items()
+        )
+        return f"<table><caption>{_marked_up(self.head)}</caption>{groups}</table><p>{_marked_up(self.closing)}</p>"
+
+
+def of_problem(problem: tuple[str, str] | None) -> Card | None:
+    """The card of what `World.problem` found; None if all of the stack is ready."""
+    return down(*problem) if problem else None
 
 
 def down(sentence: str, advice: str) -> Card:
     """The card that says that a part of the stack does not run."""
     sign, word, colour = _HEADS[Kind.DOWN]
     return Card(word, (sentence, advice), sign=sign, colour=colour)
+
+
+def of_start(lab: Lab, settings: Settings, slots: tuple[int, int], solved: int) -> Card:
+    """The card at the beginning of a lab; `slots` are the free ones and all."""
+    free, all_slots = slots
+    return Card(
+        f"Lab {lab.number} · {lab.title}",
+        (
+            "MySQL, Kafka and Flink serve.",
+            f"You work as `{settings.learner}`: your database is `{settings.names.database}`, your topics and jobs begin with"
+            f" `{settings.learner}.`",
+            f"Flink's web page: {settings.flink_page} ({free} of {all_slots} task slots are free).",
+            f"Solved here: {solved} of {len(lab.exercises)} exercises.",
+        ),
+    )
+
+
+def of_verdict(number: str, verdict: Verdict, *, solution_is_open: bool = False) -> Card:
+    """The card of a check's verdict on an exercise, with what to do next."""
+    sign, word, colour = _HEADS[verdict.kind]
+    lines = [verdict.sentence]
+    if verdict.kind is Kind.WRONG:
+        lines += [f"Found: {verdict.found}", f"Expected: {verdict.expected}"]
+    closing = _closing(number, verdict.kind, solution_is_open)
+    lines += [line for line in (verdict.advice, closing) if line]
+    return Card(f"{word} · Exercise {number}", tuple(lines), sign=sign, colour=colour, mistake=verdict.mistake)
+
+
+def _closing(number: str, kind: Kind, solution_is_open: bool) -> str:
+    if kind is Kind.RIGHT:
+        return f'`lab.solution("{number}")` shows how the course does it.'
+    help_ = f'`lab.solution("{number}")` is open now.' if solution_is_open else f'`lab.hint("{number}")` gives a hint.'
+    if kind is Kind.NOT_YET:
+        return f"Run this cell again in a moment. If nothing moves, look at your answer: {help_}"
+    return help_
+
+
+def of_hints(exercise: Exercise, shown: int) -> Card:
+    """The first `shown` hints of an exercise."""
+    return Card(
+        f"Exercise {exercise.number} · hint {shown} of {HINTS}",
+        tuple(f"{place}. {text}" for place, text in enumerate(exercise.hints[:shown], 1)),
+    )
+
+
+def of_solution(number: str, source: str) -> Card:
+    """The course's solution of an exercise."""
+    return Card(f"Exercise {number} · a solution", code=source)
+
+
+def of_closed_solution(number: str, record: Record) -> Card:
+    """The card that says when the solution of an exercise opens."""
+    missing = TRIES_BEFORE_SOLUTION - record.tries
+    times = "once more" if missing == 1 else f"{missing} times more"
+    return Card(
+        f"Exercise {number} · the solution is still closed",
+        (f"It opens when you have solved it, or tried {times}.",),
+    )
+
+
+def of_flink_page(address: str, *, opened: bool) -> Card:
+    """Where Flink's web page is, or that it `opened` in the browser."""
+    from_now_on = "From now on this browser can open it without this call."
+    where = (
+        f"It opens in your browser. {from_now_on}"
+        if opened
+        else f"Open {address} in another tab. {from_now_on} The address is a key: keep it."
+    )
+    return Card("Flink's web page", (where,))
+
+
+def of_company(company: Sequence[str], programs: Sequence[str]) -> Card:
+    """The card that says that nothing was killed, because the `company` would lose its programs too."""
+    return Card(
+        "Nothing was killed: you are not alone on this stack.",
+        (
+            f"{', '.join(company)} would lose {' and '.join(programs)}, too. It would come back for all of you, but they would wonder.",
+            f"Ask them; then `lab.kill({', '.join(map(repr, programs))}, although_shared=True)`. Or watch one of you do it for all.",
+        ),
+    )
+
+
+def of_verification(verdict: Verification) -> Card:
+    """The verdict of `fraudlab verify`: exact, or what is missing, extra, or still on its way."""
+    counts = verdict.counts
+    lines = [
+        f"{counts.payments:,} payments; {counts.expected_activities:,} activities must be there, {counts.activities:,} are; "
+        f"{counts.redelivered:,} records came twice.",
+        f"{counts.declined_payments:,} payments refused, {counts.notifications:,} messages sent, {counts.dead_letters:,} dead letters.",
+        *(f"Skipped on purpose: {one.place}: {one.consequence}." for one in verdict.skipped),
+    ]
+    if verdict.nothing:
+        return Card("Nothing to verify: no payment was made, and no activity is there.", (), sign="·", colour="#57606a")
+    if verdict.exact:
+        return Card("EXACT: nothing missing, nothing extra, nothing twice.", tuple(lines), sign="✔", colour="#1a7f37")
+    findings = {kind.replace("_", " "): found for kind, found in verdict.by_kind.items() if found}
+    wrong = [f"{len(found)} {kind}: {found[0].id}, {found[0].problem}" for kind, found in findings.items()]
+    if verdict.unsettled:
+        wrong.append(f"Still on its way: {verdict.unsettled}.")
+    return Card("NOT EXACT", (*wrong, *lines), sign="✘", colour="#b35900")
 
 
 def _marked_up(line: str) -> str:

@@ -112,7 +112,7 @@ def _user_settings(work: Path) -> Path:
 def progress() -> tuple[Path, list[Standing]]:
     """The file that holds a learner's progress, and how they stand in each exercise."""
     settings = learner_settings()
-    kept = Progress(settings.work, settings.learner)
+    kept = Progress.of_learner(settings)
     records = kept.records()
     standing = []
     for lab in all_labs():

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -27,10 +27,14 @@ IDLE_ROUNDS = 4
 AGREEMENT_S = 30
 
 
-def shared(consumers: Mapping[str, KafkaConsumer]) -> pd.DataFrame:
-    """Lets the consumers of a group agree on who reads what, and gives the outcome: a row for each, with its partitions.
+def share(**consumers: KafkaConsumer) -> pd.DataFrame:
+    """Polls the consumers of a group until each has its partitions: a rebalance. The records that arrive meanwhile stay unread.
 
-    A group agrees while its members poll, all of them at the same time; the records that come meanwhile are left for later.
+    Returns:
+        A row per consumer, with its partitions.
+
+    Example:
+        lab.share(first=one_consumer, second=another_consumer)
     """
     held: list[list[int]] = []
     partitions = 0
@@ -58,7 +62,14 @@ def shared(consumers: Mapping[str, KafkaConsumer]) -> pd.DataFrame:
 
 
 def offsets(world: World, group: str, topic: str = "suspicious_activities") -> pd.DataFrame:
-    """How far a group has come in a topic: committed offset, end and lag of each partition. Nothing committed is empty."""
+    """Shows how far a consumer group has read a topic.
+
+    Returns:
+        A row per partition: the committed offset (empty if there is none), the end of the partition, and the lag.
+
+    Example:
+        lab.offsets("my-app")
+    """
     name = world.topic(topic)
     committed = committed_offsets(world, group, topic)
     ends = _ends(world, name)
@@ -72,7 +83,7 @@ def offsets(world: World, group: str, topic: str = "suspicious_activities") -> p
 def committed_offsets(world: World, group: str, topic: str = "suspicious_activities") -> dict[int, int]:
     """Partition to committed offset, where one was committed."""
     name, full = world.topic(topic), world.names.group(group)
-    with closing(world._admin()) as admin:
+    with closing(world.admin()) as admin:
 
         def asked() -> list[Any] | None:
             try:
@@ -95,7 +106,7 @@ def lag(world: World, group: str, topic: str = "suspicious_activities") -> int:
 
 
 def _ends(world: World, topic: str) -> dict[int, int]:
-    with closing(world._consumer()) as reader:
+    with closing(world.consumer()) as reader:
         partitions = [TopicPartition(topic, number) for number in reader.partitions_for_topic(topic) or ()]
         return {at.partition: int(end) for at, end in reader.end_offsets(partitions).items()}
 
@@ -217,7 +228,7 @@ def crash(world: World, work_through: Round, topic: str = "suspicious_activities
         first = _run(world, group, topic, work_through, times, crashing=True)
         second = _run(world, group, topic, work_through, times, crashing=False)
     finally:
-        with closing(world._admin()) as admin:
+        with closing(world.admin()) as admin:
             admin.delete_groups([world.names.group(group)])
     every = [(number, offset) for number, end in sorted(ends.items()) for offset in range(end)]
     return Crash(tuple(times[one] for one in every), first, second)

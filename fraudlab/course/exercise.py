@@ -82,7 +82,7 @@ def not_yet(sentence: str, *, at_rest: Verdict | None = None) -> Verdict:
 
 
 class NotSolvedYet(Exception):  # noqa: N818 - learners read this name
-    """An exercise has no answer yet. A notebook shows it without a traceback."""
+    """An exercise has no answer yet; the message says what to do. A notebook shows it without a traceback."""
 
     def _render_traceback_(self) -> list[str]:
         return [f"{type(self).__name__}: {self}"]

@@ -13,13 +13,21 @@ PAGE = 5_000
 
 
 def address(world: World, name: str) -> str:
-    """An e-mail address of this learner's world that nobody else's has."""
+    """Returns an e-mail address that only your customers have.
+
+    Example:
+        lab.address("ada")
+    """
     return f"{name}@{world.settings.learner}.example.com"
 
 
 def push_topic(world: World, user_id: int) -> str:
-    """Where a person's push messages go."""
-    return f"{world.settings.learner}-user-{user_id}"
+    """Returns the topic of the push server to which a user's push messages go.
+
+    Example:
+        lab.push_topic(ada)
+    """
+    return f"{world.settings.learner}-user-{int(user_id)}"
 
 
 def serve(world: World) -> None:
@@ -38,7 +46,12 @@ def serve(world: World) -> None:
 
 
 def mail_server(world: World) -> smtplib.SMTP:
-    """A connection to the inbox's mail server."""
+    """Opens a connection to the inbox's mail server, for a `with` statement.
+
+    Example:
+        with lab.mail_server() as server:
+            server.send_message(message)
+    """
     return smtplib.SMTP(world.settings.inbox_host, world.settings.inbox_smtp_port, timeout=TIMEOUT_S)
 
 

@@ -2,7 +2,6 @@
 
 import copyreg
 import struct
-from collections.abc import Sequence
 from contextlib import closing
 from datetime import timedelta
 from decimal import Decimal
@@ -85,17 +84,29 @@ def values(world: World) -> dict[str, object]:
 
 
 def environments(world: World) -> tuple[Any, Any]:
-    """Where a job is written, in the DataStream API and in SQL: on the running cluster, with parallelism 1, answers handed out often."""
+    """Returns the two environments in which you write a job: of the DataStream API, and of SQL.
+
+    The job runs on the cluster, with parallelism 1, and checkpoints often, so that results arrive often.
+
+    Example:
+        environment, tables = lab.environments()
+    """
     environment, tables = world.cluster(execution__checkpointing__interval=HAND_OUT_EVERY).table_environment()
     environment.set_parallelism(1)
     return environment, tables
 
 
 def read_payments(world: World, tables: Any, *, delay_minutes: int, bounded: bool) -> None:
-    """Makes the table `transaction_mid`, payments with their profile, and `payments`, the same with amounts in EUR cents.
+    """Makes the tables `transaction_mid` (payments with their profile) and `payments` (the same with amounts in EUR cents).
 
-    `transaction_time` is their event time. Each partition has a watermark of its own, `delay_minutes` behind the latest payment in it; the
-    slowest of them counts. `bounded` ends the job with what is in the topic now; then the last watermark closes every window.
+    Args:
+        tables: The SQL environment of `lab.environments()`.
+        delay_minutes: How far the watermark is behind the latest payment. Each partition has its own, and the slowest one counts. The event
+            time is `transaction_time`.
+        bounded: Whether the job ends with what is in the topic now. Then the last watermark closes every window.
+
+    Example:
+        lab.read_payments(tables, delay_minutes=5, bounded=True)
     """
     tables.get_config().set("table.local-time-zone", "UTC")
     mode = "latest-offset" if bounded else "unbounded"
@@ -104,19 +115,30 @@ def read_payments(world: World, tables: Any, *, delay_minutes: int, bounded: boo
 
 
 def sql(world: World, tables: Any, statement: str) -> None:
-    """Runs a statement that defines something, with what it leaves open filled in."""
+    """Runs a statement that defines something, such as CREATE VIEW.
+
+    `${rates}`, `${min_countries}` and `${threshold_eur}` are replaced with the pipeline's values.
+
+    Example:
+        lab.sql(tables, "CREATE TEMPORARY VIEW large AS SELECT * FROM payments WHERE eur_cents >= ${threshold_eur} * 100")
+    """
     (filled,) = fill(statement, values(world))
     tables.execute_sql(filled.rstrip("; \n"))
 
 
 def watch(world: World, tables: Any, what: Any, name: str) -> LiveQuery:
-    """Runs a job that ends in a table which the notebook watches.
+    """Runs a query or a data stream as a job and lets you watch its results.
 
     Args:
-        world: The learner's world.
-        tables: The table environment in which `what` was made.
+        tables: The SQL environment of `lab.environments()`.
         what: A query, or a data stream whose rows have names.
-        name: The job's name in Flink's web page, without the learner's prefix. A job of this name is replaced.
+        name: The job's name. A job of yours with this name is replaced.
+
+    Returns:
+        The running query: `.answer()`, `.changes()`, `.wait(…)`, `.stop()`.
+
+    Example:
+        lab.watch(tables, "SELECT country, COUNT(*) AS payments FROM payments GROUP BY country", "per-country")
     """
     world.cancel(name)
     configuration = tables.get_config()
@@ -128,14 +150,23 @@ def watch(world: World, tables: Any, what: Any, name: str) -> LiveQuery:
 
 
 def keyed_transactions(world: World, tables: Any) -> Any:
-    """`transaction_mid` as the detector reads it: strings `partition:offset:value`, keyed by user."""
+    """Returns `transaction_mid` as the detector reads it: a stream of strings `partition:offset:value`, keyed by user.
+
+    Example:
+        found = lab.keyed_transactions(tables).process(MyDetector())
+    """
     from fraudlab.pipeline import detector
 
     return detector.keyed_transactions(tables, values(world) | {"bounded_mode": "unbounded"})
 
 
-def write_records(world: World, tables: Any, rows: Any, topics: Sequence[str]) -> None:
-    """Sends rows `(topic, key, value)` into topics, as the detector does; `topics` are their full names."""
+def write_records(world: World, tables: Any, rows: Any) -> None:
+    """Writes a stream of rows `(topic, key, value)` to the topics `suspicious_activities` and `dead_letters`, as the detector does.
+
+    Example:
+        lab.write_records(tables, found)
+    """
+    topics = (world.names.suspicious_activities, world.names.dead_letters)
     for statement in statements("records.sql", values(world) | {"sink_topics": ";".join(topics)}):
         tables.execute_sql(statement)
     inserts = tables.create_statement_set()
@@ -144,7 +175,12 @@ def write_records(world: World, tables: Any, rows: Any, topics: Sequence[str]) -
 
 
 def payments(world: World) -> pd.DataFrame:
-    """Every payment as the bank stored it: id, user, country, worth in EUR (Decimal), both times, and the label (None: honest)."""
+    """Shows every payment that the bank has stored.
+
+    Returns:
+        A row per payment: its amount in EUR (Decimal), the time of the payment and the time at which it was stored, and its label
+        (None for an honest payment).
+    """
     rows = world.rows(
         "SELECT transaction_id, user_id, country, amount, currency, transaction_time, created_at, scenario AS label"
         " FROM transactions LEFT JOIN fraud_labels USING (transaction_id) ORDER BY transaction_id"
@@ -158,10 +194,14 @@ def payments(world: World) -> pd.DataFrame:
 def activities(
     world: World, user_id: int | None = None, at_least: int = 0, topic: str = "suspicious_activities"
 ) -> pd.DataFrame:
-    """The activities in a topic, each id once, in order of detection; waits until there are `at_least` so many.
+    """Shows the suspicious activities that were found, or those of one user. Waits until there are `at_least` of them.
 
-    Columns: `user_id`, `transaction_id` (the payment whose hour it is), `countries`, `total_amount_eur`, `payments`, `window_end`,
-    and `detected_after_ms`: from the bank's commit of the payment that made it known.
+    Returns:
+        A row per activity, in order of detection. `transaction_id` is the payment whose hour it is; `detected_after_ms` counts from
+        the bank's commit of the payment that caused it.
+
+    Example:
+        lab.activities(ada, at_least=1)
     """
 
     def read() -> dict[str, Activity]:
@@ -194,9 +234,11 @@ def activities(
 
 
 def largest_hours(world: World) -> pd.DataFrame:
-    """For each of the bank's own customers who paid in enough countries within an hour: the most that such an hour held.
+    """Shows the customers who paid in two countries within an hour, with the largest total of such an hour.
 
-    Columns: `user_id`, `eur` (Decimal), `robbed`. A rule with another threshold accuses those with at least so much.
+    Returns:
+        A row per customer: `user_id`, `eur` (Decimal), and whether the account was `robbed`. A rule with another threshold accuses
+        those at or above it. Accounts that you opened are left out.
     """
     found = payments(world)
     found = found[found["user_id"] < FIRST_OWN_USER]
@@ -216,7 +258,11 @@ def largest_hours(world: World) -> pd.DataFrame:
 
 
 def read_rules(world: World, tables: Any, topic: str) -> Any:
-    """A topic of the learner's own as a data stream of strings, from its beginning: each the value of a record."""
+    """Returns a topic of your own as a data stream of strings, from its beginning.
+
+    Example:
+        rules = lab.read_rules(tables, "rules")
+    """
     tables.execute_sql(f"""
         CREATE TEMPORARY TABLE rules (value_of_record STRING) WITH (
           'connector' = 'kafka',
@@ -229,6 +275,10 @@ def read_rules(world: World, tables: Any, topic: str) -> Any:
 
 
 def send(world: World, topic: str, value: dict[str, Any]) -> None:
-    """Writes a record, as JSON without a key, to a topic of the learner's own."""
+    """Writes a record without a key, as JSON, to a topic of your own.
+
+    Example:
+        lab.send("rules", {"threshold_eur": 800})
+    """
     with closing(world.kafka.producer()) as producer:
         producer.send(world.names.group(topic), orjson.dumps(value)).get(timeout=10)

@@ -102,28 +102,36 @@ class LiveQuery:
             self._answer[row] += _CHANGES[kind]
 
 
-def stream(world: World, query: str, name: str, definitions: Sequence[str] = ()) -> LiveQuery:
-    """Starts a streaming query over the bank's tables `transactions` and `user_profile`, read from MySQL's binlog.
+def stream(world: World, statement: str, name: str = "streaming-query", tables: Sequence[str] = ()) -> LiveQuery:
+    """Starts a streaming query: a job that keeps its answer up to date.
+
+    It reads the bank's tables `transactions` and `user_profile` from MySQL's binlog.
 
     Args:
-        world: The learner's world.
-        query: A Flink SQL query.
-        name: The job's name in Flink's web page, without the learner's prefix. A job of this name is replaced.
-        definitions: `CREATE TABLE` and `CREATE VIEW` statements in the place of the bank's tables; `filled` completes them.
+        statement: A Flink SQL query.
+        name: The job's name. A job of yours with this name is replaced.
+        tables: `CREATE TABLE` and `CREATE VIEW` statements, to read those instead of the bank's tables.
+
+    Returns:
+        The running query: `.answer()`, `.changes()`, `.wait(…)`, `.stop()`.
+
+    Example:
+        per_country = lab.stream("SELECT country, COUNT(*) AS payments FROM transactions GROUP BY country", name="per-country")
+        per_country.answer()
     """
     from fraudlab.pipeline.flink import CDC_LATENCY
 
     world.cancel(name)
     # The source goes on from snapshot to binlog after a checkpoint, and answers are handed out at each.
-    environment, tables = world.cluster(execution__checkpointing__interval="500 ms").table_environment()
+    environment, table_environment = world.cluster(execution__checkpointing__interval="500 ms").table_environment()
     environment.set_parallelism(1)
-    configuration = tables.get_config()
+    configuration = table_environment.get_config()
     configuration.set("pipeline.name", world.names.job(name))
     configuration.set("table.local-time-zone", "UTC")
-    for definition in definitions:
-        tables.execute_sql(filled(world, definition, name))
+    for definition in tables:
+        table_environment.execute_sql(filled(world, definition, name))
     endpoint = system.cdc_endpoint(world.settings)
-    for table, columns in _TABLES.items() if not definitions else ():
+    for table, columns in _TABLES.items() if not tables else ():
         server_id = SERVER_IDS.start + uuid4().int % len(SERVER_IDS)
         options = {
             "connector": "mysql-cdc",
@@ -138,8 +146,8 @@ def stream(world: World, query: str, name: str, definitions: Sequence[str] = ())
             **{f"debezium.{key}": value for key, value in CDC_LATENCY.items()},
         }
         settings = ", ".join(f"'{key}' = '{value}'" for key, value in options.items())
-        tables.execute_sql(f"CREATE TEMPORARY TABLE {table} ({columns}) WITH ({settings})")
-    return LiveQuery(world, name, tables.execute_sql(query))
+        table_environment.execute_sql(f"CREATE TEMPORARY TABLE {table} ({columns}) WITH ({settings})")
+    return LiveQuery(world, name, table_environment.execute_sql(statement))
 
 
 def filled(world: World, statement: str, job: str) -> str:

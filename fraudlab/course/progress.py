@@ -5,6 +5,8 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from fraudlab.settings import Settings
+
 TRIES_BEFORE_SOLUTION = 3
 
 
@@ -27,6 +29,11 @@ class Progress:
 
     def __init__(self, folder: Path, learner: str) -> None:
         self.path = folder / f"progress-{learner}.json"
+
+    @classmethod
+    def of_learner(cls, settings: Settings) -> "Progress":
+        """The progress of the learner whose settings these are."""
+        return cls(settings.work, settings.learner)
 
     def records(self) -> dict[str, Record]:
         """Exercise number to what happened in it. A file that cannot be read counts as empty: progress is a comfort."""

@@ -29,7 +29,7 @@ def counting(world: World, stages: Sequence[str]) -> Iterator[Callable[[], Count
     for stage in stages:
         if stage not in STAGES:
             raise StackError(f"There is no stage {stage!r}.", f"Stages: {', '.join(STAGES)}.")
-    with closing(world._consumer()) as consumer:
+    with closing(world.consumer()) as consumer:
         partitions = {
             stage: [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
             for stage, topic in ((one, world.topic(TOPICS[one])) for one in stages if one in TOPICS)

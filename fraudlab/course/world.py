@@ -50,7 +50,7 @@ def learner_settings() -> Settings:
 
 
 class Late(Exception):  # noqa: N818 - learners read this name
-    """What was waited for did not come in time. Shown in a notebook without a traceback."""
+    """Something did not happen before its deadline; the message says what. A notebook shows it without a traceback."""
 
     def _render_traceback_(self) -> list[str]:
         return [f"{type(self).__name__}: {self}"]
@@ -131,13 +131,27 @@ class World:
         return value
 
     def execute(self, statement: str, *values: object) -> int:
-        """Runs and commits a statement; gives how many rows it changed."""
+        """Runs an INSERT, UPDATE or DELETE in MySQL and commits it. Each `%s` is replaced with one of the values.
+
+        Returns:
+            How many rows it changed.
+
+        Example:
+            lab.execute("UPDATE user_profile SET first_name = %s WHERE user_id = %s", "Grace", ada)
+        """
         with closing(self._connect("learner")) as connection, closing(connection.cursor()) as cursor:
             cursor.execute(statement, values)
             return int(cursor.rowcount)
 
-    def open_account(self, **fields: object) -> int:
-        """Opens an account and gives its id; `fields` are columns of `user_profile` other than the defaults here."""
+    def open_account(self, /, **fields: object) -> int:
+        """Opens an account at the bank. `fields` are columns of `user_profile`; the rest is Ada Lovelace's.
+
+        Returns:
+            The new user's id.
+
+        Example:
+            ada = lab.open_account(first_name="Ada", home_country="DE")
+        """
         user_id = max(FIRST_OWN_USER, int(self.value("SELECT COALESCE(MAX(user_id), 0) + 1 AS next FROM user_profile")))
         row: dict[str, object] = {
             "user_id": user_id,
@@ -162,9 +176,26 @@ class World:
         kind: str = "online",
         at: datetime | None = None,
     ) -> PaymentResult:
-        """Makes a payment as the bank does. It happened `minutes_ago`, or `at` a moment; the bank hears of it now."""
+        """Makes a payment.
+
+        Args:
+            user_id: Who pays.
+            amount: As text, in units of the currency.
+            currency: Its three letters.
+            country: The country's two letters.
+            minutes_ago: How long ago the payment happened; the bank stores it now.
+            merchant: Who is paid.
+            kind: `online`, `card_present` and so on.
+            at: The time of the payment, instead of `minutes_ago`.
+
+        Returns:
+            The payment's id, or the reason why the bank refused it.
+
+        Example:
+            lab.pay(ada, "25.00", "EUR", "DE", minutes_ago=10)
+        """
         row: dict[str, object] = {
-            "user_id": user_id,
+            "user_id": int(user_id),  # from a table it is a number of NumPy's
             "amount": amount,
             "currency": currency,
             "type": kind,
@@ -239,23 +270,23 @@ class World:
 
     def other_topics(self) -> list[str]:
         """Topics with the learner's prefix that are not the pipeline's own."""
-        with closing(self._admin()) as admin:
+        with closing(self.admin()) as admin:
             mine = [str(topic) for topic in admin.list_topics() if str(topic).startswith(f"{self.settings.learner}.")]
         return [topic for topic in mine if topic not in self.names.topics]
 
     def partitions(self, topic: str) -> int:
         """How many partitions a topic has."""
-        with closing(self._consumer()) as consumer:
+        with closing(self.consumer()) as consumer:
             return len(self._partitions(consumer, self.topic(topic)))
 
     def count(self, topic: str) -> int:
         """How many records were ever written to a topic."""
-        with closing(self._consumer()) as consumer:
+        with closing(self.consumer()) as consumer:
             return sum(consumer.end_offsets(self._partitions(consumer, self.topic(topic))).values())
 
     def records(self, topic: str, last: int | None = None) -> list[Record]:
         """The records of a topic, by partition and offset; with `last` only so many of the newest of each partition."""
-        with closing(self._consumer()) as consumer:
+        with closing(self.consumer()) as consumer:
             partitions = self._partitions(consumer, self.topic(topic))
             consumer.assign(partitions)
             begins, ends = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
@@ -274,16 +305,23 @@ class World:
     def _partitions(self, consumer: Any, topic: str) -> list[TopicPartition]:
         return [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
 
-    def _consumer(self) -> Any:
+    def consumer(self) -> Any:
+        """A `KafkaConsumer` without a group, as the learner. Close it."""
         return self.kafka.consumer(enable_auto_commit=False, auto_offset_reset="earliest")
 
-    def _admin(self) -> Any:
+    def admin(self) -> Any:
+        """A `KafkaAdminClient`, as the learner. Close it."""
         return self.kafka.admin()
 
     # Flink
 
-    def cluster(self, **options: str) -> "FlinkCluster":
-        """The running cluster, for submitting jobs; options of Flink with `__` for `.` and `_` for `-`."""
+    def cluster(self, /, **options: str) -> "FlinkCluster":
+        """Returns the running Flink cluster, to which you submit jobs. In options of Flink, write `__` for `.` and `_` for `-`.
+
+        Example:
+            environment = lab.cluster().environment()
+            environment, tables = lab.cluster(execution__checkpointing__interval="500 ms").table_environment()
+        """
         given = {_option(name): value for name, value in options.items()}
         return system.flink_cluster(self.settings, {"pipeline.global-job-parameters": f"{OWN}:true"} | given)
 
@@ -309,7 +347,17 @@ class World:
         return int(overview["slots-available"]), int(overview["slots-total"])
 
     def wait_for_job(self, name: str, deadline_s: float = 60) -> Job:
-        """Waits until a job of the learner runs, and gives it."""
+        """Waits until a job of yours is running.
+
+        Returns:
+            The job, with its `id` and when it `started`.
+
+        Raises:
+            Late: It isn't running before the deadline.
+
+        Example:
+            lab.wait_for_job("my-detector")
+        """
         return wait_until(
             lambda: next((job for job in self.jobs() if job.name == name and job.state == "RUNNING"), None),
             f"job {name!r} runs",
@@ -317,7 +365,14 @@ class World:
         )
 
     def cancel(self, name: str | None = None) -> list[str]:
-        """Ends the learner's jobs of this name, or all; returns their names when their slots are free."""
+        """Cancels your jobs of this name, or all of yours, and waits until their task slots are free.
+
+        Returns:
+            The names of the cancelled jobs.
+
+        Example:
+            lab.cancel("my-detector")
+        """
         ending = [job for job in self.jobs() if name is None or job.name == name]
         for job in ending:
             with closing(connect(self.settings)) as connection:
@@ -328,7 +383,14 @@ class World:
         return [job.name for job in ending]
 
     def checkpoint(self, name: str, deadline_s: float = 60) -> str:
-        """Orders a checkpoint of a job, waits until it is complete, and gives the place where it lies."""
+        """Triggers a checkpoint of a job of yours and waits until it is complete.
+
+        Returns:
+            The checkpoint's folder, from which a job can be restored.
+
+        Example:
+            lab.checkpoint("cdc-ingestion")
+        """
         job = self.wait_for_job(name, deadline_s)
         path = f"/jobs/{job.id}/checkpoints"
         before = int(get_json(self.settings, path)["counts"]["completed"])
@@ -394,7 +456,7 @@ class World:
             if program.name.startswith(self.names.group("")):  # others are shared
                 self.stack.remove_program(program.name)
         self.cancel()
-        with closing(self._admin()) as admin:
+        with closing(self.admin()) as admin:
             self._delete_groups(admin)
             system.forget_topics(self.settings)
             self._delete_topics(admin)

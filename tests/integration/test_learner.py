@@ -8,7 +8,7 @@ from kafka import KafkaConsumer
 from kafka.errors import KafkaTimeoutError
 
 from fraudlab import system
-from fraudlab.course.consumers import shared
+from fraudlab.course.consumers import share
 from fraudlab.course.world import World
 from fraudlab.pipeline.topics import partitions
 from fraudlab.settings import Settings
@@ -84,7 +84,7 @@ def forgetful(settings: Settings) -> Iterator[World]:
     group = own.names.group("office")
     consumers = [system.kafka(own).consumer(topic, group_id=group) for _ in range(2)]
     try:
-        shared(dict(zip(("left", "right"), consumers, strict=True)))
+        share(**dict(zip(("left", "right"), consumers, strict=True)))
         yield world
     finally:
         for consumer in consumers:
@@ -95,7 +95,7 @@ def forgetful(settings: Settings) -> Iterator[World]:
 
 def test_a_world_is_emptied_although_a_notebook_has_left_consumers_open(forgetful: World) -> None:
     forgetful.reset()
-    with closing(forgetful._admin()) as admin:
+    with closing(forgetful.admin()) as admin:
         groups = [str(group["group_id"]) for group in admin.list_groups()]
     assert not [group for group in groups if group.startswith("forgetful.")]
     assert forgetful.count("suspicious_activities") == 0

@@ -37,15 +37,13 @@ def test_a_card_escapes_what_is_not_ours() -> None:
 
 
 def test_a_card_says_the_same_as_text() -> None:
-    card = cards.of_verdict(
-        "01.1", wrong(Mistake("a_mistake", "Those are users."), found=3, expected="payments"), "A hint."
-    )
+    card = cards.of_verdict("01.1", wrong(Mistake("a_mistake", "Those are users."), found=3, expected="payments"))
     assert str(card).splitlines() == [
         "✘ Not right yet · Exercise 01.1",
         "Those are users.",
         "Found: 3",
         "Expected: payments",
-        "A hint.",
+        '`lab.hint("01.1")` gives a hint.',
     ]
     assert card.mistake == "a_mistake"
 

@@ -28,6 +28,8 @@ from fraudlab.course.exercise import (
     right,
     wrong,
 )
+from fraudlab.course.lab import checking as policy
+from fraudlab.course.lab import exercises
 from fraudlab.course.labs import all_labs
 from fraudlab.course.labs.lab02.checks import changes_of
 from fraudlab.course.labs.lab03.checks import Resent, resent
@@ -157,17 +159,15 @@ class Clock:
 def checking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Exercise], list[str]]]:
     """Checks an exercise of a test, by a clock that only its sleeping moves; gives the card's lines."""
     monkeypatch.setenv("FRAUDLAB_WORK", str(tmp_path))
-    monkeypatch.setattr(lab, "time", Clock())
-    for cached in (lab.world, lab._progress):
-        cached.cache_clear()
+    monkeypatch.setattr(policy, "time", Clock())
+    lab.world.cache_clear()
 
     def check(exercise: Exercise) -> list[str]:
-        monkeypatch.setattr(lab, "exercise_of", lambda number: exercise)
+        monkeypatch.setattr(exercises, "exercise_of", lambda number: exercise)
         return str(lab.check(exercise.number, "an answer")).splitlines()
 
     yield check
-    for cached in (lab.world, lab._progress):
-        cached.cache_clear()
+    lab.world.cache_clear()
 
 
 def counting(observations: Iterator[int], at_rest: Verdict | None) -> Exercise:
@@ -188,7 +188,7 @@ def test_what_stops_changing_before_all_is_there_is_wrong(checking: Callable[[Ex
 
 
 def test_what_still_changes_is_waited_for(checking: Callable[[Exercise], list[str]]) -> None:
-    looks = int(lab.AT_REST_S / lab.CHECK_POLL_S) - 1
+    looks = int(policy.AT_REST_S / policy.POLL_S) - 1
     slowly = chain.from_iterable(repeat(count, looks) for count in (0, 1, 2, 3))
     assert checking(counting(slowly, LEFT_OUT))[0] == "✔ Right · Exercise 00.9"
 

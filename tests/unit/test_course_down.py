@@ -18,11 +18,9 @@ def nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
         monkeypatch.setenv(f"FRAUDLAB_{name.upper()}", str(port))
     monkeypatch.setenv("FRAUDLAB_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("FRAUDLAB_WORK", str(tmp_path / "work"))
-    for cached in (lab.world, lab._progress):
-        cached.cache_clear()
+    lab.world.cache_clear()
     yield
-    for cached in (lab.world, lab._progress):
-        cached.cache_clear()
+    lab.world.cache_clear()
 
 
 @pytest.mark.usefixtures("nothing_runs")

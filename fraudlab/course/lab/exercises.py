@@ -1,0 +1,102 @@
+"""Exercises as a learner meets them: check, hints, solution, progress."""
+
+from typing import Any, NoReturn
+
+import pandas as pd
+
+from fraudlab.course import cards
+from fraudlab.course import glossary as glossary_book
+from fraudlab.course.cards import Card
+from fraudlab.course.exercise import HINTS, Kind, NotSolvedYet
+from fraudlab.course.lab import checking
+from fraudlab.course.labs import all_labs, exercise_of
+from fraudlab.course.progress import Progress, Record
+from fraudlab.course.world import OUTAGES, World
+
+
+def todo(number: str) -> NoReturn:
+    """Marks the place of your code in a function that you complete: replace this call.
+
+    Raises:
+        NotSolvedYet: Always.
+
+    Example:
+        def precision(found, robbed):
+            lab.todo("07.1")  # your code here
+    """
+    raise NotSolvedYet(exercise_of(number).unsolved)
+
+
+def check(world: World, number: str, *answers: Any) -> Card:
+    """Checks your answer to an exercise.
+
+    It waits while your job's results are still on their way. If they don't arrive, that counts as a try, because your answer may
+    be the reason.
+
+    Returns:
+        A card: right, not right yet (with what was found), or not yet.
+
+    Raises:
+        NotSolvedYet: There is no answer so far.
+
+    Example:
+        lab.check("01.1", robbed)
+    """
+    exercise = exercise_of(number)
+    exercise.require_solved(answers)
+    try:
+        verdict = checking.verdict_of(exercise, world, answers)
+    except OUTAGES:
+        if trouble := cards.of_problem(world.problem()):
+            return trouble
+        raise
+    record = Progress.of_learner(world.settings).tried(number, solved=verdict.kind is Kind.RIGHT)
+    return cards.of_verdict(number, verdict, solution_is_open=record.solution_is_open)
+
+
+def hint(world: World, number: str) -> Card:
+    """Shows the next hint for an exercise, and those before it. There are three; the last one nearly is the answer.
+
+    Example:
+        lab.hint("01.1")
+    """
+    exercise = exercise_of(number)
+    return cards.of_hints(exercise, Progress.of_learner(world.settings).hinted(number, HINTS).hints)
+
+
+def solution(world: World, number: str) -> Card:
+    """Shows the course's solution of an exercise. It opens when your answer is right, or after three tries.
+
+    Example:
+        lab.solution("01.1")
+    """
+    from fraudlab.course import notebooks  # nbformat takes a second to import
+
+    record = Progress.of_learner(world.settings).of(exercise_of(number).number)
+    if not record.solution_is_open:
+        return cards.of_closed_solution(number, record)
+    return cards.of_solution(number, notebooks.solution_of(number))
+
+
+def progress(world: World) -> pd.DataFrame:
+    """Shows how far you are: one row per exercise, with your tries and the hints that you have seen."""
+    records = Progress.of_learner(world.settings).records()
+    rows = []
+    for lab in all_labs():
+        for exercise in lab.exercises:
+            record = records.get(exercise.number, Record())
+            rows.append((lab.number, exercise.number, exercise.title, record.solved, record.tries, record.hints))
+    return pd.DataFrame(rows, columns=["lab", "exercise", "title", "solved", "tries", "hints"])
+
+
+def glossary(word: str) -> Card:
+    """Explains a term, and says which lab introduces it.
+
+    Example:
+        lab.glossary("watermark")
+    """
+    term = glossary_book.find(word)
+    if term is None:
+        known = ", ".join(sorted(term.names[0] for term in glossary_book.terms()))
+        return Card(f"The glossary has no {word!r}.", (f"It has: {known}.",))
+    return Card(term.names[0], (term.text, f"First explained in Lab {term.lab}."))

@@ -1,0 +1,78 @@
+"""Flink: its page, the learner's jobs, and what a job needs to reach MySQL and Kafka."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from fraudlab import pages, system
+from fraudlab.course import cards
+from fraudlab.course.cards import Card
+from fraudlab.course.exercise import PLACEHOLDER, NotSolvedYet
+from fraudlab.course.world import World
+from fraudlab.kafka_access import KafkaAccess
+from fraudlab.pipeline import statements as pipeline
+
+if TYPE_CHECKING:
+    from fraudlab.pipeline.flink import MySqlEndpoint
+
+
+def flink_page(world: World) -> Card:
+    """Opens Flink's web page in your browser. From then on this browser can open it without this call.
+
+    Returns:
+        A card. If this machine has no screen, it has the address to open; the address is a key, so don't share it.
+    """
+    if trouble := cards.of_problem(world.problem()):
+        return trouble
+    address = pages.address(world.settings, "flink")
+    return cards.of_flink_page(address, opened=pages.show(world.settings, address))
+
+
+def jobs(world: World) -> pd.DataFrame:
+    """Shows your running jobs in Flink: name, state, and since when. If one is failing, a further column says why."""
+    known, troubles = world.jobs(), world.job_troubles()
+    rows = [(job.name, job.state, job.started) for job in known]
+    table = pd.DataFrame(rows, columns=["job", "state", "running since"])
+    if troubles:
+        table["health"] = [troubles.get(job.id, "") for job in known]
+    return table
+
+
+def instead_of(file: str, *yours: str) -> Callable[[str, Mapping[str, object]], list[str]]:
+    """Replaces the SQL of one of the pipeline's jobs with yours.
+
+    Args:
+        file: The pipeline's file, such as `join.sql`.
+        yours: Your statements.
+
+    Returns:
+        A function `statements(file, values)`: what a job of the pipeline takes its SQL from.
+
+    Raises:
+        NotSolvedYet: One of your statements still has the placeholder.
+
+    Example:
+        statements = lab.instead_of("join.sql", table, insert)
+    """
+    if any(PLACEHOLDER in statement for statement in yours):
+        raise NotSolvedYet(f"A statement is still to do: put your own lines where it says `{PLACEHOLDER}`.")
+
+    def statements(name: str, values: Mapping[str, object]) -> list[str]:
+        return pipeline.fill("\n//\n".join(yours), values) if name == file else pipeline.statements(name, values)
+
+    return statements
+
+
+def mysql(world: World) -> "MySqlEndpoint":
+    """Returns MySQL's address, and the account with which a job reads the binlog."""
+    return system.cdc_endpoint(world.settings)
+
+
+def kafka(world: World) -> KafkaAccess:
+    """Returns Kafka's address and your account, for jobs and for clients of your own.
+
+    Example:
+        consumer = KafkaConsumer(lab.names().transactions, **lab.kafka().options())
+    """
+    return world.kafka
