@@ -1,4 +1,4 @@
-"""The stack as a whole. Install, start, wait until it is ready, look, stop, wipe. In a container its services are neighbours."""
+"""The stack as a whole. Install, start, wait until it is ready, look, stop, wipe: with services as processes, or in containers."""
 
 import contextlib
 import os
@@ -52,6 +52,8 @@ SAY_EVERY_S = 5
 DEATHS_TO_REPORT = 3
 """A service that ends this often while it is waited for is reported instead of waited for."""
 LOG_LINES_TO_REPORT = 20
+NEIGHBOUR = "NEIGHBOUR"
+"""The state of a service in a container of its own."""
 WRITING_CLASSES = "this first time Kafka and Flink also write down their classes, so that the next start is quicker"
 ORPHAN_PATIENCE_S = 15
 
@@ -80,8 +82,19 @@ class ServiceStatus:
 class Stack:
     """MySQL, ZooKeeper, Kafka and Flink of one home, with whatever other programs are added.
 
-    `progress` gets one line for each step. All methods raise StackError, which says what to do next.
+    `Stack(settings)` makes the one that the settings ask for, as `pathlib.Path` does. `progress` gets one line for each step. All methods
+    raise StackError, which says what to do next.
     """
+
+    with_mysql: bool
+    """Whether MySQL is among what is installed."""
+    start_deadline_s: float
+    """How long the services may take until they are ready."""
+
+    def __new__(cls, settings: Settings, progress: Progress = lambda line: None) -> "Stack":
+        """A `ContainerStack` or a `NativeStack`."""
+        kind = (ContainerStack if settings.in_container else NativeStack) if cls is Stack else cls
+        return super().__new__(kind)
 
     def __init__(self, settings: Settings, progress: Progress = lambda line: None) -> None:
         self.settings = settings
@@ -120,7 +133,7 @@ class Stack:
         if not install.is_begun(self.layout):
             home_folder.require_usable(self.layout.home, REPOSITORY)
         with self.alone(say):
-            install.install(self.layout, say, mysqld=self.settings.mysqld, with_mysql=not self.settings.in_container)
+            install.install(self.layout, say, mysqld=self.settings.mysqld, with_mysql=self.with_mysql)
         self.__dict__.pop("services", None)  # their class paths name the jars
 
     def start(self, extra_programs: Sequence[Program] = (), progress: Progress | None = None) -> None:
@@ -129,27 +142,19 @@ class Stack:
         Interrupted, it leaves a stack that `stop` stops and a further `start` completes.
         """
         say = progress or self._progress
-        install.require_installed(self.layout, mysqld=self.settings.mysqld, with_mysql=not self.settings.in_container)
+        install.require_installed(self.layout, mysqld=self.settings.mysqld, with_mysql=self.with_mysql)
         with self.alone(say):
             self.require_own_ports()
-            to_start = [] if self.settings.in_container else self._not_running(say)
+            to_start = self._services_to_start(say)
             for name in to_start:
                 self._require_free_ports(name, self.services[name].ports)
             renew = {flink.JOBMANAGER, flink.TASKMANAGER} <= set(to_start)
             flink.write_configuration(self.settings, self.layout, self.secrets, renew=renew)
             self._start_and_wait(to_start, say)
-            if not self.settings.in_container:
-                self._supervisord.put(watch.program(self._of_the_stack))
+            self._watch_over_services()
             for program in extra_programs:
                 self._supervisord.put(program)
                 say(f"{program.name} started")
-
-    @property
-    def _of_the_stack(self) -> Settings:
-        """The settings without what is a learner's own: another learner's start must not replace a program of the stack."""
-        return self.settings.model_copy(
-            update={name: Settings.model_fields[name].default for name in ("learner", "work")}
-        )
 
     def processes(self) -> dict[str, dict[str, Any]]:
         """What supervisord knows of each program, by name. Raises OSError where it does not answer."""
@@ -157,8 +162,6 @@ class Stack:
 
     def add_program(self, program: Program) -> None:
         """Start a program under the running supervisor; one of the same name is replaced where it differs."""
-        if self.settings.in_container:  # there it has nothing else to do
-            self._ensure_supervisord(self._progress)
         self._require_running()
         if not any(one["name"] == program.name and one["pid"] for one in self._supervisord.processes()):
             self._require_free_ports(program.name, program.ports)
@@ -166,8 +169,6 @@ class Stack:
 
     def remove_program(self, name: str) -> None:
         """Stop an added program and forget it; harmless where there is none of this name."""
-        if self.settings.in_container and not self.is_running():
-            return
         self._require_running()
         self._supervisord.remove(name)
 
@@ -204,16 +205,7 @@ class Stack:
 
     def require_own_ports(self) -> None:
         """Raises StackError where the stack runs on other ports than these settings say, as another terminal started it."""
-        if self.settings.in_container or not self.is_running():
-            return
-        pid = int(self.processes().get(mysql.NAME, {}).get("pid", 0))
-        found = ports.of_process(pid) if pid else set()
-        wanted = self.services[mysql.NAME].ports
-        if found and not found & wanted.keys():
-            raise StackError(
-                f"The stack of this home runs on other ports than asked for: MySQL on {min(found)} instead of {min(wanted)}.",
-                "Set FRAUDLAB_PORT_BASE or FRAUDLAB_MYSQL_PORT as it was for the start, or end the stack with `fraudlab down`.",
-            )
+        raise NotImplementedError
 
     def status(self, programs: Sequence[Program] = ()) -> list[ServiceStatus]:
         """How each service and added program is, the stack's own first. Asks all at once; takes 3 s at most.
@@ -235,8 +227,7 @@ class Stack:
 
     def wait_healthy(self, deadline_s: float = START_DEADLINE_S, names: Sequence[str] = ()) -> None:
         """Wait until the services (all of the stack, or those named) are ready. Raises StackError after `deadline_s`."""
-        if not self.settings.in_container:
-            self._require_running()
+        self._require_services()
         deadline = time.monotonic() + deadline_s
         given_up = threading.Event()
         self._on_each(
@@ -252,11 +243,6 @@ class Stack:
 
     def log_file(self, name: str) -> Path:
         """Where a program's log lies. Raises StackError where there is none."""
-        if self._is_neighbour(name):
-            raise StackError(
-                f"{name} runs in a container of its own, and Docker keeps its log.",
-                f"`docker compose logs {name}`, outside, shows it.",
-            )
         path = self.layout.logs / f"{name}.log"
         known = sorted(log.stem for log in self.layout.logs.glob("*.log"))
         if name not in known:
@@ -265,37 +251,12 @@ class Stack:
 
     def kill(self, name: str, signal: int = signals.SIGKILL) -> int:
         """Send a signal to a program's main process, for labs and fault tests, and give the process id that got it."""
-        if self._is_neighbour(name):
-            return neighbours.kill(name)
         self._require_running()
         pid = int(self._supervisord.process(name)["pid"])
         if not pid:
             raise StackError(f"{name} does not run, so no signal can be sent.", "`fraudlab status` shows what runs.")
         os.kill(pid, signal)
         return pid
-
-    def reset(self, progress: Progress | None = None) -> None:
-        """Stop everything and wipe all data: database, topics, jobs and their state. Programs and passwords stay."""
-        say = progress or self._progress
-        if self.settings.in_container:
-            raise StackError(
-                "The data lies in volumes of other containers, so it cannot be wiped from this one.",
-                "`docker compose down --volumes`, outside, wipes it all. In a notebook, `lab.reset()` wipes what is yours.",
-            )
-        self.stop(progress)
-        for folder in (
-            self.layout.mysql_data,
-            self.layout.kafka_data,
-            self.layout.kafka_kept,
-            self.layout.zookeeper_data,
-            self.layout.flink_state,
-            self.layout.flink_keys,
-            self.layout.flink / "tmp",
-            self.layout.inbox,
-        ):
-            if folder.exists():
-                shutil.rmtree(folder)
-        say("data of MySQL, Kafka, ZooKeeper, Flink and the inbox wiped")
 
     def mysql_root_password(self) -> str:
         """The password of MySQL's administrator `root`, who can connect from this machine only."""
@@ -324,11 +285,25 @@ class Stack:
                 "They hang in the kernel (a disk that does not answer?); only a restart of the machine ends them.",
             )
 
-    def _not_running(self, say: Progress) -> list[str]:
-        """The services that the supervisor, which is started where it does not run, has to start."""
-        self._ensure_supervisord(say)
-        states = {one["name"]: one["statename"] for one in self._supervisord.processes()}
-        return [name for name in self.services if states.get(name) not in ("STARTING", "RUNNING")]
+    def _services_to_start(self, say: Progress) -> list[str]:
+        """The services that `start` has to start; the supervisor, which starts them, runs then."""
+        raise NotImplementedError
+
+    def _watch_over_services(self) -> None:
+        """Has what does not stay healthy restarted."""
+        raise NotImplementedError
+
+    def _require_services(self) -> None:
+        """Raises StackError where nobody has started the services."""
+        raise NotImplementedError
+
+    def problem_now(self, pid: int, problem: str | None) -> str | None:
+        """The problem of a program as it is said: what keeps it from being started comes first."""
+        raise NotImplementedError
+
+    def reset(self, progress: Progress | None = None) -> None:
+        """Stop everything and wipe all data: database, topics, jobs and their state. Programs and passwords stay."""
+        raise NotImplementedError
 
     def _require_free_ports(self, name: str, listening: Mapping[int, str]) -> None:
         for port, setting in listening.items():
@@ -337,8 +312,7 @@ class Stack:
                 raise StackError(f"Port {port}, which {name} needs, is held by {holder}.", holder.advice(setting))
 
     def _start_and_wait(self, to_start: Sequence[str], say: Progress) -> None:
-        patience_s = NEIGHBOURS_DEADLINE_S if self.settings.in_container else START_DEADLINE_S
-        deadline = time.monotonic() + patience_s
+        deadline = time.monotonic() + self.start_deadline_s
         given_up = threading.Event()
 
         def start(name: str) -> None:
@@ -377,7 +351,7 @@ class Stack:
             last_pid = pid
             if state == "FATAL" or deaths >= DEATHS_TO_REPORT:
                 raise self._death(name, f"{name} keeps crashing on startup.")
-            problem = self.problem_now(pid, ask() if pid or self._is_neighbour(name) else f"is {state.lower()}")
+            problem = self.problem_now(pid, ask() if pid or state == NEIGHBOUR else f"is {state.lower()}")
             if problem is None:
                 return waited
             if time.monotonic() > deadline:
@@ -389,25 +363,12 @@ class Stack:
 
         raise StackError(f"Gave up waiting for {name}.", "`fraudlab up` begins again.")
 
-    def problem_now(self, pid: int, problem: str | None) -> str | None:
-        """The problem of a program; if it is not started because the disk is full, that is the problem."""
-        if self.settings.in_container or (pid and not watch.is_launcher(pid)):
-            return problem
-        return space.keeps_from_starting(self.layout.home, self.settings.disk_reserve_mib) or problem
-
     def _process(self, name: str) -> tuple[int, str]:
-        """A program's process id (0: none), or what stands for it in a container of its own, and its state."""
-        if self._is_neighbour(name):
-            return neighbours.life(name), ""
+        """A program's process id (0: none), or what stands for it, and its state as `ServiceStatus` has it."""
         process = self._supervisord.process(name)
         return int(process["pid"]), str(process["statename"])
 
-    def _is_neighbour(self, name: str) -> bool:
-        return self.settings.in_container and name in self.services
-
     def _death(self, name: str, what: str) -> StackError:
-        if self._is_neighbour(name):
-            return StackError(what, f"`docker compose logs {name}`, outside, shows why.")
         with contextlib.suppress(StackError):
             what += " The end of its log:\n" + "\n".join(self.logs(name, LOG_LINES_TO_REPORT))
         return StackError(
@@ -416,9 +377,6 @@ class Stack:
         )
 
     def _status(self, name: str, process: dict[str, object] | None, ask: Problem | None) -> ServiceStatus:
-        if self._is_neighbour(name):
-            problem = self.services[name].problem()
-            return ServiceStatus(name, "NEIGHBOUR", neighbours.life(name), 0, 0, problem)
         if process is None or not process["pid"]:
             state = "ABSENT" if process is None else str(process["statename"])
             return ServiceStatus(
@@ -433,6 +391,121 @@ class Stack:
         if not self._supervisord.is_running():
             raise StackError("The stack does not run.", "Start it with `fraudlab up`.")
         self.require_own_ports()
+
+
+class NativeStack(Stack):
+    """All of it as processes under one supervisor."""
+
+    with_mysql = True
+    start_deadline_s = START_DEADLINE_S
+
+    def require_own_ports(self) -> None:
+        if not self.is_running():
+            return
+        pid = int(self.processes().get(mysql.NAME, {}).get("pid", 0))
+        found = ports.of_process(pid) if pid else set()
+        wanted = self.services[mysql.NAME].ports
+        if found and not found & wanted.keys():
+            raise StackError(
+                f"The stack of this home runs on other ports than asked for: MySQL on {min(found)} instead of {min(wanted)}.",
+                "Set FRAUDLAB_PORT_BASE or FRAUDLAB_MYSQL_PORT as it was for the start, or end the stack with `fraudlab down`.",
+            )
+
+    def reset(self, progress: Progress | None = None) -> None:
+        self.stop(progress)
+        for folder in (
+            self.layout.mysql_data,
+            self.layout.kafka_data,
+            self.layout.kafka_kept,
+            self.layout.zookeeper_data,
+            self.layout.flink_state,
+            self.layout.flink_keys,
+            self.layout.flink / "tmp",
+            self.layout.inbox,
+        ):
+            if folder.exists():
+                shutil.rmtree(folder)
+        say = progress or self._progress
+        say("data of MySQL, Kafka, ZooKeeper, Flink and the inbox wiped")
+
+    def problem_now(self, pid: int, problem: str | None) -> str | None:
+        """If a program is not started because the disk is full, that is its problem."""
+        if pid and not watch.is_launcher(pid):
+            return problem
+        return space.keeps_from_starting(self.layout.home, self.settings.disk_reserve_mib) or problem
+
+    def _services_to_start(self, say: Progress) -> list[str]:
+        self._ensure_supervisord(say)
+        states = {one["name"]: one["statename"] for one in self._supervisord.processes()}
+        return [name for name in self.services if states.get(name) not in ("STARTING", "RUNNING")]
+
+    def _watch_over_services(self) -> None:
+        # without what is a learner's own: another learner's start must not replace a program of the stack
+        own = {name: Settings.model_fields[name].default for name in ("learner", "work")}
+        self._supervisord.put(watch.program(self.settings.model_copy(update=own)))
+
+    def _require_services(self) -> None:
+        self._require_running()
+
+
+class ContainerStack(Stack):
+    """The services in containers of their own, which Docker starts and watches over; other programs under a supervisor in this one."""
+
+    with_mysql = False
+    start_deadline_s = NEIGHBOURS_DEADLINE_S
+
+    def add_program(self, program: Program) -> None:
+        self._ensure_supervisord(self._progress)  # it has nothing else to do
+        super().add_program(program)
+
+    def remove_program(self, name: str) -> None:
+        if self.is_running():
+            super().remove_program(name)
+
+    def require_own_ports(self) -> None:
+        """Each container has its own."""
+
+    def log_file(self, name: str) -> Path:
+        if name in self.services:
+            raise StackError(
+                f"{name} runs in a container of its own, and Docker keeps its log.",
+                f"`docker compose logs {name}`, outside, shows it.",
+            )
+        return super().log_file(name)
+
+    def kill(self, name: str, signal: int = signals.SIGKILL) -> int:
+        return neighbours.kill(name) if name in self.services else super().kill(name, signal)
+
+    def reset(self, progress: Progress | None = None) -> None:
+        raise StackError(
+            "The data lies in volumes of other containers, so it cannot be wiped from this one.",
+            "`docker compose down --volumes`, outside, wipes it all. In a notebook, `lab.reset()` wipes what is yours.",
+        )
+
+    def problem_now(self, pid: int, problem: str | None) -> str | None:
+        return problem
+
+    def _services_to_start(self, say: Progress) -> list[str]:
+        return []
+
+    def _watch_over_services(self) -> None:
+        """Docker does."""
+
+    def _require_services(self) -> None:
+        """Docker starts them."""
+
+    def _process(self, name: str) -> tuple[int, str]:
+        return (neighbours.life(name), NEIGHBOUR) if name in self.services else super()._process(name)
+
+    def _death(self, name: str, what: str) -> StackError:
+        if name in self.services:
+            return StackError(what, f"`docker compose logs {name}`, outside, shows why.")
+        return super()._death(name, what)
+
+    def _status(self, name: str, process: dict[str, object] | None, ask: Problem | None) -> ServiceStatus:
+        if name in self.services:
+            return ServiceStatus(name, NEIGHBOUR, neighbours.life(name), 0, 0, self.services[name].problem())
+        return super()._status(name, process, ask)
 
 
 def _named(processes: Sequence[psutil.Process]) -> str:

@@ -84,6 +84,8 @@ class Records:
     """Payments of skipped records that came again: in `transaction_mid`, they are behind the payment with this higher id."""
     without_profile: set[int] = field(default_factory=set)
     """Users of whom the join had no profile when a record with their profile was skipped, or did not learn that it was deleted."""
+    joined_alone: set[int] = field(default_factory=set)
+    """Payments that are in `transaction_mid` only without their users' profiles."""
     activities: dict[str, list[Activity]] = field(default_factory=lambda: defaultdict(list))
     unreadable_activities: list[tuple[str, str]] = field(default_factory=list)
     """Where (`topic-partition-offset`) and why."""
@@ -141,7 +143,8 @@ class Records:
         elif topic == names.transactions:
             self._add_payment(record, place.rpartition("-")[0])
         elif topic == names.transaction_mid and type(record.get("transaction_id")) is int:
-            self._add_joined(record["transaction_id"], place.rpartition("-")[0])
+            has_profile = record.get("user_suspicious_activity") is not None
+            self._add_joined(record["transaction_id"], place.rpartition("-")[0], has_profile=has_profile)
 
     def _add_payment(self, envelope: dict[str, Any], partition: str) -> None:
         after, snapshots = envelope.get("after"), self._snapshots_at(envelope, partition)
@@ -167,10 +170,14 @@ class Records:
         self._snapshots[partition] = snapshots, reads_binlog
         return snapshots
 
-    def _add_joined(self, transaction_id: int, partition: str) -> None:
+    def _add_joined(self, transaction_id: int, partition: str, *, has_profile: bool) -> None:
         highest = self._highest.get(partition, 0)
         if transaction_id in self.skipped_payments and transaction_id not in self.joined and transaction_id < highest:
             self.behind[transaction_id] = highest
+        if has_profile:
+            self.joined_alone.discard(transaction_id)
+        elif transaction_id not in self.joined:
+            self.joined_alone.add(transaction_id)
         self.joined.add(transaction_id)
         self._highest[partition] = max(highest, transaction_id)
 

@@ -110,6 +110,7 @@ def recompute(
     claimed: Collection[int] = (),
     uncounted: Collection[int] = (),
     without_profile: Collection[int] = (),
+    joined_alone: Collection[int] = (),
 ) -> Truth:
     """Recomputes everything, in a few seconds for 100,000 payments. Needs SELECT and CREATE TEMPORARY TABLES only.
 
@@ -123,6 +124,7 @@ def recompute(
         uncounted: Ids of the payments that do not count because their records were skipped.
         without_profile: Users whose profile the join may not have had, because its record was skipped: their activities may be there
             or not.
+        joined_alone: Payments that the detector got without their users' profiles: it could tell nobody whose profile was deleted later.
     """
     with connection.cursor() as cursor:
         cursor.execute("SET SESSION group_concat_max_len = 16777216")
@@ -146,6 +148,7 @@ def recompute(
         _fill(cursor, "INSERT INTO raised VALUES (%s)", [(each,) for each in raised])
         _fill(cursor, "INSERT INTO uncounted VALUES (%s)", [(each,) for each in uncounted])
         _fill(cursor, "INSERT INTO without_profile VALUES (%s)", [(each,) for each in without_profile])
+        _fill(cursor, "INSERT INTO joined_alone VALUES (%s)", [(each,) for each in joined_alone])
         for statement in _statements("recompute.sql", _parameters(settings)):
             cursor.execute(statement)
         truth = _truth(cursor, sorted(claimed))

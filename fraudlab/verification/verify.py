@@ -185,6 +185,7 @@ class _Observer:
                 claimed=claimed,
                 uncounted=records.uncounted,
                 without_profile=records.without_profile,
+                joined_alone=records.joined_alone,
             )
         # Of records that cannot be read it is not known what they are, so neither what is missing.
         findings = (

@@ -696,6 +696,21 @@ def test_a_user_without_a_profile_raises_nothing_unless_it_was_deleted_later(ban
     assert [one.user_id for one in bank.recompute().expected.values()] == [7, 8]
 
 
+def test_a_user_whose_deletion_overtook_the_payment_may_have_an_activity_or_none(bank: World) -> None:
+    """The join was behind: it read the deletion, in another topic, before the payment."""
+    for user_id in (7, 8, 9):
+        bank.user(user_id)
+    for user_id in (7, 8, 9):
+        bank.pay(user_id, "600.00", "DE", 0)
+    known = {user_id: bank.pay(user_id, "600.00", "FR", 1) for user_id in (7, 8, 9)}
+    for user_id in (7, 8):
+        bank.execute("DELETE FROM user_profile WHERE user_id = %s", user_id)
+    truth = bank.recompute(joined_alone={known[7], known[9]})
+    assert ({one.user_id for one in truth.expected.values()}, set(truth.given_up)) == ({8, 9}, {known[7]})
+    truth = bank.recompute(joined_alone={known[7]}, raised={known[7]})
+    assert ({one.user_id for one in truth.expected.values()}, set(truth.given_up)) == ({7, 8, 9}, set())
+
+
 def test_an_activity_whose_profile_comes_late_is_raised_or_given_up(bank: World) -> None:
     patience = timedelta(seconds=bank.settings.profile_patience_s)
     known = at(1) + timedelta(milliseconds=5)

@@ -146,11 +146,14 @@ GROUP BY suspicious_id
 //
 -- Nobody can be told of an activity without a profile. It is raised when the profile comes in time, and otherwise perhaps with a later
 -- payment: then the topic has it. Half of the patience, because it is measured on other clocks than the database's.
+-- A profile that was deleted later was there in time, unless the join was behind: the deletion, in another topic, may then have overtaken
+-- the payment.
 INSERT INTO given_up
 SELECT e.transaction_id
 FROM expected AS e
 LEFT JOIN raised AS r USING (transaction_id)
 LEFT JOIN without_profile AS w USING (user_id)
+LEFT JOIN joined_alone AS a ON a.transaction_id = e.known_by
 WHERE CASE
   WHEN w.user_id IS NOT NULL THEN r.transaction_id IS NULL
   ELSE NOT EXISTS (
@@ -159,8 +162,11 @@ WHERE CASE
     WHERE u.user_id = e.user_id
       AND (r.transaction_id IS NOT NULL OR UNIX_TIMESTAMP(u.created_at) * 1000 <= e.known_ms + ${profile_patience_ms} / 2)
   )
-  AND NOT EXISTS (
-    SELECT 1 FROM deleted_users AS u WHERE u.user_id = e.user_id AND UNIX_TIMESTAMP(u.deleted_at) * 1000 > e.known_ms
+  AND (
+    (a.transaction_id IS NOT NULL AND r.transaction_id IS NULL)
+    OR NOT EXISTS (
+      SELECT 1 FROM deleted_users AS u WHERE u.user_id = e.user_id AND UNIX_TIMESTAMP(u.deleted_at) * 1000 > e.known_ms
+    )
   )
 END
 //

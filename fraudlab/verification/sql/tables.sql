@@ -13,6 +13,9 @@ CREATE TEMPORARY TABLE uncounted (transaction_id BIGINT NOT NULL PRIMARY KEY)
 -- Users whose profile the join may not have had, because its record was skipped.
 CREATE TEMPORARY TABLE without_profile (user_id BIGINT NOT NULL PRIMARY KEY)
 //
+-- Payments that the detector got without their users' profiles.
+CREATE TEMPORARY TABLE joined_alone (transaction_id BIGINT NOT NULL PRIMARY KEY)
+//
 -- Payments that came after one with a higher id: behind which, and in which place behind it.
 CREATE TEMPORARY TABLE overtaken (transaction_id BIGINT NOT NULL PRIMARY KEY, after_id BIGINT NOT NULL, place INT NOT NULL)
 //
