@@ -10,19 +10,17 @@ import os
 import statistics
 import sys
 import time
-from datetime import datetime
-from operator import itemgetter
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-import orjson
 from playwright.sync_api import Browser, Page, sync_playwright
 from rich.console import Console
 from rich.table import Table
 
 from fraudlab import system
 from fraudlab.course.world import World
-from fraudlab.pipeline.transaction import iso
+from fraudlab.pipeline.records import Activity, encode, epoch_ms, example, iso, read_activity
 from fraudlab.settings import Settings
 from fraudlab.stack.program import Program
 from fraudlab.stack.provision.system import chromium
@@ -137,37 +135,30 @@ def on_stage(page: Page, world: World) -> list[int]:
     world.cancel()
     for service in services:
         world.stop_service(service)
-    found = sorted((record.json for record in world.records("suspicious_activities")), key=itemgetter("created_at"))
-    first = {one["user_id"]: one for one in reversed(found)}
+    found = [read_activity(record.value) for record in world.records("suspicious_activities")]
+    first = {one.user_id: one for one in sorted(found, key=attrgetter("created_at"), reverse=True)}
     arrivals = page.evaluate("window.arrivals")
-    committed_ms = {user: datetime.fromisoformat(first[user]["created_at"]).timestamp() * 1000 for user in users}
-    return [round(arrivals[first[user]["activity_id"]] - committed_ms[user]) for user in users]
+    return [round(arrivals[first[user].activity_id] - epoch_ms(first[user].created_at)) for user in users]
 
 
 def activity(number: int) -> bytes:
     """An activity as the detector writes it, of a payment that was committed just now."""
     now_ms = time.time_ns() // 1_000_000
     one, other = COUNTRIES[number % 6], COUNTRIES[(number + 1 + number // 6 % 5) % 6]
-    return orjson.dumps(
-        {
-            "activity_id": f"activity-{number}",
-            "user_id": number % 5_000,
-            "user_first_name": "Anna Maria",
-            "user_last_name": "Kowalska",
-            "user_email": f"user{number % 5_000}@example.com",
-            "user_phone_number": "+48 601 222 333",
-            "window_start": iso(now_ms - 3_600_000),
-            "window_end": iso(now_ms),
-            "total_amount_eur": "1234.56",
-            "transaction_count": 2,
-            "countries": sorted({one, other}),
-            "transaction_ids": [number - 1, number],
-            "transaction_id": number,
-            "user_suspicious_activity": True,
-            "rule": "2-countries-in-3600-s",
-            "created_at": iso(now_ms - 13),
-            "detected_at": iso(now_ms),
-        }
+    return encode(
+        example(
+            Activity,
+            activity_id=f"activity-{number}",
+            user_id=number % 5_000,
+            window_start=iso(now_ms - 3_600_000),
+            window_end=iso(now_ms),
+            countries=sorted({one, other}),
+            transaction_ids=[number - 1, number],
+            transaction_id=number,
+            known_by=number,
+            created_at=iso(now_ms - 13),
+            detected_at=iso(now_ms),
+        )
     )
 
 
@@ -181,7 +172,9 @@ def latencies(page: Page, producer: Any, world: World, count: int) -> list[int]:
             time.sleep(0.001)
         producer.send(world.names.suspicious_activities, activity(number), key=str(number % 5_000).encode())
     producer.flush()
-    stored = {record.json["activity_id"]: record.written_ms for record in world.records("suspicious_activities")}
+    stored = {
+        read_activity(record.value).activity_id: record.written_ms for record in world.records("suspicious_activities")
+    }
     deadline = time.monotonic() + DEADLINE_S
     arrivals: dict[str, int] = {}
     while not arrivals.keys() >= set(names):

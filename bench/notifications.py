@@ -15,14 +15,13 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 import httpx
-import orjson
 import psutil
 from playwright.sync_api import Page, sync_playwright
 from rich.console import Console
 
 from fraudlab import system
+from fraudlab.pipeline.records import Activity, encode, example, iso
 from fraudlab.pipeline.topics import partitions
-from fraudlab.pipeline.transaction import iso
 from fraudlab.settings import Settings
 from fraudlab.stack.provision.system import chromium
 from fraudlab.stack.supervisor import Stack
@@ -201,26 +200,17 @@ class Writer:
         """One activity; gives the user and, where waited for, the record's time in ms since the epoch."""
         Writer._next_user += 1
         user_id, now_ms = Writer._next_user, time.time_ns() // 1_000_000
-        activity = {
-            "activity_id": f"activity-{user_id}",
-            "user_id": user_id,
-            "user_first_name": "Anna Maria",
-            "user_last_name": "Kowalska",
-            "user_email": f"user{user_id}@{LEARNER}.example.com",
-            "user_phone_number": "+48 601 222 333",
-            "window_start": iso(now_ms - 3_600_000),
-            "window_end": iso(now_ms),
-            "total_amount_eur": "1200.00",
-            "transaction_count": 2,
-            "countries": ["DE", "FR"],
-            "transaction_ids": [1, 2],
-            "transaction_id": 2,
-            "user_suspicious_activity": True,
-            "rule": "2-countries-in-3600-s",
-            "created_at": iso(now_ms),
-            "detected_at": iso(now_ms),
-        }
-        sent = self._producer.send(self._topic, key=str(user_id).encode(), value=orjson.dumps(activity))
+        activity = example(
+            Activity,
+            activity_id=f"activity-{user_id}",
+            user_id=user_id,
+            user_email=f"user{user_id}@{LEARNER}.example.com",
+            window_start=iso(now_ms - 3_600_000),
+            window_end=iso(now_ms),
+            created_at=iso(now_ms),
+            detected_at=iso(now_ms),
+        )
+        sent = self._producer.send(self._topic, key=str(user_id).encode(), value=encode(activity))
         self.users.add(user_id)
         return user_id, sent.get(timeout=30).timestamp if wait else now_ms
 

@@ -27,9 +27,9 @@ from fraudlab import system
 from fraudlab.pipeline import detector
 from fraudlab.pipeline.contracts import Names
 from fraudlab.pipeline.flink import FlinkCluster, kafka_values
+from fraudlab.pipeline.records import JoinedTransaction, encode, iso
 from fraudlab.pipeline.statements import eur_rate_cases, fill
 from fraudlab.pipeline.topics import follow, partitions
-from fraudlab.pipeline.transaction import iso
 from fraudlab.settings import Settings
 from fraudlab.stack import beside
 from fraudlab.stack.flink import get_json
@@ -122,24 +122,24 @@ def transactions(count: int, users: int) -> Iterator[tuple[bytes, bytes]]:
     for number in range(1, count + 1):
         user = chance.randrange(users)
         time_ms = start_ms + number * 1000 // EVENTS_PER_S
-        record = {
-            "transaction_id": number,
-            "user_id": user,
-            "user_first_name": "Anna Maria",
-            "user_last_name": "Kowalska",
-            "user_email": f"user{user}@example.com",
-            "user_phone_number": "+48 601 222 333",
-            "user_home_country": home[user],
-            "user_suspicious_activity": False,
-            "transaction_amount": f"{chance.randrange(1, 600)}.{chance.randrange(100):02}",
-            "transaction_currency": chance.choice(CURRENCIES),
-            "transaction_type": "card_present",
-            "transaction_country": home[user] if chance.random() > ABROAD else chance.choice(COUNTRIES),
-            "transaction_merchant": "Corner Shop Ltd",
-            "transaction_time": iso(time_ms),
-            "created_at": iso(time_ms + 5),
-        }
-        yield str(user).encode(), orjson.dumps(record)
+        record = JoinedTransaction(
+            transaction_id=number,
+            user_id=user,
+            user_first_name="Anna Maria",
+            user_last_name="Kowalska",
+            user_email=f"user{user}@example.com",
+            user_phone_number="+48 601 222 333",
+            user_home_country=home[user],
+            user_suspicious_activity=False,
+            transaction_amount=f"{chance.randrange(1, 600)}.{chance.randrange(100):02}",
+            transaction_currency=chance.choice(CURRENCIES),
+            transaction_type="card_present",
+            transaction_country=home[user] if chance.random() > ABROAD else chance.choice(COUNTRIES),
+            transaction_merchant="Corner Shop Ltd",
+            transaction_time=iso(time_ms),
+            created_at=iso(time_ms + 5),
+        )
+        yield str(user).encode(), encode(record)
 
 
 def fill_topic(settings: Settings, count: int, users: int) -> str:

@@ -10,6 +10,7 @@ CHAPTERS = {
     "To understand": ["concepts", "architecture", "glossary"],
     "Jobs and services": [
         "pipeline",
+        "records",
         *("jobs/cdc-ingestion", "jobs/transaction-join", "jobs/fraud-detector"),
         *("services/data-generator", "services/flagger", "services/notifier", "services/inbox", "services/dashboard"),
     ],

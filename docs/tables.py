@@ -1,4 +1,4 @@
-"""Writes the tables of the documents that follow from the code: settings, each also on the page of what reads it, and the labs' minutes.
+"""Writes the tables of the documents that follow from the code: settings (each also on the page of what reads it), records, labs' minutes.
 
     python docs/tables.py           # writes them anew
     python docs/tables.py --check   # changes nothing; ends with status 1 where a table is not as it must be
@@ -10,8 +10,13 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+import msgspec
 
 from fraudlab.course import review
+from fraudlab.pipeline import records
 from fraudlab.settings import REPOSITORY, Settings
 
 DOCS = REPOSITORY / "docs"
@@ -126,6 +131,36 @@ def _owners(name: str) -> str:
     )
 
 
+JSON_TYPES = {int: "integer", str: "string", bool: "boolean", dict: "object", NoneType: "null"}
+
+
+def shape_table(kind: type[msgspec.Struct]) -> str:
+    """The fields of a record."""
+    rows = []
+    for name, hint, said in records.fields(kind):
+        form = ", ".join(one.extra["format"] for one in said if one.extra)
+        shown = (said[-1].examples or [None])[0]
+        rows.append((f"`{name}`", _json_type(hint), form, said[-1].description or "", f"`{_json(shown)}`"))
+    return _table(("field", "JSON type", "format", "meaning", "example"), rows)
+
+
+def _json_type(hint: Any) -> str:
+    """`array of strings`, `integer or null`."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _json_type(arguments[0])
+    if origin in (Union, UnionType):
+        return " or ".join(map(_json_type, arguments))
+    if origin is list:
+        return f"array of {_json_type(arguments[0])}s"
+    kind = origin or hint
+    return "object" if issubclass(kind, msgspec.Struct) else JSON_TYPES[kind]
+
+
+def _json(value: object) -> str:
+    return records.encode(value).decode()
+
+
 def labs() -> Labs:
     """The labs that the course defines."""
     course = review.present()
@@ -221,6 +256,12 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 TABLES: dict[str, dict[str, Callable[[], str]]] = {
     "settings.md": {"settings": settings_table},
     **{page: {"settings": partial(settings_of, page)} for page in SETTINGS},
+    "records.md": {
+        "envelope": partial(shape_table, records.Envelope),
+        "source": partial(shape_table, records.Source),
+        "transaction_mid": partial(shape_table, records.JoinedTransaction),
+        "suspicious_activities": partial(shape_table, records.Activity),
+    },
     "instructor-guide.md": {
         "minutes": lambda: minutes_table(labs()),
         "half a day": lambda: agenda_table(labs(), "half a day"),

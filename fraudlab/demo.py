@@ -11,13 +11,12 @@ import webbrowser
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import mysql.connector
-import orjson
 from kafka.errors import KafkaError
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -27,6 +26,7 @@ from rich.text import Text
 
 from fraudlab import system
 from fraudlab.demo_fraud import DemoFraud
+from fraudlab.pipeline.records import Activity, epoch_ms, moment, read_activity
 from fraudlab.pipeline.topics import follow, partitions
 from fraudlab.settings import Settings
 from fraudlab.stack.setup_times import SetupTimes
@@ -94,7 +94,7 @@ class View:
     flagged: int = 0
     refused: int = 0
     latencies_ms: list[int] = field(default_factory=list)
-    latest: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=LATEST))
+    latest: deque[Activity] = field(default_factory=lambda: deque(maxlen=LATEST))
     sentences: list[str] = field(default_factory=list)
     own_fraud: list[str] = field(default_factory=list)
     trouble: str = ""
@@ -321,14 +321,14 @@ class Watcher:
         self._database.close()
 
     def _take(self, record: Any) -> None:
-        activity = orjson.loads(record.value)
-        if activity["activity_id"] in self._activities:
+        activity = read_activity(record.value)
+        if activity.activity_id in self._activities:
             return
         if self.first_activity_at is None:
             self.first_activity_at = time.time()
-        self._activities.add(activity["activity_id"])
+        self._activities.add(activity.activity_id)
         # The topic carries the broker's time of arrival: this is commit in MySQL to record in Kafka.
-        known_at_ms = round(datetime.fromisoformat(activity["created_at"]).timestamp() * 1000)
+        known_at_ms = epoch_ms(activity.created_at)
         if known_at_ms >= self._began_at_ms:
             self.view.latencies_ms.append(record.timestamp - known_at_ms)
         self.own_fraud.take(activity, record.timestamp)
@@ -343,8 +343,8 @@ class Watcher:
         query = f"SELECT COUNT(*) FROM {table} WHERE {key} > %s AND {condition}"  # noqa: S608
         return int(self._ask(query, [self._last_rows[name]])[0])
 
-    def _sentence(self, activity: dict[str, Any]) -> str:
-        ids = activity["transaction_ids"]
+    def _sentence(self, activity: Activity) -> str:
+        ids = activity.transaction_ids
         places = ", ".join(["%s"] * len(ids))
         first, last = self._ask(
             f"SELECT MIN(transaction_time), MAX(transaction_time) FROM transactions WHERE transaction_id IN ({places})",  # noqa: S608
@@ -355,15 +355,11 @@ class Watcher:
         stopped, refused = self._ask(
             "SELECT (SELECT suspicious_activities FROM user_profile WHERE user_id = %s),"
             " (SELECT COUNT(*) FROM declined_transactions WHERE user_id = %s AND declined_at >= %s)",
-            [
-                activity["user_id"],
-                activity["user_id"],
-                datetime.fromisoformat(activity["created_at"]).replace(tzinfo=None),
-            ],
+            [activity.user_id, activity.user_id, moment(activity.created_at).replace(tzinfo=None)],
         )
-        *others, final = activity["countries"]
-        amount = f"{Decimal(activity['total_amount_eur']):,.0f} EUR"
-        sentence = f"user {activity['user_id']} paid in {', '.join(others)} and {final}{duration}, {amount}"
+        *others, final = activity.countries
+        amount = f"{Decimal(activity.total_amount_eur):,.0f} EUR"
+        sentence = f"user {activity.user_id} paid in {', '.join(others)} and {final}{duration}, {amount}"
         if stopped:
             sentence += ": account stopped"
         if refused:

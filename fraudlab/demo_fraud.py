@@ -5,11 +5,11 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
 from importlib import import_module
 from typing import Any
 
 from fraudlab import system
+from fraudlab.pipeline.records import Activity, epoch_ms
 from fraudlab.services import stage
 from fraudlab.services.staged_fraud import PATIENCE_S, Evidence, StagedFraud, Step, Try
 from fraudlab.settings import Settings
@@ -69,12 +69,12 @@ class DemoFraud:
                 seen = stage.evidence(cursor, self.fraud)
             self.fraud = replace(self.fraud.with_evidence(seen), is_over=is_over)
 
-    def take(self, activity: dict[str, Any], arrived_ms: int) -> None:
+    def take(self, activity: Activity, arrived_ms: int) -> None:
         """Takes in an activity, which may be this fraud's."""
         fraud = self.fraud
-        if fraud is None or activity["user_id"] != fraud.user_id or fraud.evidence.activity_ms is not None:
+        if fraud is None or activity.user_id != fraud.user_id or fraud.evidence.activity_ms is not None:
             return
-        committed_ms = round(datetime.fromisoformat(activity["created_at"]).timestamp() * 1000)
+        committed_ms = epoch_ms(activity.created_at)
         if committed_ms >= fraud.began_ms:
             self.fraud = fraud.with_evidence(Evidence(payment_ms=committed_ms, activity_ms=arrived_ms))
 

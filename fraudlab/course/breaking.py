@@ -7,18 +7,17 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import orjson
 import pandas as pd
 from kafka import TopicPartition
 from kafka.admin import NewTopic
 
 from fraudlab import system
 from fraudlab.course.world import OUTAGES, Late, World, wait_until
+from fraudlab.pipeline.records import epoch_ms, read_change
 from fraudlab.stack import flink_jobs
 from fraudlab.stack.errors import StackError
 from fraudlab.stack.flink import connect, get_json
@@ -280,8 +279,8 @@ def race(world: World, readers: Mapping[str, tuple[str, str]], seconds: float) -
 
 def _created_ms(record: Any) -> int | None:
     """When the bank stored the payment of an envelope; None of a record that is none."""
+    change = read_change(record.value)
     try:
-        moment = datetime.fromisoformat(orjson.loads(record.value)["after"]["created_at"])
-    except (orjson.JSONDecodeError, TypeError, KeyError, ValueError):
+        return epoch_ms(((change and change.after) or {})["created_at"])
+    except (TypeError, KeyError, ValueError):
         return None
-    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)

@@ -4,7 +4,7 @@ import copyreg
 import struct
 from collections.abc import Sequence
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +14,7 @@ import pandas as pd
 from fraudlab.course.live import LiveQuery
 from fraudlab.course.world import FIRST_OWN_USER, World, in_eur, wait_until
 from fraudlab.kafka_access import sql_options
+from fraudlab.pipeline.records import Activity, moment, read_activity
 from fraudlab.pipeline.statements import eur_rate_cases, fill, statements
 
 # A function of a notebook travels to the cluster with the globals that it uses, and the rule uses packed structures.
@@ -163,22 +164,22 @@ def activities(
     and `detected_after_ms`: from the bank's commit of the payment that made it known.
     """
 
-    def read() -> dict[str, Any]:
-        found = [record.json for record in world.records(topic)]
-        return {one["activity_id"]: one for one in reversed(found) if user_id is None or one["user_id"] == user_id}
+    def read() -> dict[str, Activity]:
+        found = [read_activity(record.value) for record in world.records(topic)]
+        return {one.activity_id: one for one in reversed(found) if user_id is None or one.user_id == user_id}
 
     wait_until(lambda: len(read()) >= at_least, f"{at_least} activities in `{topic}`")
     rows = [
         (
-            one["user_id"],
-            one["transaction_id"],
-            " ".join(one["countries"]),
-            one["total_amount_eur"],
-            one["transaction_count"],
-            one["window_end"],
-            round((_moment(one["detected_at"]) - _moment(one["created_at"])) / timedelta(milliseconds=1)),
+            one.user_id,
+            one.transaction_id,
+            " ".join(one.countries),
+            one.total_amount_eur,
+            one.transaction_count,
+            one.window_end,
+            round((moment(one.detected_at) - moment(one.created_at)) / timedelta(milliseconds=1)),
         )
-        for one in sorted(read().values(), key=lambda one: (one["detected_at"], one["transaction_id"]))
+        for one in sorted(read().values(), key=lambda one: (one.detected_at, one.transaction_id))
     ]
     columns = [
         "user_id",
@@ -190,10 +191,6 @@ def activities(
         "detected_after_ms",
     ]
     return pd.DataFrame(rows, columns=columns)
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)
 
 
 def largest_hours(world: World) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import closing
 from typing import Any
 
@@ -12,6 +12,7 @@ from kafka.errors import KafkaTimeoutError
 
 from fraudlab.kafka_access import KafkaAccess
 from fraudlab.pipeline.contracts import MOVED, Names
+from fraudlab.pipeline.records import Envelope, Source, read_envelope
 
 LOOKED_AT = 3
 """How many of the newest records of each partition are checked."""
@@ -44,11 +45,15 @@ def problem(kafka: KafkaAccess, names: Names, connection: Any, since_ms: int) ->
         ]
     if any(str(_json(value).get("reason")).startswith(MOVED) for topic, value in newest if topic == names.dead_letters):
         return NOT_THE_ROW
-    envelopes = [(topic, _json(value)) for topic, value in newest if topic != names.dead_letters]
+    envelopes = [
+        (topic, envelope)
+        for topic, value in newest
+        if topic != names.dead_letters and (envelope := read_envelope(value)) is not None
+    ]
     if _began_again(connection, [envelope for _, envelope in envelopes]):
         return BEGAN_AGAIN
-    payments = [envelope.get("after") for topic, envelope in envelopes if topic == names.transactions]
-    if _differ(connection, names.database, [row for row in payments if isinstance(row, dict)]):
+    payments = [envelope.after for topic, envelope in envelopes if topic == names.transactions]
+    if _differ(connection, names.database, [row for row in payments if row is not None]):
         return NOT_THE_ROW
     return None
 
@@ -67,9 +72,9 @@ def _newest(consumer: Any, topics: Collection[str]) -> Iterator[Any]:
         raise KafkaTimeoutError(f"the newest records of {', '.join(topics)} did not come within {PATIENCE_S} s")
 
 
-def _began_again(connection: Any, envelopes: list[dict[str, Any]]) -> bool:
+def _began_again(connection: Any, envelopes: list[Envelope]) -> bool:
     """Whether a change was read at a position that the server's binlog has not reached, or from another server."""
-    sources = [one["source"] for one in envelopes if isinstance(one.get("source"), dict)]
+    sources = [one.source for one in envelopes if one.source is not None]
     with closing(connection.cursor()) as cursor:
         cursor.execute("SHOW MASTER STATUS")
         row = cursor.fetchone()
@@ -77,21 +82,19 @@ def _began_again(connection: Any, envelopes: list[dict[str, Any]]) -> bool:
         ((uuid,),) = cursor.fetchall()
     if row is None:
         return False
-    now = _position({"file": row[0], "pos": row[1]})
+    now = _position(Source(file=row[0], pos=row[1]))
     for source in sources:
         position = _position(source)
-        gtid = source.get("gtid")
         if position is not None and now is not None and position > now:
             return True
-        if isinstance(gtid, str) and gtid and gtid.partition(":")[0] != uuid:
+        if source.gtid and source.gtid.partition(":")[0] != uuid:
             return True
     return False
 
 
-def _position(source: Mapping[str, Any]) -> tuple[int, int] | None:
-    file, pos = source.get("file"), source.get("pos")
-    number = _NUMBER.search(file) if isinstance(file, str) else None
-    return (int(number[0]), pos) if number is not None and type(pos) is int and pos > 0 else None
+def _position(source: Source) -> tuple[int, int] | None:
+    number = _NUMBER.search(source.file or "")
+    return (int(number[0]), source.pos) if number is not None and source.pos and source.pos > 0 else None
 
 
 def _differ(connection: Any, database: str, payments: list[dict[str, Any]]) -> bool:

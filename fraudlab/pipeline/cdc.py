@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import orjson
 from pyflink.common import Row, Types, WatermarkStrategy
 from pyflink.common.job_client import JobClient
@@ -15,12 +16,14 @@ from fraudlab.kafka_access import KafkaAccess
 from fraudlab.pipeline.contracts import CDC_JOB, MOVED, Names, dead_letter
 from fraudlab.pipeline.contracts import server_ids as server_ids  # notebooks import it from here
 from fraudlab.pipeline.flink import FlinkCluster, MySqlEndpoint, kafka_values, mysql_cdc_source
+from fraudlab.pipeline.records import Envelope, Source
 from fraudlab.pipeline.statements import statements
 
 JOB = CDC_JOB
 TABLES = ("user_profile", "transactions")
 RECORD = Types.ROW_NAMED(["topic", "message_key", "message"], [Types.STRING(), Types.STRING(), Types.STRING()])
 
+_decode = msgspec.json.Decoder(Envelope).decode
 _AMOUNT = re.compile(r"-?[0-9]{1,10}\.[0-9]{2}")
 
 
@@ -47,22 +50,23 @@ def _without_strangers(
 
     @functools.wraps(flat_map)
     def checked(self: RouteByTable, value: str) -> Iterator[Row]:
-        envelope = orjson.loads(value)
-        source, row = envelope["source"], envelope["after"] or envelope["before"]
-        wrong = wrong_column(source["table"], row)
+        envelope = _decode(value)
+        source, row = envelope.source or Source(), envelope.row or {}
+        table = source.table or ""
+        wrong = wrong_column(table, row)
         if wrong is None:
             yield from flat_map(self, value)
             return
-        topic = self._topics[source["table"]]
+        topic = self._topics[table]
         letter = dead_letter(
             topic,
             -1,
             -1,
             reason=_reason(wrong, row),
             payload=value,
-            letter_id=f"binlog-{source['table']}-{source.get('file')}-{source.get('pos')}-{source.get('row')}",
+            letter_id=f"binlog-{table}-{source.file}-{source.pos}-{source.row}",
         )
-        dead_letters = f"{topic.removesuffix(source['table'])}{Names().dead_letters}"
+        dead_letters = f"{topic.removesuffix(table)}{Names().dead_letters}"
         yield Row(dead_letters, letter["dead_letter_id"], orjson.dumps(letter).decode())
 
     return checked

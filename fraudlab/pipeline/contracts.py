@@ -1,4 +1,4 @@
-"""What the pieces of the pipeline agree on: names, record shapes, countries and exchange rates."""
+"""What the pieces of the pipeline agree on: names, dead letters, countries and exchange rates. The other records are in records.py."""
 
 import csv
 import hashlib

@@ -10,6 +10,7 @@ from kafka import TopicPartition
 
 from fraudlab.kafka_access import KafkaAccess
 from fraudlab.pipeline.contracts import Names
+from fraudlab.pipeline.records import read_change
 
 KEYS = {"user_profile": "user_id", "transactions": "transaction_id"}
 """The tables that are captured, and their primary keys."""
@@ -64,12 +65,12 @@ def _held(consumer: Any, topic: str, key: str) -> dict[int, Place]:
     """The rows that are in a topic, by its newest envelopes: id to place."""
     held: dict[int, Place] = {}
     for partition, offset, value in _records(consumer, topic):
-        envelope = _envelope(value)
-        row = envelope.get("before") if envelope.get("op") == "d" else envelope.get("after")
-        row_id = row.get(key) if isinstance(row, dict) else None
-        if type(row_id) is not int or type(row.get("user_id") if isinstance(row, dict) else None) is not int:
+        change = read_change(value)
+        row = (change and change.row) or {}
+        row_id = row.get(key)
+        if change is None or type(row_id) is not int or type(row.get("user_id")) is not int:
             continue
-        if envelope["op"] == "d":
+        if change.op == "d":
             held.pop(row_id, None)
         else:
             held[row_id] = partition, offset
@@ -101,7 +102,8 @@ def _read_one(consumer: Any, partition: TopicPartition, offset: int) -> dict[str
     deadline = time.monotonic() + LONGEST_SILENCE_S
     while time.monotonic() < deadline:
         for some in consumer.poll(timeout_ms=500, max_records=1).values():
-            return _envelope(some[0].value).get("after") if some[0].offset == offset else None
+            change = read_change(some[0].value) if some[0].offset == offset else None
+            return change.after if change else None
     raise TimeoutError(f"the record {partition.topic}-{partition.partition}-{offset} did not come")
 
 
@@ -130,11 +132,3 @@ def _deletion(before: dict[str, Any], database: str, table: str) -> bytes:
     now_ms = time.time_ns() // 1_000_000
     source = {"connector": "mysql", "name": "fraudlab", "ts_ms": 0, "snapshot": "false", "db": database, "table": table}
     return orjson.dumps({"before": before, "after": None, "source": source, "op": "d", "ts_ms": now_ms})
-
-
-def _envelope(value: bytes | None) -> dict[str, Any]:
-    try:
-        envelope = orjson.loads(value or b"null")
-    except orjson.JSONDecodeError:
-        return {}
-    return envelope if isinstance(envelope, dict) and isinstance(envelope.get("op"), str) else {}

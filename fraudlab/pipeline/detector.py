@@ -5,7 +5,6 @@ import logging
 import struct
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Any
 
 import orjson
 from pyflink.common import Row, Types
@@ -22,13 +21,13 @@ from fraudlab.pipeline.contracts import DETECTOR_JOB, Names, dead_letter
 from fraudlab.pipeline.flink import FlinkCluster, kafka_values
 from fraudlab.pipeline.history import forget_payments, has_payments, quiet_since_ms
 from fraudlab.pipeline.java_operators import guard
+from fraudlab.pipeline.records import JoinedTransaction, MalformedRecordError, PendingActivity, encode, iso
 from fraudlab.pipeline.rule import Arrival, Rule, SuspiciousHour, judge
 from fraudlab.pipeline.state import Bytes, UserState, Waiting
 from fraudlab.pipeline.statements import statements
-from fraudlab.pipeline.transaction import MalformedRecordError, iso, read_payment
+from fraudlab.pipeline.transaction import read_payment
 
 JOB = DETECTOR_JOB
-PROFILE_FIELDS = ("user_first_name", "user_last_name", "user_email", "user_phone_number")
 
 NO_PROFILE = "nobody can be told of this activity: its user has no profile"
 
@@ -61,7 +60,7 @@ class FraudDetector(KeyedProcessFunction):  # type: ignore[misc] # PyFlink is un
         """Shows one payment to the rule."""
         partition, offset, text = value.split(":", 2)
         try:
-            payment, created_ms = read_payment(text, self._rule.max_age_ms)
+            payment, created_ms, record = read_payment(text, self._rule.max_age_ms)
         except MalformedRecordError as error:
             yield self._dead_letter(str(error), error.transaction_id, partition, offset, text)
             return
@@ -73,10 +72,10 @@ class FraudDetector(KeyedProcessFunction):  # type: ignore[misc] # PyFlink is un
             yield self._dead_letter("later than the allowed lateness", payment.transaction_id, partition, offset, text)
         activities = waiting
         if waiting or verdict.hours:
-            record, now_ms = orjson.loads(text), ctx.timer_service().current_processing_time()
+            now_ms = ctx.timer_service().current_processing_time()
             found = ((now_ms, partition, offset, self._activity(hour, record)) for hour in verdict.hours)
             activities = (*waiting, *found)
-            if record.get("user_suspicious_activity") is not None:
+            if record.user_suspicious_activity is not None:
                 yield from self._raise(activities, record)
                 activities = ()
             else:
@@ -114,37 +113,35 @@ class FraudDetector(KeyedProcessFunction):  # type: ignore[misc] # PyFlink is un
         for _, partition, offset, activity in waiting:
             yield self._dead_letter(
                 NO_PROFILE,
-                activity["transaction_id"],
+                activity.transaction_id,
                 partition,
                 offset,
-                orjson.dumps(activity).decode(),
-                activity["activity_id"],
+                encode(activity).decode(),
+                activity.activity_id,
             )
 
-    def _raise(self, activities: Iterable[Waiting], record: dict[str, Any]) -> Iterator[Row]:
+    def _raise(self, activities: Iterable[Waiting], record: JoinedTransaction) -> Iterator[Row]:
         """The rows of activities, now that a record brings the user's profile. Where it was unknown they have waited for it."""
-        profile = {field: record.get(field) for field in PROFILE_FIELDS}
         for *_, activity in activities:
-            raised = activity | profile | {"detected_at": iso(time.time_ns() // 1_000_000)}
-            yield Row(self._names.suspicious_activities, str(raised["user_id"]), orjson.dumps(raised).decode())
+            raised = activity.with_profile(record, iso(time.time_ns() // 1_000_000))
+            yield Row(self._names.suspicious_activities, str(raised.user_id), encode(raised).decode())
 
-    def _activity(self, hour: SuspiciousHour, record: dict[str, Any]) -> dict[str, Any]:
+    def _activity(self, hour: SuspiciousHour, record: JoinedTransaction) -> PendingActivity:
         """One hour as an activity; `record` is the transaction that made it known. The user's profile is still to be added."""
-        return {
-            "activity_id": f"activity-{hour.transaction_id}",
-            "user_id": record["user_id"],
-            "user_suspicious_activity": True,
-            "rule": f"{self._rule.min_countries}-countries-in-{self._rule.window_ms // 1000}-s",
-            "window_start": iso(hour.start_ms),
-            "window_end": iso(hour.end_ms),
-            "total_amount_eur": f"{hour.total_eur_cents // 100}.{hour.total_eur_cents % 100:02}",
-            "transaction_count": len(hour.transaction_ids),
-            "countries": [country.decode() for country in hour.countries],
-            "transaction_ids": list(hour.transaction_ids),
-            "transaction_id": hour.transaction_id,
-            "known_by": record["transaction_id"],
-            "created_at": record["created_at"],
-        }
+        return PendingActivity(
+            activity_id=f"activity-{hour.transaction_id}",
+            user_id=record.user_id,
+            rule=f"{self._rule.min_countries}-countries-in-{self._rule.window_ms // 1000}-s",
+            window_start=iso(hour.start_ms),
+            window_end=iso(hour.end_ms),
+            total_amount_eur=f"{hour.total_eur_cents // 100}.{hour.total_eur_cents % 100:02}",
+            transaction_count=len(hour.transaction_ids),
+            countries=[country.decode() for country in hour.countries],
+            transaction_ids=list(hour.transaction_ids),
+            transaction_id=hour.transaction_id,
+            known_by=record.transaction_id,
+            created_at=record.created_at,
+        )
 
     def _dead_letter(
         self,

@@ -8,16 +8,19 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
+import msgspec
 from pyflink.common.typeinfo import TypeInformation
+
+from fraudlab.pipeline.records import PendingActivity, encode
 
 FORMAT = 1
 """What is pickled begins with 0x80."""
 _HEADER = struct.Struct("<BI")
 
-Waiting = tuple[int, str, str, dict[str, Any]]
+Waiting = tuple[int, str, str, PendingActivity]
 """An activity that waits for its user's profile: since when (processing time, ms), partition and offset of the record with which it
 became known, and what is to be raised."""
+_decode_waiting = msgspec.json.Decoder(list[Waiting]).decode
 
 
 class UnknownStateError(Exception):
@@ -49,11 +52,11 @@ class UserState:
                 "`fraudlab reset` starts from empty data."
             )
         end = _HEADER.size + _HEADER.unpack_from(stored)[1]
-        waiting = orjson.loads(stored[end:]) if len(stored) > end else ()
+        waiting = _decode_waiting(stored[end:]) if len(stored) > end else ()
         return stored[_HEADER.size : end], waiting
 
     def update(self, pair: tuple[bytes, Sequence[Waiting]]) -> None:
         """Stores a pair."""
         history, waiting = pair
-        rest = orjson.dumps(waiting) if waiting else b""
+        rest = encode(waiting) if waiting else b""
         self._state.update(_HEADER.pack(FORMAT, len(history)) + history + rest)

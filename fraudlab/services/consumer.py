@@ -17,6 +17,7 @@ from kafka.structs import OffsetAndMetadata
 
 from fraudlab.kafka_access import KafkaAccess
 from fraudlab.pipeline.contracts import Names, dead_letter
+from fraudlab.pipeline.records import MalformedRecordError
 
 log = logging.getLogger(__name__)
 
@@ -44,10 +45,6 @@ ACKNOWLEDGED_S = 0.1
 BLOCK_MS = 500
 """How long sending may block: if `dead_letters` is missing, nothing else waits longer than this."""
 SAY_LETTERS_EVERY_S = 1.0
-
-
-class MalformedRecordError(ValueError):
-    """A record that nothing can be done with; its text is the reason that `dead_letters` shows."""
 
 
 class Received(NamedTuple):

@@ -1,4 +1,7 @@
-"""What the topics hold, as far as the judge needs it: parsed strictly, every record of every topic."""
+"""What the topics hold, as far as the judge needs it: parsed strictly, every record of every topic.
+
+It shares no types with `fraudlab.pipeline.records`: a mistake there must not excuse itself here.
+"""
 
 import json
 import re

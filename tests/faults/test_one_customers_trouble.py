@@ -18,7 +18,7 @@ from fraudlab import system
 from fraudlab.settings import Settings
 from fraudlab.verification.verify import verify
 from tests.support.lab import Lab, LearnerLab, Service, assert_exact, learner_lab
-from tests.support.telling import Telling, iso
+from tests.support.telling import Telling, activity
 from tests.support.waiting import eventually, patient
 
 A_SECOND = 1.0
@@ -42,24 +42,8 @@ class Own:
         self.lab = lab
 
     def activity(self, user_id: int, at: datetime | None = None) -> bytes:
-        """An activity as the detector writes it, with the fields that flagger and notifier read."""
-        known = iso(at or datetime.now(UTC))
-        return orjson.dumps(
-            {
-                "activity_id": f"activity-{user_id}",
-                "user_id": user_id,
-                "user_first_name": "Ada",
-                "user_last_name": "Lovelace",
-                "user_email": f"user{user_id}@own.example.com",
-                "user_phone_number": "+49 30 1234567",
-                "window_end": known,
-                "total_amount_eur": "1200.00",
-                "countries": ["DE", "FR"],
-                "transaction_ids": [1, 2],
-                "transaction_id": 2,
-                "created_at": known,
-            }
-        )
+        """An activity as the detector writes it."""
+        return orjson.dumps(activity(user_id, self.lab.names.learner, at))
 
     def publish(self, user_id: int, at: datetime | None = None) -> None:
         """Writes an activity of a user."""

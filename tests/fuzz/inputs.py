@@ -6,6 +6,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
+from fraudlab.pipeline.records import JoinedTransaction, example
+
+JOINED = msgspec.to_builtins(example(JoinedTransaction))
+
 TIMES = [
     *("", "yesterday", "2024-01-01", "2024-02-30T00:00:00Z", "24:00:00", "0000-00-00 00:00:00", "0000-01-01T00:00:00Z"),
     *("0001-01-01T00:00:00Z", "0001-01-01T00:30:00Z", "0001-01-01T00:00:00+23:59", "1969-12-31T23:59:59.999Z"),
@@ -113,13 +119,9 @@ class Inputs:
         return {**ids, **what, "transaction_time": self._now, "created_at": self._now}
 
     def _joined(self, number: int) -> Fields:
-        profile, payment = self._profile(number), self._payment(number)
-        renamed = {f"user_{key.removeprefix('user_')}": value for key, value in profile.items()}
-        renamed |= {f"transaction_{key.removeprefix('transaction_')}": value for key, value in payment.items()}
-        renamed |= {"user_id": user_of(number), "user_suspicious_activity": False, "created_at": self._now}
-        for name in ("user_suspicious_activities", "transaction_user_id", "transaction_created_at"):
-            renamed.pop(name, None)
-        return renamed
+        ids = {"transaction_id": number, "user_id": user_of(number)}
+        what = {"user_last_name": "Łęcka", "transaction_amount": "6.00", "transaction_country": "DE"}
+        return {**JOINED, **ids, **what, "transaction_time": self._now, "created_at": self._now}
 
     def _edge(self) -> Any:
         """A value where another one was expected."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import mysql.connector
 import pytest
 from kafka.errors import MessageSizeTooLargeError
@@ -16,6 +17,7 @@ from rich.console import Console
 from fraudlab import system
 from fraudlab.pipeline.contracts import MAX_DEAD_LETTER_PAYLOAD
 from fraudlab.pipeline.detector import NO_PROFILE
+from fraudlab.pipeline.records import JoinedTransaction, example, iso
 from fraudlab.settings import Settings
 from fraudlab.verification.report import render
 from fraudlab.verification.verify import verify
@@ -430,24 +432,16 @@ def test_an_envelope_with_an_odd_amount_counts_as_what_it_is_read_as_or_not_at_a
 
 def joined_payment(**fields: object) -> dict[str, object]:
     """A record of `transaction_mid`, with changes."""
-    record: dict[str, object] = {
-        "transaction_id": 3 * 10**15,
-        "user_id": 1,
-        "user_first_name": "Ada",
-        "user_last_name": "Lovelace",
-        "user_email": "ada@example.com",
-        "user_phone_number": "+49 30 1234567",
-        "user_home_country": "DE",
-        "user_suspicious_activity": False,
-        "transaction_amount": "600.00",
-        "transaction_currency": "EUR",
-        "transaction_type": "online",
-        "transaction_country": "DE",
-        "transaction_merchant": "Books and more",
-        "transaction_time": NOW.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "created_at": NOW.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-    }
-    return record | fields
+    now = iso(round(NOW.timestamp() * 1000))
+    record = example(
+        JoinedTransaction,
+        transaction_id=3 * 10**15,
+        user_id=1,
+        transaction_country="DE",
+        transaction_time=now,
+        created_at=now,
+    )
+    return {**msgspec.to_builtins(record), **fields}
 
 
 WRONG_FIELDS: dict[str, list[Any]] = {

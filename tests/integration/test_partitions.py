@@ -4,16 +4,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
-import orjson
 import pytest
 from kafka import TopicPartition
 
 from fraudlab import demo, system
 from fraudlab.course.world import World
 from fraudlab.pipeline.contracts import DETECTOR_JOB, JOIN_JOB
+from fraudlab.pipeline.records import Activity, encode, example, iso
 from fraudlab.services.analytics.kafka_reader import ProgressReader, RecordReader
 from fraudlab.services.analytics.model import Model
 from fraudlab.services.analytics.reader import Reader
@@ -34,10 +33,9 @@ def grow(settings: Settings, topics: tuple[str, ...]) -> None:
 
 
 def activity(number: int) -> bytes:
-    now = datetime.now(UTC).isoformat()
-    record: dict[str, object] = {"activity_id": f"activity-{number}", "transaction_id": number, "user_id": number}
-    record |= {"transaction_ids": [number], "countries": ["DE", "FR"], "total_amount_eur": "1200.00"}
-    return orjson.dumps(record | {"created_at": now, "detected_at": now})
+    now = iso(time.time_ns() // 1_000_000)
+    ids = {"transaction_id": number, "transaction_ids": [number], "known_by": number, "user_id": number}
+    return encode(example(Activity, activity_id=f"activity-{number}", **ids, created_at=now, detected_at=now))
 
 
 @pytest.fixture(params=[2, MORE], ids=["the setting says 2", "the setting says 8"])

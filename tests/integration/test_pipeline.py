@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import mysql.connector
 import pytest
 
 from fraudlab import system
 from fraudlab.pipeline.contracts import EUR_RATE_SCALE, eur_rates
+from fraudlab.pipeline.records import Activity, JoinedTransaction, read_activity
 from fraudlab.stack.layout import Layout
 from fraudlab.stack.supervisor import StackError
 from fraudlab.stack.supervisord import marked_processes
@@ -26,52 +28,14 @@ PAYMENT = (
 
 ISO_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z")
 
-TRANSACTION_MID = {
-    "transaction_id": int,
-    "user_id": int,
-    "user_first_name": str,
-    "user_last_name": str,
-    "user_email": str,
-    "user_phone_number": str,
-    "user_home_country": str,
-    "user_suspicious_activity": bool,
-    "transaction_amount": str,
-    "transaction_currency": str,
-    "transaction_type": str,
-    "transaction_country": str,
-    "transaction_merchant": str,
-    "transaction_time": str,
-    "created_at": str,
-}
-
-SUSPICIOUS_ACTIVITY = {
-    "activity_id": str,
-    "user_id": int,
-    "user_first_name": str,
-    "user_last_name": str,
-    "user_email": str,
-    "user_phone_number": str,
-    "window_start": str,
-    "window_end": str,
-    "total_amount_eur": str,
-    "transaction_count": int,
-    "countries": list,
-    "transaction_ids": list,
-    "transaction_id": int,
-    "user_suspicious_activity": bool,
-    "rule": str,
-    "known_by": int,
-    "created_at": str,
-    "detected_at": str,
-}
-
 
 def test_a_payment_reaches_transaction_mid_with_exactly_the_fields_agreed_on(lab: Lab) -> None:
     user = lab.add_user(first_name="Grace", last_name="Hopper", home_country="US")
     at = datetime.now(UTC).replace(microsecond=123_000) - timedelta(seconds=1)
     payment = lab.pay(user, "12.30", "US", at, currency="USD", type="card_present", merchant="Corner Shop")
     (record,) = eventually(lambda: with_profile(lab.joined(user)), "the payment is joined with its profile")
-    assert {name: type(value) for name, value in record.json.items()} == TRANSACTION_MID
+    assert list(record.json) == list(JoinedTransaction.__struct_fields__)
+    msgspec.convert(record.json, JoinedTransaction)
     assert ISO_UTC.fullmatch(record.json["created_at"])
     assert record.json | {"created_at": ""} == {
         "transaction_id": payment,
@@ -98,7 +62,8 @@ def test_an_activity_has_exactly_the_fields_agreed_on(lab: Lab) -> None:
     home = lab.pay(user, "400.00", "DE", now - timedelta(minutes=59))
     abroad = lab.pay(user, "600.00", "FR", now)
     (activity,) = lab.await_activities(user, [abroad])
-    assert {name: type(value) for name, value in activity.items()} == SUSPICIOUS_ACTIVITY
+    assert list(activity) == list(Activity.__struct_fields__)
+    read_activity(activity)
     created, detected = (datetime.fromisoformat(activity[name]) for name in ("created_at", "detected_at"))
     ((stored,),) = lab.query("SELECT created_at FROM transactions WHERE transaction_id = %s", abroad)
     assert created == stored.replace(tzinfo=UTC)

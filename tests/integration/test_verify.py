@@ -27,6 +27,7 @@ from fraudlab.verification.records import Records
 from fraudlab.verification.report import last_line, render
 from fraudlab.verification.truth import Expected, Truth, recompute
 from fraudlab.verification.verify import Verification, _Observer, verify
+from tests.support.activity import ACTIVITY
 from tests.support.waiting import eventually, patient
 
 T0 = datetime(2024, 1, 5, 12, tzinfo=UTC)
@@ -134,20 +135,22 @@ class World:
 
     def activity(self, **changes: object) -> dict[str, Any]:
         """The one activity of the world that `make_world` makes, with changes."""
-        return {
-            "activity_id": "activity-2",
-            "user_id": 7,
-            "first_name": "Ada",
-            "window_start": iso(at(-50)),
-            "window_end": iso(at(10)),
-            "total_amount_eur": "1060.00",
-            "transaction_count": 2,
-            "countries": ["DE", "FR"],
-            "transaction_ids": [1, 2],
-            "transaction_id": 2,
-            "created_at": iso(at(10) + timedelta(milliseconds=5)),
-            "detected_at": iso(at(10) + timedelta(milliseconds=35)),
-        } | changes
+        return (
+            ACTIVITY
+            | {
+                "activity_id": "activity-2",
+                "user_id": 7,
+                "window_start": iso(at(-50)),
+                "window_end": iso(at(10)),
+                "total_amount_eur": "1060.00",
+                "transaction_ids": [1, 2],
+                "transaction_id": 2,
+                "known_by": 2,
+                "created_at": iso(at(10) + timedelta(milliseconds=5)),
+                "detected_at": iso(at(10) + timedelta(milliseconds=35)),
+            }
+            | changes
+        )
 
     def publish_activity(self, **changes: object) -> None:
         self.publish(self.names.suspicious_activities, self.activity(**changes))
@@ -290,7 +293,7 @@ def test_an_extra_activity_is_found(world: World) -> None:
 
 def test_a_doubled_activity_is_found(world: World) -> None:
     world.publish_activity()
-    world.publish_activity(first_name="Grace")
+    world.publish_activity(user_first_name="Grace")
     world.publish_letter(4, "currency")
     assert found(world.verify()) == {"duplicate": ["activity-2"]}
 

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
+import msgspec
 import orjson
 
 from fraudlab import system
+from fraudlab.pipeline.records import Activity, example, iso
 from fraudlab.settings import Settings
 from tests.support.kafka import Record
 from tests.support.lab import LearnerLab, learner_lab
@@ -16,9 +18,23 @@ from tests.support.lab import LearnerLab, learner_lab
 _learners = count(1)
 
 
-def iso(at: datetime) -> str:
-    """As the detector writes times."""
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def activity(user_id: int, learner: str, at: datetime | None = None, **fields: object) -> dict[str, Any]:
+    """An activity of a user, as the detector writes it, that became known now or then. `fields` may be wrong."""
+    known_ms = round((at or datetime.now(UTC)).timestamp() * 1000)
+    record = example(
+        Activity,
+        activity_id=f"activity-{user_id}",
+        user_id=user_id,
+        user_email=f"user{user_id}@{learner}.example.com",
+        window_start=iso(known_ms - 3_600_000),
+        window_end=iso(known_ms),
+        transaction_ids=[1, 2],
+        transaction_id=2,
+        known_by=2,
+        created_at=iso(known_ms),
+        detected_at=iso(known_ms),
+    )
+    return {**msgspec.to_builtins(record), **fields}
 
 
 class Telling:
@@ -29,28 +45,8 @@ class Telling:
 
     def activity(self, user_id: int, at: datetime | None = None, **fields: object) -> Record:
         """An activity of a user, as the detector writes it, that became known now or then."""
-        known = at or datetime.now(UTC)
-        record: dict[str, Any] = {
-            "activity_id": f"activity-{user_id}",
-            "user_id": user_id,
-            "user_first_name": "Ada",
-            "user_last_name": "Lovelace",
-            "user_email": f"user{user_id}@{self.lab.names.learner}.example.com",
-            "user_phone_number": "+49 30 1234567",
-            "window_start": iso(known - timedelta(hours=1)),
-            "window_end": iso(known),
-            "total_amount_eur": "1200.00",
-            "transaction_count": 2,
-            "countries": ["DE", "FR"],
-            "transaction_ids": [1, 2],
-            "transaction_id": 2,
-            "user_suspicious_activity": True,
-            "rule": "2-countries-in-3600-s",
-            "created_at": iso(known),
-            "detected_at": iso(known),
-        }
-        topic = self.lab.names.suspicious_activities
-        return self.lab.topics.publish(topic, str(user_id), orjson.dumps(record | fields))
+        record = activity(user_id, self.lab.names.learner, at, **fields)
+        return self.lab.topics.publish(self.lab.names.suspicious_activities, str(user_id), orjson.dumps(record))
 
     def rows(self, user_id: int | None = None) -> list[dict[str, Any]]:
         """The notifications of a user, or all."""

@@ -14,6 +14,7 @@ from fraudlab.services.analytics.records import Activity, DeadLetter
 from fraudlab.services.analytics.stages import LOOKED_AT_WITHIN_MS, STALLED_AFTER_MS, Reading, Stage, State
 from fraudlab.services.staged_fraud import Evidence, StagedFraud, Try
 from fraudlab.verification.score import Recall
+from tests.support.activity import ACTIVITY
 
 NOW_MS = 1_800_000_000_000
 
@@ -334,14 +335,12 @@ def test_a_row_committed_after_one_with_a_higher_id_is_seen_and_none_twice() -> 
     assert tail.fresh([(4, later_ms)], later_ms) == [(4, later_ms)]
 
 
-RECORD = {
+RECORD = ACTIVITY | {
     "activity_id": "activity-2",
     "transaction_id": 2,
     "user_id": 7,
     "user_first_name": "<img src=x onerror=alert(1)>",
     "user_last_name": None,
-    "countries": ["DE", "FR"],
-    "total_amount_eur": "1200.00",
     "transaction_ids": [1, 2],
     "created_at": "2027-01-15T08:00:00.000Z",
 }

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from fraudlab.demo_fraud import DemoFraud
-from fraudlab.pipeline.transaction import iso
+from fraudlab.pipeline.records import Activity, example, iso
 from fraudlab.services.staged_fraud import Evidence, StagedFraud, Try
 from fraudlab.settings import Settings
 
@@ -87,10 +87,10 @@ def test_a_message_that_could_not_be_sent_keeps_no_fraud_from_being_caught_and_i
 def test_an_activity_from_before_the_fraud_or_of_another_user_is_not_taken_for_it() -> None:
     demo = demo_fraud(staged(Evidence()))
     for user_id, created_ms in ((42, BEGAN_MS - 1), (43, BEGAN_MS + 100)):
-        demo.take({"user_id": user_id, "created_at": iso(created_ms)}, BEGAN_MS + 113)
+        demo.take(example(Activity, user_id=user_id, created_at=iso(created_ms)), BEGAN_MS + 113)
         assert demo.fraud is not None
         assert demo.fraud.evidence == Evidence()
-    demo.take({"user_id": 42, "created_at": iso(BEGAN_MS + 100)}, BEGAN_MS + 113)
+    demo.take(example(Activity, user_id=42, created_at=iso(BEGAN_MS + 100)), BEGAN_MS + 113)
     assert demo.fraud is not None
     assert demo.fraud.evidence == Evidence(payment_ms=BEGAN_MS + 100, activity_ms=BEGAN_MS + 113)
 

@@ -12,9 +12,9 @@ import pytest
 from fraudlab.pipeline.contracts import Names
 from fraudlab.pipeline.detector import CLOCK_SKEW_MS, NO_PROFILE, GuardedDetector, PoisonRecordError
 from fraudlab.pipeline.history import has_payments
+from fraudlab.pipeline.records import encode, iso
 from fraudlab.pipeline.rule import Rule
 from fraudlab.pipeline.state import FORMAT, UserState
-from fraudlab.pipeline.transaction import iso
 from fraudlab.settings import REPOSITORY
 
 NAMES = Names()
@@ -250,8 +250,8 @@ def test_state_is_bytes_that_only_describe_data() -> None:
     assert isinstance(user.state, bytes)
     assert user.state[0] == FORMAT
     assert has_payments(history)
-    assert [activity["activity_id"] for *_, activity in waiting] == ["activity-1", "activity-2"]
-    assert orjson.loads(user.state[user.state.index(history) + len(history) :]) == waiting
+    assert [activity.activity_id for *_, activity in waiting] == ["activity-1", "activity-2"]
+    assert user.state[user.state.index(history) + len(history) :] == encode(waiting)
 
 
 class Harm:
@@ -278,3 +278,66 @@ def test_no_state_of_ours_is_of_a_type_whose_values_pyflink_pickles() -> None:
     ]
     assert len(states) >= 2
     assert not [state for state in states if re.search(r"PICKLED|ROW|TUPLE", state[1])]
+
+
+# The bytes on the topics
+
+JOINED = (
+    '{"transaction_id":4,"user_id":42,"user_first_name":null,"user_last_name":null,"user_email":null,"user_phone_number":null,'
+    '"user_home_country":null,"user_suspicious_activity":null,"transaction_amount":"600.00","transaction_currency":"EUR",'
+    '"transaction_type":"online","transaction_country":"DE","transaction_merchant":"Sklep Ω",'
+    '"transaction_time":"2026-07-01T11:32:03Z","created_at":"2026-07-01T11:32:03.1Z"}',
+    '{"transaction_id":5,"user_id":42,"user_first_name":null,"user_last_name":null,"user_email":null,"user_phone_number":null,'
+    '"user_home_country":null,"user_suspicious_activity":null,"transaction_amount":"600.07","transaction_currency":"EUR",'
+    '"transaction_type":"online","transaction_country":"FR","transaction_merchant":"Sklep Ω",'
+    '"transaction_time":"2026-07-01T12:02:03Z","created_at":"2026-07-01T12:02:03.4Z"}',
+    '{"transaction_id":5,"user_id":42,"user_first_name":"Łucja","user_last_name":null,"user_email":"lucja \\"L\\" <l@example.org>",'
+    '"user_phone_number":"+49 30 \u2028 1234567","user_home_country":"DE","user_suspicious_activity":false,'
+    '"transaction_amount":"600.07","transaction_currency":"EUR","transaction_type":"online","transaction_country":"FR",'
+    '"transaction_merchant":"Sklep Ω","transaction_time":"2026-07-01T12:02:03Z","created_at":"2026-07-01T12:02:03.4Z"}',
+)
+"""Three records as the join writes them: a theft whose profile comes afterwards."""
+PENDING = (
+    '{"activity_id":"activity-5","user_id":42,"user_suspicious_activity":true,"rule":"2-countries-in-3600-s",'
+    '"window_start":"2026-07-01T11:02:03.000Z","window_end":"2026-07-01T12:02:03.000Z","total_amount_eur":"1200.07",'
+    '"transaction_count":2,"countries":["DE","FR"],"transaction_ids":[4,5],"transaction_id":5,"known_by":5,'
+    '"created_at":"2026-07-01T12:02:03.4Z"}'
+)
+RAISED = (
+    PENDING[:-1] + ',"user_first_name":"Łucja","user_last_name":null,"user_email":"lucja \\"L\\" <l@example.org>",'
+    '"user_phone_number":"+49 30 \u2028 1234567","detected_at":"2026-07-01T12:02:03.017Z"}'
+)
+"""What was written of it before there were types: readers of every version know these bytes."""
+
+
+def test_the_bytes_of_an_activity_are_those_of_the_stored_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time_ns", lambda: 1_782_907_323_017_000_000)
+    user = OneUser()
+    *unknown, known = JOINED
+    for offset, value in enumerate(unknown):
+        assert list(user._detector.process_element(f"3:{offset}:{value}", user)) == []
+    assert user.state.endswith(f'[[{NOON_MS},"3","1",{PENDING}]]'.encode()), "what waits in the state has the same form"
+    ((topic, key, message),) = user._detector.process_element(f"3:2:{known}", user)
+    assert (topic, key) == (NAMES.suspicious_activities, "42")
+    assert message == RAISED
+
+
+def test_an_activity_that_is_given_up_is_the_payload_of_its_dead_letter() -> None:
+    user = OneUser()
+    user.now_ms = 1_782_907_323_400
+    for offset, value in enumerate(JOINED[:2]):
+        list(user._detector.process_element(f"3:{offset}:{value}", user))
+    user.now_ms += RULE.profile_patience_ms + 1
+    ((_, letter),) = user.pay(6, "DE", profile=False, user=42)
+    assert letter["payload"] == PENDING
+
+
+def test_a_profile_of_other_types_is_passed_on_as_it_is() -> None:
+    """An account is stopped whatever its profile holds; the notifier is the one who cannot use it."""
+    user = OneUser()
+    user.pay(1, "DE")
+    record = orjson.loads(JOINED[2]) | {"user_first_name": 7, "user_email": ["a@example.com"], "another_field": 1}
+    record |= {"transaction_time": iso(NOON_MS + MINUTE), "created_at": iso(NOON_MS + MINUTE)}
+    ((_, activity),) = user._read(user._detector.process_element(f"3:9:{orjson.dumps(record).decode()}", user))
+    assert (activity["user_first_name"], activity["user_email"]) == (7, ["a@example.com"])
+    assert "another_field" not in activity

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fraudlab.pipeline.contracts import countries, eur_rates
-from fraudlab.services.consumer import MalformedRecordError
+from fraudlab.pipeline.records import MalformedRecordError
 from fraudlab.services.notifier.activity import parse
 from fraudlab.services.notifier.clean import mailbox, one_line
 from fraudlab.services.notifier.home import CAPITAL_ZONES, home_of
@@ -148,7 +148,7 @@ def test_a_person_without_a_name_is_greeted_without_one() -> None:
 
 def test_no_more_payments_are_listed_than_somebody_reads() -> None:
     many = [PAYMENTS[0]] * 50
-    mail = message(payments=many, transaction_ids=list(range(50)))
+    mail = message(payments=many, transaction_ids=list(range(1, 51)))
     assert mail.text.count("Books and more") == MAX_PAYMENTS
     assert "and 30 more" in mail.text
     assert "and 30 more" in mail.html
@@ -176,6 +176,8 @@ def test_payments_that_are_gone_are_counted() -> None:
         {"transaction_ids": ["4; DROP TABLE notifications"]},
         {"transaction_ids": [2**63]},
         {"transaction_id": None},
+        {"known_by": 0},
+        {"known_by": "5"},
         {"window_end": "yesterday"},
         {"created_at": "2026-07-01T12:02:03"},
         {"created_at": "0001-01-01T00:00:00+23:59"},
@@ -195,10 +197,13 @@ def test_every_id_that_mysql_takes_is_a_users(user_id: int) -> None:
     assert parse(ACTIVITY | {"user_id": user_id}).user_id == user_id
 
 
-@pytest.mark.parametrize(
-    "field",
-    sorted(ACTIVITY.keys() - {"window_start", "transaction_count", "rule", "detected_at", "user_suspicious_activity"}),
-)
+def test_an_activity_of_an_earlier_version_is_known_by_its_own_payment() -> None:
+    earlier = {name: value for name, value in ACTIVITY.items() if name != "known_by"}
+    assert parse(earlier).known_by == earlier["transaction_id"]
+    assert parse(earlier | {"known_by": 4}).known_by == 4
+
+
+@pytest.mark.parametrize("field", sorted(ACTIVITY.keys() - {"known_by", "user_suspicious_activity"}))
 def test_a_field_that_is_missing_is_malformed(field: str) -> None:
     with pytest.raises(MalformedRecordError, match=field):
         parse({name: value for name, value in ACTIVITY.items() if name != field})

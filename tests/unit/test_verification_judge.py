@@ -11,6 +11,7 @@ from fraudlab.pipeline.contracts import SKIPPED, Names
 from fraudlab.verification.judge import TOO_LATE, Findings, compare
 from fraudlab.verification.records import Records, Skipped, binlog_position, epoch_ms, parse_activity
 from fraudlab.verification.truth import Accepted, Expected, Notified, Payment, Truth
+from tests.support import activity as support
 
 NAMES = Names()
 HOUR_MS = 3_600_000
@@ -31,16 +32,15 @@ TRUTH = Truth(
     labels={},
     declined=0,
 )
-ACTIVITY: dict[str, Any] = {
+ACTIVITY = support.ACTIVITY | {
     "activity_id": "activity-2",
     "user_id": 7,
     "transaction_id": 2,
     "window_start": "2026-01-05T11:00:00.000Z",
     "window_end": "2026-01-05T12:00:00.000Z",
     "total_amount_eur": "1100.50",
-    "transaction_count": 2,
-    "countries": ["DE", "FR"],
     "transaction_ids": [1, 2],
+    "known_by": 2,
     "created_at": "2026-01-05T12:00:00.005Z",
     "detected_at": "2026-01-05T12:00:00.030Z",
 }

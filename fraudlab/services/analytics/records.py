@@ -1,16 +1,17 @@
 """What the dashboard takes from the topics, parsed; what cannot be read is left to those whose work it is."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import orjson
 
+from fraudlab.pipeline.records import epoch_ms, read_activity
+
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """A record of `suspicious_activities`. `arrived_ms` is the broker's time; times in ms since the epoch."""
+    """What is shown of a record of `suspicious_activities`. `arrived_ms` is the broker's time; times in ms since the epoch."""
 
     activity_id: str
     transaction_id: int
@@ -41,19 +42,19 @@ class DeadLetter:
 def activity(value: bytes | None, arrived_ms: int) -> Activity | None:
     """An activity; None of what is none."""
     try:
-        record = _object(value)
+        record = read_activity(value)
         return Activity(
-            activity_id=str(record["activity_id"]),
-            transaction_id=_id(record["transaction_id"]),
-            user_id=_id(record["user_id"]),
-            name=" ".join(str(record[each]) for each in ("user_first_name", "user_last_name") if record.get(each)),
-            countries=tuple(str(each) for each in record["countries"]),
-            total_eur=Decimal(record["total_amount_eur"]),
-            transaction_ids=tuple(_id(each) for each in record["transaction_ids"]),
-            committed_ms=epoch_ms(datetime.fromisoformat(record["created_at"])),
+            activity_id=record.activity_id,
+            transaction_id=record.transaction_id,
+            user_id=record.user_id,
+            name=" ".join(filter(None, (record.user_first_name, record.user_last_name))),
+            countries=tuple(record.countries),
+            total_eur=Decimal(record.total_amount_eur),
+            transaction_ids=tuple(record.transaction_ids),
+            committed_ms=epoch_ms(record.created_at),
             arrived_ms=arrived_ms,
         )
-    except (KeyError, TypeError, ValueError, InvalidOperation):
+    except (ValueError, InvalidOperation):
         return None
 
 
@@ -71,21 +72,8 @@ def dead_letter(value: bytes | None, place: str, arrived_ms: int) -> DeadLetter:
     )
 
 
-def epoch_ms(moment: datetime) -> int:
-    """Milliseconds since the epoch. Raises ValueError for a time without a zone."""
-    if moment.tzinfo is None:
-        raise ValueError(f"a time without a zone: {moment}")
-    return round(moment.timestamp() * 1000)
-
-
 def _object(value: bytes | None) -> dict[str, Any]:
     loaded = orjson.loads(value or b"")
     if not isinstance(loaded, dict):
         raise TypeError("not a JSON object")
     return loaded
-
-
-def _id(value: Any) -> int:
-    if type(value) is not int or value < 0:
-        raise ValueError(f"not an id: {value!r}")
-    return value

@@ -25,8 +25,8 @@ from fraudlab.course.exercise import (
 from fraudlab.course.jobs import ValueOfOneUser
 from fraudlab.course.world import FIRST_OWN_USER, World, wait_until
 from fraudlab.pipeline.contracts import Names
+from fraudlab.pipeline.records import iso
 from fraudlab.pipeline.rule import Rule
-from fraudlab.pipeline.transaction import iso
 from fraudlab.verification.truth import recompute
 
 DETECTOR = "fraud-detector"

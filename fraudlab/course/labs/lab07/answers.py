@@ -109,16 +109,14 @@ class _Model:
     def process_element(self, value: str, ctx: Context) -> Any:
         from dataclasses import replace
 
-        from fraudlab.pipeline.transaction import parse
+        from fraudlab.pipeline.transaction import read_payment
 
-        payment, _, record = parse(value.split(":", 2)[2], self._rule.max_age_ms)
+        payment, _, record = read_payment(value.split(":", 2)[2], self._rule.max_age_ms)
         cents = self.kept(ctx.get_broadcast_state(None))
         rule = self._rule if cents is None else replace(self._rule, threshold_eur_cents=cents)
         verdict = judge(rule, self.history(), payment)
         self._user.update(verdict.history)
-        return [
-            ("activity", record["user_id"], hour.total_eur_cents, rule.threshold_eur_cents) for hour in verdict.hours
-        ]
+        return [("activity", record.user_id, hour.total_eur_cents, rule.threshold_eur_cents) for hour in verdict.hours]
 
 
 class _InSelf(_Model):

@@ -27,8 +27,8 @@ from fraudlab.course.exercise import (
     wrong,
 )
 from fraudlab.course.world import World
+from fraudlab.pipeline.records import iso
 from fraudlab.pipeline.rule import Rule
-from fraudlab.pipeline.transaction import iso
 
 # 07.1
 
