@@ -564,7 +564,13 @@ def test_an_activity_with_a_wrong_field_is_a_dead_letter(hostile: LearnerLab, fi
     assert_letter(hostile, hostile.topics.publish(hostile.names.suspicious_activities, "1", payload))
 
 
-@pytest.mark.parametrize("user", [-1, 0, 2**31, 2**63, 2**64 - 1], ids=str)
+@pytest.mark.parametrize("user", [-(2**31) - 1, 2**31, 2**63, 2**64 - 1], ids=str)
+def test_an_activity_of_a_user_whom_no_database_can_have_is_a_dead_letter(hostile: LearnerLab, user: int) -> None:
+    activity = json.dumps({"user_id": user, "created_at": "2024-01-01T00:00:00Z"}).encode()
+    assert_letter(hostile, hostile.topics.publish(hostile.names.suspicious_activities, "1", activity))
+
+
+@pytest.mark.parametrize("user", [-1, 0, 2**31 - 1], ids=str)
 def test_an_activity_of_nobody_does_nothing(hostile: LearnerLab, user: int) -> None:
     activity = {"user_id": user, "created_at": "2024-01-01T00:00:00Z"}
     record = hostile.topics.publish(hostile.names.suspicious_activities, "1", json.dumps(activity).encode())
