@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from kafka import KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, KafkaTimeoutError
 
 from fraudlab import system
 from fraudlab.settings import Settings
@@ -25,6 +25,7 @@ TOPIC, PARTITIONS = "records", 4
 RESERVE_MIB = 32
 BEFORE, AFTER = 3_000, 500
 HELD_FULL_S = 5
+CLOSED_WITHIN_S = 5
 
 
 class Broker:
@@ -74,7 +75,7 @@ class Broker:
     def write(self, ended: threading.Event) -> None:
         """Writes records one after another, and counts those that the broker has acknowledged. Retries after errors."""
         while not ended.is_set():
-            with contextlib.suppress(KafkaError), contextlib.closing(_producer(self.settings)) as producer:
+            with contextlib.suppress(KafkaError), _producer(self.settings) as producer:
                 while not ended.is_set():
                     sent = [producer.send(TOPIC, str(self.acknowledged + one).encode() * 100) for one in range(50)]
                     for each in sent:
@@ -97,14 +98,24 @@ class Broker:
         assert marked_processes(self.layout.home) == []
 
 
-def _producer(settings: Settings) -> KafkaProducer:
-    return system.kafka(settings).producer(
+@contextlib.contextmanager
+def _producer(settings: Settings) -> Iterator[KafkaProducer]:
+    producer = system.kafka(settings).producer(
         acks="all",
         max_block_ms=2_000,
         request_timeout_ms=2_000,
         delivery_timeout_ms=3_000,
         bootstrap_timeout_ms=2_000,
     )
+    try:
+        yield producer
+    finally:
+        try:
+            producer.close(timeout=CLOSED_WITHIN_S)
+        except KafkaTimeoutError:
+            # kafka-python 3.0 now and then never finishes a batch whose broker ended, and would wait for it forever.
+            producer._sender.force_close()
+            producer.close(timeout=CLOSED_WITHIN_S)
 
 
 @pytest.fixture
