@@ -13,8 +13,8 @@ FROM base AS build
 RUN apt-get update && apt-get install -y --no-install-recommends g++ openjdk-17-jdk-headless python3-dev
 COPY requirements/installer.lock requirements/jars.lock /opt/fraudlab/requirements/
 RUN python -m venv /opt/venv && pip install --no-cache-dir --no-deps --require-hashes -r /opt/fraudlab/requirements/installer.lock
-COPY fraudlab/__init__.py /opt/fraudlab/fraudlab/
-COPY fraudlab/stack/__init__.py fraudlab/stack/errors.py /opt/fraudlab/fraudlab/stack/
+COPY fraudlab/__init__.py fraudlab/errors.py /opt/fraudlab/fraudlab/
+COPY fraudlab/stack/__init__.py /opt/fraudlab/fraudlab/stack/
 COPY fraudlab/stack/provision /opt/fraudlab/fraudlab/stack/provision
 # MySQL's and Kafka's own jars are for a stack without containers.
 RUN cd /opt/fraudlab && python -m fraudlab.stack.provision.jars "$FRAUDLAB_HOME" \

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fraudlab import system
-from fraudlab.course.world import World
+from fraudlab.course.workspace import Workspace
 from fraudlab.pipeline.records import Activity, encode, epoch_ms, example, iso, read_activity
 from fraudlab.settings import Settings
 from fraudlab.stack.program import Program
@@ -61,21 +61,21 @@ def main() -> None:
     if not stack.is_running():
         sys.exit("The stack does not run. Next: `make up`, then this again.")
     (program,) = [one for one in system.services(settings) if one.name == settings.names.group("analytics")]
-    world = World(settings)
-    world.reset()
+    workspace = Workspace(settings)
+    workspace.reset()
     try:
-        figures = measure(world, program, arguments.seconds, arguments.backlog)
+        figures = measure(workspace, program, arguments.seconds, arguments.backlog)
     finally:
-        world.reset()
+        workspace.reset()
     report(figures, Settings().home / "bench-dashboard.json")
     if goals_missed := missed(figures):
         sys.exit(f"Missed: {'; '.join(goals_missed)}.")
 
 
-def measure(world: World, program: Program, seconds: int, backlog: int) -> dict[str, Any]:
+def measure(workspace: Workspace, program: Program, seconds: int, backlog: int) -> dict[str, Any]:
     """All figures: `stage_ms` from a fraud's commit to the page, `latency_ms` from Kafka to it, `answers_ms` of the page meanwhile,
     `opened_ms`, `resident_mib`."""
-    settings, stack = world.settings, world.stack
+    settings, stack = workspace.settings, workspace.stack
     producer = system.kafka(settings).producer(acks="all")
     figures: dict[str, Any] = {"activities_per_s": 10, "backlog": backlog}
     stack.add_program(program)
@@ -87,9 +87,9 @@ def measure(world: World, program: Program, seconds: int, backlog: int) -> dict[
         page.goto(settings.dashboard_url)
         page.wait_for_selector(".waiting", state="hidden", timeout=DEADLINE_S * 1000)
         page.evaluate(OBSERVE)
-        figures["stage_ms"] = on_stage(page, world)
-        staged = world.count("suspicious_activities")
-        figures["latency_ms"] = latencies(page, producer, world, 10 * seconds)
+        figures["stage_ms"] = on_stage(page, workspace)
+        staged = workspace.count("suspicious_activities")
+        figures["latency_ms"] = latencies(page, producer, workspace, 10 * seconds)
         figures["resident_mib_live"] = resident_mib(stack, program.name)
 
         began, first = time.monotonic(), 1_000_000
@@ -121,21 +121,21 @@ def measure(world: World, program: Program, seconds: int, backlog: int) -> dict[
     return figures
 
 
-def on_stage(page: Page, world: World) -> list[int]:
+def on_stage(page: Page, workspace: Workspace) -> list[int]:
     """Milliseconds from the commit to the page, of frauds that its button commits; the pipeline runs only here."""
-    world.start_pipeline("cdc-ingestion", "transaction-join", "fraud-detector")
+    workspace.start_pipeline("cdc-ingestion", "transaction-join", "fraud-detector")
     services = ("flagger", "notifier")
     for service in services:
-        world.start_service(service)
-    users = [world.open_account() for _ in range(FRAUDS)]
+        workspace.start_service(service)
+    users = [workspace.open_account() for _ in range(FRAUDS)]
     for user in users:
         page.get_by_label("Whose card?").fill(str(user))
         page.get_by_role("button", name="Commit fraud").click()
         page.locator(".account").filter(has_text=f"user {user}").wait_for(timeout=DEADLINE_S * 1000)
-    world.cancel()
+    workspace.cancel()
     for service in services:
-        world.stop_service(service)
-    found = [read_activity(record.value) for record in world.records("suspicious_activities")]
+        workspace.stop_service(service)
+    found = [read_activity(record.value) for record in workspace.records("suspicious_activities")]
     first = {one.user_id: one for one in sorted(found, key=attrgetter("created_at"), reverse=True)}
     arrivals = page.evaluate("window.arrivals")
     return [round(arrivals[first[user].activity_id] - epoch_ms(first[user].created_at)) for user in users]
@@ -162,7 +162,7 @@ def activity(number: int) -> bytes:
     )
 
 
-def latencies(page: Page, producer: Any, world: World, count: int) -> list[int]:
+def latencies(page: Page, producer: Any, workspace: Workspace, count: int) -> list[int]:
     """Milliseconds from the broker's time of arrival to the page's, of `count` activities at 10 a second."""
     first = 100_000  # no payment on stage has such a number
     names = [f"activity-{number}" for number in range(first, first + count)]
@@ -170,10 +170,11 @@ def latencies(page: Page, producer: Any, world: World, count: int) -> list[int]:
     for number in range(first, first + count):
         while time.monotonic() < began + (number - first) / 10:
             time.sleep(0.001)
-        producer.send(world.names.suspicious_activities, activity(number), key=str(number % 5_000).encode())
+        producer.send(workspace.names.suspicious_activities, activity(number), key=str(number % 5_000).encode())
     producer.flush()
     stored = {
-        read_activity(record.value).activity_id: record.written_ms for record in world.records("suspicious_activities")
+        read_activity(record.value).activity_id: record.written_ms
+        for record in workspace.records("suspicious_activities")
     }
     deadline = time.monotonic() + DEADLINE_S
     arrivals: dict[str, int] = {}

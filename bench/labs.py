@@ -15,7 +15,7 @@ from rich.table import Table
 from fraudlab import system
 from fraudlab.course import notebooks
 from fraudlab.course.labs import lab_of
-from fraudlab.course.world import World
+from fraudlab.course.workspace import Workspace
 from fraudlab.settings import Settings
 from fraudlab.stack.supervisor import Stack
 
@@ -43,7 +43,7 @@ def main() -> None:
                     console.print(f"{way}: Lab {lab}")
                     measure(settings, lab, checks, catching_up)
         finally:
-            World(settings).reset()
+            Workspace(settings).reset()
     report("check", checks, CHECK_S)
     report("catch_up", catching_up, CATCH_UP_S)
     if missed := [*over(checks, CHECK_S), *over(catching_up, CATCH_UP_S)]:

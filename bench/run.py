@@ -31,9 +31,9 @@ from fraudlab.pipeline.records import JoinedTransaction, encode, iso
 from fraudlab.pipeline.statements import eur_rate_cases, fill
 from fraudlab.pipeline.topics import follow, partitions
 from fraudlab.settings import Settings
-from fraudlab.stack import beside
+from fraudlab.stack import second_stack
 from fraudlab.stack.flink import get_json
-from fraudlab.stack.supervisor import Stack, StackError
+from fraudlab.stack.supervisor import Stack, UserError
 
 HERE = Path(__file__).parent
 NAMES = Names("bench")
@@ -58,7 +58,7 @@ def main() -> None:
     shared = Settings()
     if Stack(shared).is_running():
         console.print("The lab's own system runs and takes part of the machine: `fraudlab down` gives truer figures.")
-    os.environ.update(beside.environment(shared, "bench", console.print))
+    os.environ.update(second_stack.environment(shared, "bench", console.print))
     settings = Settings(taskmanagers=arguments.most_parallel)
     stack = Stack(settings, console.print)
     try:
@@ -67,7 +67,7 @@ def main() -> None:
         os.environ.update(stack.client_environment())
         topic = fill_topic(settings, arguments.transactions, arguments.users)
         seconds = measure(settings, topic, arguments.runs)
-    except StackError as error:
+    except UserError as error:
         sys.exit(f"{error}\nNext: {error.advice}")
     finally:
         stack.stop()

@@ -25,7 +25,7 @@ from fraudlab.stack import doctor as stack_doctor
 from fraudlab.stack import watch
 from fraudlab.stack.flink_jobs import JobStatus
 from fraudlab.stack.layout import Layout
-from fraudlab.stack.supervisor import Stack, StackError
+from fraudlab.stack.supervisor import Stack, UserError
 from fraudlab.terminal import Terminal, busy, printable
 
 app = typer.Typer(
@@ -54,7 +54,7 @@ def explained() -> Iterator[None]:
     try:
         with _expected():
             yield
-    except StackError as error:
+    except UserError as error:
         console.print(f"[bold red]{escape(str(error))}[/bold red]")
         next_step(error.advice)
         raise typer.Exit(1) from error
@@ -72,7 +72,7 @@ def check_settings() -> None:
             Settings()
         except ValidationError as error:
             first = error.errors()[0]
-            raise StackError(
+            raise UserError(
                 f"The setting FRAUDLAB_{str(first['loc'][0]).upper()} cannot be used: {first['msg']}.",
                 "unset the variable, or give it a value as docs/settings.md shows.",
             ) from error
@@ -80,16 +80,16 @@ def check_settings() -> None:
 
 @contextlib.contextmanager
 def _expected() -> Iterator[None]:
-    """Errors that come from outside, as StackError."""
+    """Errors that come from outside, as UserError."""
     try:
         yield
     except SaslAuthenticationFailedError as error:
-        raise StackError(
+        raise UserError(
             f"Kafka does not know who asks: {error}",
             "`fraudlab up` sets the passwords of the accounts. docs/scaling-out.md says how to log in to a Kafka of your own.",
         ) from error
     except AuthorizationError as error:
-        raise StackError(
+        raise UserError(
             f"Kafka does not let this account do that: {error}",
             "An account may use what its job needs, and a learner's what begins with the learner's name. `fraudlab up` sets these rights.",
         ) from error
@@ -101,7 +101,7 @@ def _expected() -> Iterator[None]:
         ConnectionResetError,
         TimeoutError,
     ) as error:
-        raise StackError(
+        raise UserError(
             f"MySQL, Kafka or Flink did not answer: {error}",
             "`fraudlab status` shows what runs, `fraudlab up` starts what does not.",
         ) from error
@@ -426,19 +426,19 @@ def lab(
     ] = False,
 ) -> None:
     """Start the stack, bring the labs into your own folder, and open JupyterLab."""
-    from fraudlab.course import classroom
+    from fraudlab.course import commands
 
     with explained():
         if fresh:
-            say(classroom.fresh(number))
+            say(commands.fresh(number))
             next_step(f"in JupyterLab close its tab and open it again; `fraudlab lab {number}` opens JupyterLab.")
             return
         with busy(console, "starting"):
-            classroom.prepare(say)
+            commands.prepare(say)
         if not serve:
             next_step("`fraudlab lab` opens JupyterLab.")
             return
-        address, command, environment = classroom.jupyter(number, browser=browser)
+        address, command, environment = commands.jupyter(number, browser=browser)
         if Settings().in_container:
             next_step(f"open {address}")
         else:
@@ -449,10 +449,10 @@ def lab(
 @app.command()
 def progress() -> None:
     """Show how far you are in the labs."""
-    from fraudlab.course import classroom
+    from fraudlab.course import commands
 
     with explained():
-        file, standing = classroom.progress()
+        file, standing = commands.progress()
     table = Table("lab", "exercise", "solved", "tries", "hints")
     for one in standing:
         table.add_row(
@@ -502,9 +502,9 @@ def course_build() -> None:
 @course_app.command("run")
 def course_run(number: Annotated[str, typer.Argument(help="which lab: 00, 01, …")]) -> None:
     """Run a solution on the running stack, and store its outputs in it."""
-    from fraudlab.course import classroom
+    from fraudlab.course import commands
 
     with explained():
-        seconds = classroom.run_solution(number)
+        seconds = commands.run_solution(number)
     console.print(f"Lab {number} took {seconds:.0f} s; its outputs are stored.")
     next_step("`fraudlab course build`, then `fraudlab course check`.")

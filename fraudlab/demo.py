@@ -30,7 +30,7 @@ from fraudlab.pipeline.records import Activity, epoch_ms, moment, read_activity
 from fraudlab.pipeline.topics import follow, partitions
 from fraudlab.settings import Settings
 from fraudlab.stack.setup_times import SetupTimes
-from fraudlab.stack.supervisor import Stack, StackError
+from fraudlab.stack.supervisor import Stack, UserError
 from fraudlab.terminal import busy
 from fraudlab.verification.score import percentile
 from fraudlab.verification.verify import Verification, verify
@@ -223,7 +223,7 @@ def _watch(
             if deadline is not None and time.monotonic() > deadline and watcher.own_fraud.is_complete:
                 break
             if generator.poll() is not None:
-                raise StackError(
+                raise UserError(
                     f"The bank ended by itself, with status {generator.returncode}.",
                     "Its own words stand above; `fraudlab status` shows what runs.",
                 )

@@ -4,9 +4,9 @@ import os
 import webbrowser
 from html import escape
 
+from fraudlab.errors import UserError
 from fraudlab.settings import Settings
 from fraudlab.stack import flink_page, ports
-from fraudlab.stack.errors import StackError
 from fraudlab.stack.layout import Layout
 from fraudlab.stack.secret_store import write_private
 from fraudlab.stack.supervisor import Stack
@@ -15,14 +15,14 @@ from fraudlab.stack.supervisor import Stack
 def address(settings: Settings, page: str) -> str:
     """The address of `flink`, `dashboard` or `inbox`. Flink's holds a token, and is given only while our own guard has the port.
 
-    Raises StackError if it does not: another program there would get the token.
+    Raises UserError if it does not: another program there would get the token.
     """
     if page != "flink":
         return settings.dashboard_url if page == "dashboard" else settings.inbox_page
     stack = Stack(settings)
     stack.require_own_ports()
     if not settings.in_container and not _is_our_guards(stack, settings.flink_page_port):
-        raise StackError("Flink's web page is not running.", "`fraudlab up` starts what is not running.")
+        raise UserError("Flink's web page is not running.", "`fraudlab up` starts what is not running.")
     return flink_page.address(settings, stack.secrets)
 
 

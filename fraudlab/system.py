@@ -38,7 +38,7 @@ from fraudlab.stack import kafka as stack_kafka
 from fraudlab.stack import mysql as stack_mysql
 from fraudlab.stack.layout import Layout
 from fraudlab.stack.secret_store import write_private
-from fraudlab.stack.supervisor import NEIGHBOURS_DEADLINE_S, Program, ServiceStatus, Stack, StackError
+from fraudlab.stack.supervisor import NEIGHBOURS_DEADLINE_S, Program, ServiceStatus, Stack, UserError
 from fraudlab.stack.supervisord import MARKER
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def prepare(settings: Settings) -> None:
         try:
             present = topics.create(kafka(settings), settings.names, settings.partitions, made)
         except topics.TopicsLostError as lost:
-            raise StackError(
+            raise UserError(
                 f"Kafka has lost topics of {settings.names.database}, and with them their records: {lost}.",
                 "Restore Kafka's data folder from a backup, then run the command again. Without one, `fraudlab reset` wipes the "
                 "database, the topics and the jobs' state together (in a notebook, `lab.reset()` wipes what is yours).",
@@ -211,7 +211,7 @@ def partitions_note(settings: Settings) -> str | None:
 
 
 def create_database(settings: Settings) -> None:
-    """Creates the database and its accounts, where they are missing. Raises StackError where the server cannot be used for CDC."""
+    """Creates the database and its accounts, where they are missing. Raises UserError where the server cannot be used for CDC."""
     secrets = Stack(settings).secrets
     with connect(settings, "root") as connection:
         _require_own_server_ids(connection, settings.names)
@@ -223,7 +223,7 @@ def create_database(settings: Settings) -> None:
                 clients=settings.mysql_clients,
             )
         except database.UnusableServerError as error:
-            raise StackError(
+            raise UserError(
                 f"This MySQL does not write the binlog that change data capture reads, so payments would be missed: {error}.",
                 "Change its option file (my.cnf, section [mysqld]), restart the server, and run the command again.",
             ) from error
@@ -231,12 +231,12 @@ def create_database(settings: Settings) -> None:
             raise _wrong_tables(error.advice, str(error)) from error
 
 
-def _wrong_tables(advice: str, what: str) -> StackError:
-    return StackError(f"Changes of the tables cannot be captured as they are now: {what}.", advice)
+def _wrong_tables(advice: str, what: str) -> UserError:
+    return UserError(f"Changes of the tables cannot be captured as they are now: {what}.", advice)
 
 
 def _require_own_server_ids(connection: Any, names: Names) -> None:
-    """Raises StackError if another learner's CDC job, or a replica, has ids of this one's: they would disconnect each other."""
+    """Raises UserError if another learner's CDC job, or a replica, has ids of this one's: they would disconnect each other."""
     mine = set(server_ids(names))
     with connection.cursor() as cursor:
         cursor.execute("SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE '%\\_payment'")
@@ -251,7 +251,7 @@ def _require_own_server_ids(connection: Any, names: Names) -> None:
             others |= dict.fromkeys(server_ids(Names(learner)), who)
     taken = [number for number in others if number in mine]
     if taken:
-        raise StackError(
+        raise UserError(
             f"The replica id {taken[0]}, with which {names.job(CDC_JOB)} would read MySQL's binlog, belongs to {others[taken[0]]}.",
             "Choose another name: export FRAUDLAB_LEARNER=<name>.",
         )
@@ -376,7 +376,7 @@ def services(settings: Settings) -> list[Program]:
 
 
 def program(settings: Settings, name: str) -> Program:
-    """A program of the stack or one of the services, ready to be started. Raises StackError where there is none of this name."""
+    """A program of the stack or one of the services, ready to be started. Raises UserError where there is none of this name."""
     stack = Stack(settings)
     return stack.prepared(name) if name in stack.services else _service(settings, name)
 
@@ -389,7 +389,7 @@ def wait_for_needs(settings: Settings, name: str, progress: Progress) -> None:
 
 
 def problem(settings: Settings, name: str) -> str | None:
-    """What keeps a program of the stack or a service from serving, None where it serves. Raises StackError as `program` does."""
+    """What keeps a program of the stack or a service from serving, None where it serves. Raises UserError as `program` does."""
     if name == BANK:
         return _bank_problem(settings)
     service = Stack(settings).services.get(name)
@@ -401,7 +401,7 @@ def problem(settings: Settings, name: str) -> str | None:
 def _service(settings: Settings, name: str) -> Program:
     known = {one.name: one for one in services(settings)}
     if name not in known:
-        raise StackError(
+        raise UserError(
             f"There is no program {name!r}.", f"Programs: {', '.join([*Stack(settings).services, *known])}."
         )
     return known[name]
@@ -525,7 +525,7 @@ def submit_jobs(settings: Settings, progress: Progress, only: Collection[str] | 
 def resnapshot(settings: Settings, progress: Progress) -> None:
     """Makes cdc-ingestion forget its position in the binlog, and start with a new snapshot of both tables. Can be repeated at any time.
 
-    The other jobs keep running: they tolerate duplicate rows. Raises StackError as `submit_jobs` does, and where the tables are not
+    The other jobs keep running: they tolerate duplicate rows. Raises UserError as `submit_jobs` does, and where the tables are not
     as the pipeline needs them.
     """
     with connect(settings, "root") as connection:
@@ -548,20 +548,20 @@ def skip_record(settings: Settings, place: str, progress: Progress) -> None:
         progress: Where progress goes.
 
     Raises:
-        StackError: There is no such record, none of the pipeline's jobs reads its topic, or the job has read it without failing.
+        UserError: There is no such record, none of the pipeline's jobs reads its topic, or the job has read it without failing.
     """
     names = settings.names
     topic, partition, offset = _parsed(place)
     job = {names.user_profile: JOIN_JOB, names.transactions: JOIN_JOB, names.transaction_mid: DETECTOR_JOB}.get(topic)
     if job is None:
-        raise StackError(
+        raise UserError(
             f"No job skips records of {topic!r}.",
             f"A place is topic-partition-offset, as in {names.transaction_mid}-0-17. Topics: {names.user_profile},"
             f" {names.transactions}, {names.transaction_mid}.",
         )
     record = topics.read_record(kafka(settings), topic, partition, offset)
     if record is None:
-        raise StackError(
+        raise UserError(
             f"There is no record {place}.",
             "Kafka may have deleted it by now. `fraudlab status` names the one that fails.",
         )
@@ -573,7 +573,7 @@ def skip_record(settings: Settings, place: str, progress: Progress) -> None:
     checkpoint = skipped.checkpoint(name)
     if running is not None and not running.ended:
         if _has_passed(settings, running, names.group(job), place):
-            raise StackError(
+            raise UserError(
                 f"The job {name} has read {place} already, and keeps running.",
                 "What came of the record is in the topics, so skipping it changes nothing. `fraudlab status` names a record that fails.",
             )
@@ -603,7 +603,7 @@ def _parsed(place: str) -> tuple[str, int, int]:
     topic, _, rest = place.rpartition("-")
     topic, _, partition = topic.rpartition("-")
     if not (topic and partition.isascii() and partition.isdigit() and rest.isascii() and rest.isdigit()):
-        raise StackError(
+        raise UserError(
             f"{place!r} is no place of a record.", "A place is topic-partition-offset: transaction_mid-0-17."
         )
     return topic, int(partition), int(rest)
@@ -662,7 +662,7 @@ def wait_for_account(settings: Settings, role: str, progress: Progress, deadline
                 return
         except mysql.connector.Error as error:
             if time.monotonic() > deadline:
-                raise StackError(
+                raise UserError(
                     f"The database {settings.names.database} has rejected the login of {role} for {deadline_s:.0f} s: {error}",
                     "`fraudlab up` creates the database and its accounts.",
                 ) from error
@@ -673,7 +673,7 @@ def wait_for_account(settings: Settings, role: str, progress: Progress, deadline
 def wait_for_jobs(
     settings: Settings, names: list[str], deadline_s: float = JOBS_DEADLINE_S, *, since_ms: int | None = None
 ) -> None:
-    """Waits until the jobs run. Raises StackError with the cause as soon as one of them has ended, or restarts in a loop.
+    """Waits until the jobs run. Raises UserError with the cause as soon as one of them has ended, or restarts in a loop.
 
     Failures before `since_ms`, or before this call, do not count: what a job needs may not have been there yet.
     """
@@ -690,7 +690,7 @@ def wait_for_jobs(
             unanswered = error  # a JobManager that is busy, or that was just killed, answers later
         if time.monotonic() > deadline:
             what = f"Flink does not answer ({unanswered})" if unanswered else _unsettled(settings, names)
-            raise StackError(
+            raise UserError(
                 f"Not all jobs run after {deadline_s:.0f} s: {what}.",
                 "Look at Flink's web page (`fraudlab open flink`) and `fraudlab logs taskmanager`.",
             )
@@ -703,14 +703,14 @@ def _unsettled(settings: Settings, names: Collection[str]) -> str:
 
 
 def _has_settled(settings: Settings, job: flink_jobs.Job, since_ms: int) -> bool:
-    """Whether a job runs and will go on. Raises StackError where it has ended, or restarts in a loop."""
+    """Whether a job runs and will go on. Raises UserError where it has ended, or restarts in a loop."""
     failed = flink_jobs.failures(settings, job)
     if job.ended:
         why = failed[0].cause.what if failed else f"its state is {job.state}"
-        raise StackError(f"The job {job.name} has ended: {why}.", "`fraudlab up` submits it again.")
+        raise UserError(f"The job {job.name} has ended: {why}.", "`fraudlab up` submits it again.")
     cause = flink_jobs.loop_cause(failed, since_ms)
     if cause is not None:
-        raise StackError(f"The job {job.name} keeps failing: {cause.what}.", cause.advice)
+        raise UserError(f"The job {job.name} keeps failing: {cause.what}.", cause.advice)
     return flink_jobs.has_settled(job, failed, time.time_ns() // 1_000_000)
 
 
@@ -719,7 +719,7 @@ def wait_for_binlog_reader(
 ) -> None:
     """Waits until the CDC job reads the binlog: from then on a payment is seen as it is committed. A snapshot of the tables comes first.
 
-    Raises StackError when nothing has moved for `deadline_s`, and as `wait_for_jobs` does.
+    Raises UserError when nothing has moved for `deadline_s`, and as `wait_for_jobs` does.
     """
     name = settings.names.job("cdc-ingestion")
     captured = (settings.names.user_profile, settings.names.transactions)
@@ -732,7 +732,7 @@ def wait_for_binlog_reader(
         except (mysql.connector.Error, KafkaError, *flink.NO_ANSWER) as error:
             unknown, reads, wrong = error, False, None
         if wrong is not None:
-            raise StackError(
+            raise UserError(
                 f"The job {name} runs, but what it captures is wrong: it {wrong}.", flink_jobs.SNAPSHOT_ADVICE
             )
         if reads:
@@ -744,7 +744,7 @@ def wait_for_binlog_reader(
         if time.monotonic() > deadline and unknown is not None:
             raise unknown
         if time.monotonic() > deadline:
-            raise StackError(
+            raise UserError(
                 f"The job {name} runs, but does not read MySQL's binlog after {deadline_s:.0f} s.",
                 "Look at Flink's web page (`fraudlab open flink`) and `fraudlab logs taskmanager`.",
             )
@@ -794,11 +794,11 @@ def up(settings: Settings, progress: Progress) -> None:
 
 
 def reinstate(settings: Settings, user_id: int) -> bool:
-    """Clears the flag of an account. Returns whether it was set; raises StackError where there is no such user."""
+    """Clears the flag of an account. Returns whether it was set; raises UserError where there is no such user."""
     with connect(settings, "operator", database=settings.names.database) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT COUNT(*) FROM user_profile WHERE user_id = %s", (user_id,))
         if cursor.fetchone()[0] == 0:
-            raise StackError(f"There is no user {user_id}.", "`fraudlab generate --help` tells how to make users.")
+            raise UserError(f"There is no user {user_id}.", "`fraudlab generate --help` tells how to make users.")
         cursor.execute(
             "UPDATE user_profile SET suspicious_activities = FALSE WHERE user_id = %s AND suspicious_activities",
             (user_id,),

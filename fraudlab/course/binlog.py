@@ -9,7 +9,7 @@ import pandas as pd
 
 from fraudlab import system
 from fraudlab.course.live import SERVER_IDS
-from fraudlab.course.world import World
+from fraudlab.course.workspace import Workspace
 
 # It asks for column names in the binlog; they are added here.
 logging.getLogger("pymysqlreplication").setLevel(logging.ERROR)
@@ -17,19 +17,19 @@ logging.getLogger("pymysqlreplication").setLevel(logging.ERROR)
 COLUMNS = ["position", "event", "table", "before", "after"]
 
 
-def position(world: World) -> tuple[str, int]:
+def position(workspace: Workspace) -> tuple[str, int]:
     """Returns where MySQL's binlog ends now: its newest file, and the byte in it. `binlog` shows what came after.
 
     Example:
         before = lab.binlog_position()
     """
-    with closing(system.connect(world.settings, "cdc")) as connection, closing(connection.cursor()) as cursor:
+    with closing(system.connect(workspace.settings, "cdc")) as connection, closing(connection.cursor()) as cursor:
         cursor.execute("SHOW MASTER STATUS")
         file, end, *_ = cursor.fetchone()
         return str(file), int(end)
 
 
-def events(world: World, since: tuple[str, int]) -> pd.DataFrame:
+def events(workspace: Workspace, since: tuple[str, int]) -> pd.DataFrame:
     """Shows the binlog's events for your database since a position, in order.
 
     Returns:
@@ -45,10 +45,10 @@ def events(world: World, since: tuple[str, int]) -> pd.DataFrame:
     from pymysqlreplication.event import XidEvent
     from pymysqlreplication.row_event import DeleteRowsEvent, UpdateRowsEvent, WriteRowsEvent
 
-    endpoint = system.cdc_endpoint(world.settings)
+    endpoint = system.cdc_endpoint(workspace.settings)
     names = {WriteRowsEvent: "Write_rows", UpdateRowsEvent: "Update_rows", DeleteRowsEvent: "Delete_rows"}
     columns: dict[str, list[str]] = {}
-    for row in world.rows(
+    for row in workspace.rows(
         "SELECT table_name AS name, column_name AS col FROM information_schema.columns"
         " WHERE table_schema = DATABASE() ORDER BY table_name, ordinal_position"
     ):

@@ -18,10 +18,10 @@ from kafka.admin import NewTopic
 from fraudlab import system
 from fraudlab.course import cards
 from fraudlab.course.cards import Card
-from fraudlab.course.world import OUTAGES, Late, World, wait_until
+from fraudlab.course.workspace import OUTAGES, Late, Workspace, wait_until
+from fraudlab.errors import UserError
 from fraudlab.pipeline.records import epoch_ms, read_change
 from fraudlab.stack import flink_jobs
-from fraudlab.stack.errors import StackError
 from fraudlab.stack.flink import connect, get_json
 from fraudlab.verification.verify import verify as verify_system
 
@@ -33,16 +33,16 @@ RECOVERY_S = 120
 SETTLED_S = 0.5
 
 
-def others(world: World) -> list[str]:
+def others(workspace: Workspace) -> list[str]:
     """Who else works on this stack: learners, and the demo, by their jobs and services."""
-    mine = world.names.job("")
-    jobs = [job.name for job in flink_jobs.jobs(world.settings) if not job.ended]
-    programs = [one.name for one in world.stack.status() if one.name not in SHARED]
+    mine = workspace.names.job("")
+    jobs = [job.name for job in flink_jobs.jobs(workspace.settings) if not job.ended]
+    programs = [one.name for one in workspace.stack.status() if one.name not in SHARED]
     foreign = [name for name in [*jobs, *programs] if not name.startswith(mine)]
     return sorted({name.partition(".")[0] if "." in name else "the demo" for name in foreign})
 
 
-def kill(world: World, *programs: str, although_shared: bool = False) -> Card:
+def kill(workspace: Workspace, *programs: str, although_shared: bool = False) -> Card:
     """Kills programs (SIGKILL) as a power cut would, and waits until they and your jobs are running again.
 
     If other learners use this stack, nothing that they share with you is killed, and the card says so.
@@ -60,48 +60,48 @@ def kill(world: World, *programs: str, although_shared: bool = False) -> Card:
     Example:
         lab.kill("taskmanager")
     """
-    if trouble := cards.of_problem(world.problem()):
+    if trouble := cards.of_problem(workspace.problem()):
         return trouble
-    company = others(world)
+    company = others(workspace)
     if company and not although_shared and set(programs) & set(SHARED):
         return cards.of_company(company, programs)
-    killed = {name: world.stack.kill(program_name(world, name)) for name in programs}
-    took_s = wait_until_back(world, killed)
+    killed = {name: workspace.stack.kill(program_name(workspace, name)) for name in programs}
+    took_s = wait_until_back(workspace, killed)
     return Card(f"Killed: {', '.join(programs)}.", (f"All of it runs again, after {took_s:.0f} seconds.",))
 
 
-def verify(world: World) -> Card:
+def verify(workspace: Workspace) -> Card:
     """Recomputes from MySQL what must have been found, and compares: nothing may be missing, extra, or there twice.
 
     Returns:
         A card: EXACT, or what differs.
     """
-    if trouble := cards.of_problem(world.problem()):
+    if trouble := cards.of_problem(workspace.problem()):
         return trouble
-    return cards.of_verification(verify_system(world.settings))
+    return cards.of_verification(verify_system(workspace.settings))
 
 
-def program_name(world: World, name: str) -> str:
+def program_name(workspace: Workspace, name: str) -> str:
     """A program's name under the supervisor: those of the stack belong to all, services to the learner."""
-    return name if name in SHARED else world.names.group(name)
+    return name if name in SHARED else workspace.names.group(name)
 
 
-def wait_until_back(world: World, killed: Mapping[str, int]) -> float:
+def wait_until_back(workspace: Workspace, killed: Mapping[str, int]) -> float:
     """Waits until killed programs run again and serve, and all jobs of the learner run with all their parts; gives the seconds it took.
 
     Raises:
         Late: It takes longer than two minutes.
     """
     began, began_ms = time.monotonic(), time.time_ns() // 1_000_000
-    gone = {program_name(world, name): pid for name, pid in killed.items()}
+    gone = {program_name(workspace, name): pid for name, pid in killed.items()}
     since_ms = began_ms if gone.keys() & set(RESTARTING) else 0
 
     def back() -> bool:
         try:
-            serving = {one.name: one.pid for one in world.stack.status() if one.healthy}
+            serving = {one.name: one.pid for one in workspace.stack.status() if one.healthy}
             if not all(serving.get(name) not in (None, pid) for name, pid in gone.items()):
                 return False
-            return not gone.keys() & set(SHARED) or _jobs_run(world, since_ms)
+            return not gone.keys() & set(SHARED) or _jobs_run(workspace, since_ms)
         except OUTAGES:
             return False
 
@@ -109,14 +109,14 @@ def wait_until_back(world: World, killed: Mapping[str, int]) -> float:
     return time.monotonic() - began
 
 
-def _jobs_run(world: World, since_ms: int) -> bool:
+def _jobs_run(workspace: Workspace, since_ms: int) -> bool:
     """Whether every part of every job of the learner runs, began after `since_ms`, and stays so for a moment.
 
     For a second or two Flink does not know that a TaskManager has died, and calls its jobs running.
     """
     deadline = time.monotonic() + SETTLED_S
     while True:
-        details = [get_json(world.settings, f"/jobs/{job.id}") for job in world.jobs()]
+        details = [get_json(workspace.settings, f"/jobs/{job.id}") for job in workspace.jobs()]
         if not all(one["state"] == "RUNNING" and _parts(one) == {"RUNNING"} for one in details):
             return False
         if any(vertex["start-time"] < since_ms for one in details for vertex in one["vertices"]):
@@ -132,7 +132,7 @@ def _parts(details: Mapping[str, Any]) -> set[str]:
 
 @contextmanager
 def paying_bank(
-    world: World, *, rate: float = 60, users: int = 1000, fraud_every_s: float = 0.6, seed: int = 5
+    workspace: Workspace, *, rate: float = 60, users: int = 1000, fraud_every_s: float = 0.6, seed: int = 5
 ) -> Iterator[dict[str, Any]]:
     """Keeps making payments in a process of its own, for a `with` statement.
 
@@ -154,12 +154,12 @@ def paying_bank(
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "report.json"
         options = ("--fraud-every", str(fraud_every_s))
-        before = _payments(world)
+        before = _payments(workspace)
         process = system.start_generator(
-            world.settings, rate=rate, users=users, seed=seed, report=file, options=options
+            workspace.settings, rate=rate, users=users, seed=seed, report=file, options=options
         )
         try:
-            wait_until(lambda: process.poll() is not None or _payments(world) > before, "the bank pays")
+            wait_until(lambda: process.poll() is not None or _payments(workspace) > before, "the bank pays")
             _require_running(process)
             yield report
             _require_running(process)
@@ -169,13 +169,13 @@ def paying_bank(
             system.end_generator(process, 0)
 
 
-def _payments(world: World) -> int:
-    return int(world.value("SELECT COUNT(*) AS n FROM transactions"))
+def _payments(workspace: Workspace) -> int:
+    return int(workspace.value("SELECT COUNT(*) AS n FROM transactions"))
 
 
 def _require_running(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is not None:
-        raise StackError(
+        raise UserError(
             f"The bank ended by itself, with status {process.returncode}.",
             "Its message stands above; run the cell again.",
         )
@@ -184,7 +184,7 @@ def _require_running(process: subprocess.Popen[bytes]) -> None:
 # Checkpoints and savepoints
 
 
-def checkpoints(world: World) -> pd.DataFrame:
+def checkpoints(workspace: Workspace) -> pd.DataFrame:
     """Shows your jobs' checkpoints.
 
     Returns:
@@ -192,8 +192,8 @@ def checkpoints(world: World) -> pd.DataFrame:
         job was restored.
     """
     rows = []
-    for job in world.jobs():
-        said = get_json(world.settings, f"/jobs/{job.id}/checkpoints")
+    for job in workspace.jobs():
+        said = get_json(workspace.settings, f"/jobs/{job.id}/checkpoints")
         last, restored = said["latest"]["completed"] or {}, said["latest"]["restored"] or {}
         rows.append(
             (
@@ -211,41 +211,41 @@ def checkpoints(world: World) -> pd.DataFrame:
     )
 
 
-def stop_with_savepoint(world: World, name: str) -> str:
+def stop_with_savepoint(workspace: Workspace, name: str) -> str:
     """Takes a savepoint of a job of yours, then stops the job.
 
     Returns:
         The savepoint's folder, from which a job can be restored.
 
     Raises:
-        StackError: No such job is running, or Flink could not take the savepoint.
+        UserError: No such job is running, or Flink could not take the savepoint.
 
     Example:
         place = lab.stop_with_savepoint("fraud-detector")
     """
-    found = [job for job in world.jobs() if job.name == name]
+    found = [job for job in workspace.jobs() if job.name == name]
     if not found:
-        raise StackError(f"No job {name!r} of yours runs.", "`lab.jobs()` shows those that do.")
+        raise UserError(f"No job {name!r} of yours runs.", "`lab.jobs()` shows those that do.")
     job = found[-1]
-    trigger = _post(world, f"/jobs/{job.id}/stop", {"drain": False})["request-id"]
+    trigger = _post(workspace, f"/jobs/{job.id}/stop", {"drain": False})["request-id"]
 
     def outcome() -> dict[str, Any] | None:
-        said = get_json(world.settings, f"/jobs/{job.id}/savepoints/{trigger}")
+        said = get_json(workspace.settings, f"/jobs/{job.id}/savepoints/{trigger}")
         return dict(said["operation"]) if said["status"]["id"] == "COMPLETED" else None
 
     operation = wait_until(outcome, f"the savepoint of {name!r}")
     if "location" not in operation:
         cause = str(operation["failure-cause"]["stack-trace"]).splitlines()[0]
-        raise StackError(f"Flink could not take the savepoint: {cause}", "Is the job running? `lab.jobs()`")
-    wait_until(lambda: job.id not in {one.id for one in world.jobs()}, f"{name!r} ends")
+        raise UserError(f"Flink could not take the savepoint: {cause}", "Is the job running? `lab.jobs()`")
+    wait_until(lambda: job.id not in {one.id for one in workspace.jobs()}, f"{name!r} ends")
     return str(operation["location"])
 
 
-def parallelism(world: World, name: str) -> list[int]:
+def parallelism(workspace: Workspace, name: str) -> list[int]:
     """The parallelism of each job of this name: of its widest part."""
     return [
-        max(vertex["parallelism"] for vertex in get_json(world.settings, f"/jobs/{job.id}")["vertices"])
-        for job in world.jobs()
+        max(vertex["parallelism"] for vertex in get_json(workspace.settings, f"/jobs/{job.id}")["vertices"])
+        for job in workspace.jobs()
         if job.name == name
     ]
 
@@ -255,8 +255,8 @@ def same_place(one: str, other: str) -> bool:
     return unquote(urlsplit(one).path).rstrip("/") == unquote(urlsplit(other).path).rstrip("/")
 
 
-def _post(world: World, path: str, body: Mapping[str, Any]) -> Any:
-    with closing(connect(world.settings)) as connection:
+def _post(workspace: Workspace, path: str, body: Mapping[str, Any]) -> Any:
+    with closing(connect(workspace.settings)) as connection:
         connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
         return json.loads(connection.getresponse().read())
 
@@ -264,7 +264,7 @@ def _post(world: World, path: str, body: Mapping[str, Any]) -> Any:
 # How long records take
 
 
-def create_topic(world: World, name: str, partitions: int = 1) -> str:
+def create_topic(workspace: Workspace, name: str, partitions: int = 1) -> str:
     """Creates an empty topic of your own. If it exists already, its records are deleted.
 
     Returns:
@@ -273,8 +273,8 @@ def create_topic(world: World, name: str, partitions: int = 1) -> str:
     Example:
         lab.create_topic("rules")
     """
-    full = world.names.group(name)
-    with closing(world.admin()) as admin:
+    full = workspace.names.group(name)
+    with closing(workspace.admin()) as admin:
         if full in admin.list_topics():
             admin.delete_topics([full])
             wait_until(lambda: full not in admin.list_topics(), f"the old topic {name!r} is gone")
@@ -290,13 +290,13 @@ class Reader:
         isolation: `read_uncommitted` (everything) or `read_committed` (what no open transaction holds back).
     """
 
-    def __init__(self, world: World, topic: str, isolation: str) -> None:
-        self._consumer = world.kafka.consumer(
+    def __init__(self, workspace: Workspace, topic: str, isolation: str) -> None:
+        self._consumer = workspace.kafka.consumer(
             enable_auto_commit=False,
             isolation_level=isolation,
             fetch_max_wait_ms=20,
         )
-        full = world.names.group(topic)
+        full = workspace.names.group(topic)
         partitions = [
             TopicPartition(full, number) for number in sorted(self._consumer.partitions_for_topic(full) or ())
         ]
@@ -316,7 +316,7 @@ class Reader:
         self._consumer.close()
 
 
-def race(world: World, readers: Mapping[str, tuple[str, str]], seconds: float = 6) -> pd.DataFrame:
+def race(workspace: Workspace, readers: Mapping[str, tuple[str, str]], seconds: float = 6) -> pd.DataFrame:
     """Measures how long payments take from the bank's commit to each of several readers. Payments must be coming in.
 
     Args:
@@ -333,7 +333,7 @@ def race(world: World, readers: Mapping[str, tuple[str, str]], seconds: float = 
         with lab.paying_bank():
             lab.race({"at once": ("transactions", "read_uncommitted")})
     """
-    running = {name: Reader(world, topic, isolation) for name, (topic, isolation) in readers.items()}
+    running = {name: Reader(workspace, topic, isolation) for name, (topic, isolation) in readers.items()}
     try:
         give_up, deadline = time.monotonic() + 60, 0.0
         while not deadline or time.monotonic() < deadline:

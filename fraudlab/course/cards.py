@@ -96,7 +96,7 @@ class Contents:
 
 
 def of_problem(problem: tuple[str, str] | None) -> Card | None:
-    """The card of what `World.problem` found; None if all of the stack is ready."""
+    """The card of what `Workspace.problem` found; None if all of the stack is ready."""
     return down(*problem) if problem else None
 
 

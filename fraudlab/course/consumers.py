@@ -14,7 +14,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from fraudlab.course.exercise import AnswerFailed, NotSolvedYet
-from fraudlab.course.world import Late, World, wait_until
+from fraudlab.course.workspace import Late, Workspace, wait_until
 
 QUIET_MS = 1_000
 """After so long without a record, `for record in consumer` ends."""
@@ -61,7 +61,7 @@ def share(**consumers: KafkaConsumer) -> pd.DataFrame:
     )
 
 
-def offsets(world: World, group: str, topic: str = "suspicious_activities") -> pd.DataFrame:
+def offsets(workspace: Workspace, group: str, topic: str = "suspicious_activities") -> pd.DataFrame:
     """Shows how far a consumer group has read a topic.
 
     Returns:
@@ -70,9 +70,9 @@ def offsets(world: World, group: str, topic: str = "suspicious_activities") -> p
     Example:
         lab.offsets("my-app")
     """
-    name = world.topic(topic)
-    committed = committed_offsets(world, group, topic)
-    ends = _ends(world, name)
+    name = workspace.topic(topic)
+    committed = committed_offsets(workspace, group, topic)
+    ends = _ends(workspace, name)
     rows = [
         (number, committed.get(number), end, end - committed.get(number, 0)) for number, end in sorted(ends.items())
     ]
@@ -80,10 +80,10 @@ def offsets(world: World, group: str, topic: str = "suspicious_activities") -> p
     return table.astype({"committed": "Int64"})
 
 
-def committed_offsets(world: World, group: str, topic: str = "suspicious_activities") -> dict[int, int]:
+def committed_offsets(workspace: Workspace, group: str, topic: str = "suspicious_activities") -> dict[int, int]:
     """Partition to committed offset, where one was committed."""
-    name, full = world.topic(topic), world.names.group(group)
-    with closing(world.admin()) as admin:
+    name, full = workspace.topic(topic), workspace.names.group(group)
+    with closing(workspace.admin()) as admin:
 
         def asked() -> list[Any] | None:
             try:
@@ -99,14 +99,14 @@ def committed_offsets(world: World, group: str, topic: str = "suspicious_activit
     return {at.partition: int(one.offset) for at, one in found.items() if at.topic == name and one.offset >= 0}
 
 
-def lag(world: World, group: str, topic: str = "suspicious_activities") -> int:
+def lag(workspace: Workspace, group: str, topic: str = "suspicious_activities") -> int:
     """How many records of a topic a group has not committed."""
-    committed = committed_offsets(world, group, topic)
-    return sum(end - committed.get(number, 0) for number, end in _ends(world, world.topic(topic)).items())
+    committed = committed_offsets(workspace, group, topic)
+    return sum(end - committed.get(number, 0) for number, end in _ends(workspace, workspace.topic(topic)).items())
 
 
-def _ends(world: World, topic: str) -> dict[int, int]:
-    with closing(world.consumer()) as reader:
+def _ends(workspace: Workspace, topic: str) -> dict[int, int]:
+    with closing(workspace.consumer()) as reader:
         partitions = [TopicPartition(topic, number) for number in reader.partitions_for_topic(topic) or ()]
         return {at.partition: int(end) for at, end in reader.end_offsets(partitions).items()}
 
@@ -114,10 +114,10 @@ def _ends(world: World, topic: str) -> dict[int, int]:
 # A crash, on purpose
 
 
-def _options(world: World, group: str) -> dict[str, Any]:
+def _options(workspace: Workspace, group: str) -> dict[str, Any]:
     return {
-        **world.kafka.options(),
-        "group_id": world.names.group(group),
+        **workspace.kafka.options(),
+        "group_id": workspace.names.group(group),
         "enable_auto_commit": False,
         "auto_offset_reset": "earliest",
         # Where a goodbye is lost, the group waits no longer than this for who is gone.
@@ -208,11 +208,11 @@ class _Watched(KafkaConsumer):  # type: ignore[misc] # kafka-python is untyped
 Round = Callable[[KafkaConsumer, Callable[[Any], None]], object]
 
 
-def crash(world: World, work_through: Round, topic: str = "suspicious_activities") -> Crash:
+def crash(workspace: Workspace, work_through: Round, topic: str = "suspicious_activities") -> Crash:
     """Lets a learner's loop read a topic in a group of its own, crashes it in the middle of the work, and starts it again.
 
     Args:
-        world: The learner's world.
+        workspace: The learner's workspace.
         work_through: `(consumer, handle)` → takes what one poll brings, and hands each record to `handle`. Called again and again.
         topic: The topic. Two of its partitions must hold two records each, so that there is a middle.
 
@@ -220,27 +220,33 @@ def crash(world: World, work_through: Round, topic: str = "suspicious_activities
         AnswerFailed: The loop failed by itself, or does not come back.
     """
     group = f"crash-{uuid4().hex[:8]}"
-    ends = _ends(world, world.topic(topic))
+    ends = _ends(workspace, workspace.topic(topic))
     if sum(end > 1 for end in ends.values()) < 2:
         raise AnswerFailed(f"There are too few records in `{topic}`: run the cell with `lab.catch_up`.")
     times: Counter[tuple[int, int]] = Counter()
     try:
-        first = _run(world, group, topic, work_through, times, crashing=True)
-        second = _run(world, group, topic, work_through, times, crashing=False)
+        first = _run(workspace, group, topic, work_through, times, crashing=True)
+        second = _run(workspace, group, topic, work_through, times, crashing=False)
     finally:
-        with closing(world.admin()) as admin:
-            admin.delete_groups([world.names.group(group)])
+        with closing(workspace.admin()) as admin:
+            admin.delete_groups([workspace.names.group(group)])
     every = [(number, offset) for number, end in sorted(ends.items()) for offset in range(end)]
     return Crash(tuple(times[one] for one in every), first, second)
 
 
 def _run(
-    world: World, group: str, topic: str, work_through: Round, times: Counter[tuple[int, int]], *, crashing: bool
+    workspace: Workspace,
+    group: str,
+    topic: str,
+    work_through: Round,
+    times: Counter[tuple[int, int]],
+    *,
+    crashing: bool,
 ) -> tuple[Commit, ...]:
     """One life of the process: rounds until all is read, or until the crash, which comes with the second record of a second partition."""
     handled: Counter[int] = Counter()
-    full = world.topic(topic)
-    watched = _Watched(full, handled=lambda: sum(handled.values()), **_options(world, group))
+    full = workspace.topic(topic)
+    watched = _Watched(full, handled=lambda: sum(handled.values()), **_options(workspace, group))
     watched.partitions_for_topic(full)
 
     def handle(record: Any) -> None:

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fraudlab.course.world import World
+    from fraudlab.course.workspace import Workspace
 
 PLACEHOLDER = "your code here"
 """What a generated lab has in place of a solution in SQL or in a function."""
@@ -122,7 +122,7 @@ class Exercise:
         task: What is to be done, one sentence. It is the message while the exercise is unsolved.
         hints: Three, from a nudge to nearly there.
         shape: What an answer looks like, for an answer that the judge cannot even read: "a whole number".
-        observe: `(world, *answers)` → what the judge needs to know of MySQL, Kafka and Flink.
+        observe: `(workspace, *answers)` → what the judge needs to know of MySQL, Kafka and Flink.
         judge: `(observed, *answers)` → the verdict. Pure.
         patience_s: How long the check waits for what is on its way.
     """
@@ -170,12 +170,12 @@ def _is_blank(answer: Any) -> bool:
     return answer is ... or (isinstance(answer, Mapping) and any(value is ... for value in answer.values()))
 
 
-def nothing_to_observe(_world: "World", *_answers: object) -> None:
+def nothing_to_observe(_world: "Workspace", *_answers: object) -> None:
     """For an exercise whose judge needs to know nothing but the answer."""
 
 
-def leaves_nothing(_world: "World") -> None:
-    """For a lab after which the learner's world is as before."""
+def leaves_nothing(_world: "Workspace") -> None:
+    """For a lab after which the learner's workspace is as before."""
 
 
 @dataclass(frozen=True)
@@ -187,14 +187,14 @@ class Lab:
         name: The rest of the notebook's file name, `data-generator`.
         title: As in the notebook's title.
         exercises: In the order of the notebook.
-        outcome: `(world)` → brings a world in which this lab begins to the state in which the next one begins.
+        outcome: `(workspace)` → brings a workspace in which this lab begins to the state in which the next one begins.
     """
 
     number: str
     name: str
     title: str
     exercises: Sequence[Exercise]
-    outcome: Callable[["World"], None] = field(default=leaves_nothing)
+    outcome: Callable[["Workspace"], None] = field(default=leaves_nothing)
 
     @property
     def file(self) -> str:

@@ -11,7 +11,7 @@ import orjson
 import pandas as pd
 
 from fraudlab.course.live import LiveQuery
-from fraudlab.course.world import FIRST_OWN_USER, World, in_eur, wait_until
+from fraudlab.course.workspace import FIRST_OWN_USER, Workspace, in_eur, wait_until
 from fraudlab.kafka_access import sql_options
 from fraudlab.pipeline.records import Activity, moment, read_activity
 from fraudlab.pipeline.statements import eur_rate_cases, fill, statements
@@ -72,18 +72,18 @@ class ValueOfOneUser:
         self._value = value
 
 
-def values(world: World) -> dict[str, object]:
+def values(workspace: Workspace) -> dict[str, object]:
     """What SQL of a notebook may leave open: `${rates}`, `${min_countries}`, `${threshold_eur}`, addresses and names."""
     from fraudlab.pipeline.flink import kafka_values
 
-    return kafka_values(world.kafka, world.names, "notebook") | {
+    return kafka_values(workspace.kafka, workspace.names, "notebook") | {
         "rates": eur_rate_cases(),
-        "min_countries": world.settings.min_countries,
-        "threshold_eur": world.settings.threshold_eur,
+        "min_countries": workspace.settings.min_countries,
+        "threshold_eur": workspace.settings.threshold_eur,
     }
 
 
-def environments(world: World) -> tuple[Any, Any]:
+def environments(workspace: Workspace) -> tuple[Any, Any]:
     """Returns the two environments in which you write a job: of the DataStream API, and of SQL.
 
     The job runs on the cluster, with parallelism 1, and checkpoints often, so that results arrive often.
@@ -91,12 +91,12 @@ def environments(world: World) -> tuple[Any, Any]:
     Example:
         environment, tables = lab.environments()
     """
-    environment, tables = world.cluster(execution__checkpointing__interval=HAND_OUT_EVERY).table_environment()
+    environment, tables = workspace.cluster(execution__checkpointing__interval=HAND_OUT_EVERY).table_environment()
     environment.set_parallelism(1)
     return environment, tables
 
 
-def read_payments(world: World, tables: Any, *, delay_minutes: int, bounded: bool) -> None:
+def read_payments(workspace: Workspace, tables: Any, *, delay_minutes: int, bounded: bool) -> None:
     """Makes the tables `transaction_mid` (payments with their profile) and `payments` (the same with amounts in EUR cents).
 
     Args:
@@ -110,11 +110,11 @@ def read_payments(world: World, tables: Any, *, delay_minutes: int, bounded: boo
     """
     tables.get_config().set("table.local-time-zone", "UTC")
     mode = "latest-offset" if bounded else "unbounded"
-    for statement in fill(_PAYMENTS, values(world) | {"delay_minutes": delay_minutes, "bounded_mode": mode}):
+    for statement in fill(_PAYMENTS, values(workspace) | {"delay_minutes": delay_minutes, "bounded_mode": mode}):
         tables.execute_sql(statement)
 
 
-def sql(world: World, tables: Any, statement: str) -> None:
+def sql(workspace: Workspace, tables: Any, statement: str) -> None:
     """Runs a statement that defines something, such as CREATE VIEW.
 
     `${rates}`, `${min_countries}` and `${threshold_eur}` are replaced with the pipeline's values.
@@ -122,11 +122,11 @@ def sql(world: World, tables: Any, statement: str) -> None:
     Example:
         lab.sql(tables, "CREATE TEMPORARY VIEW large AS SELECT * FROM payments WHERE eur_cents >= ${threshold_eur} * 100")
     """
-    (filled,) = fill(statement, values(world))
+    (filled,) = fill(statement, values(workspace))
     tables.execute_sql(filled.rstrip("; \n"))
 
 
-def watch(world: World, tables: Any, what: Any, name: str) -> LiveQuery:
+def watch(workspace: Workspace, tables: Any, what: Any, name: str) -> LiveQuery:
     """Runs a query or a data stream as a job and lets you watch its results.
 
     Args:
@@ -140,16 +140,16 @@ def watch(world: World, tables: Any, what: Any, name: str) -> LiveQuery:
     Example:
         lab.watch(tables, "SELECT country, COUNT(*) AS payments FROM payments GROUP BY country", "per-country")
     """
-    world.cancel(name)
+    workspace.cancel(name)
     configuration = tables.get_config()
-    configuration.set("pipeline.name", world.names.job(name))
+    configuration.set("pipeline.name", workspace.names.job(name))
     if isinstance(what, str):
-        (query,) = fill(what, values(world))
-        return LiveQuery(world, name, tables.execute_sql(query.rstrip("; \n")))
-    return LiveQuery(world, name, tables.from_data_stream(what).execute())
+        (query,) = fill(what, values(workspace))
+        return LiveQuery(workspace, name, tables.execute_sql(query.rstrip("; \n")))
+    return LiveQuery(workspace, name, tables.from_data_stream(what).execute())
 
 
-def keyed_transactions(world: World, tables: Any) -> Any:
+def keyed_transactions(workspace: Workspace, tables: Any) -> Any:
     """Returns `transaction_mid` as the detector reads it: a stream of strings `partition:offset:value`, keyed by user.
 
     Example:
@@ -157,31 +157,31 @@ def keyed_transactions(world: World, tables: Any) -> Any:
     """
     from fraudlab.pipeline import detector
 
-    return detector.keyed_transactions(tables, values(world) | {"bounded_mode": "unbounded"})
+    return detector.keyed_transactions(tables, values(workspace) | {"bounded_mode": "unbounded"})
 
 
-def write_records(world: World, tables: Any, rows: Any) -> None:
+def write_records(workspace: Workspace, tables: Any, rows: Any) -> None:
     """Writes a stream of rows `(topic, key, value)` to the topics `suspicious_activities` and `dead_letters`, as the detector does.
 
     Example:
         lab.write_records(tables, found)
     """
-    topics = (world.names.suspicious_activities, world.names.dead_letters)
-    for statement in statements("records.sql", values(world) | {"sink_topics": ";".join(topics)}):
+    topics = (workspace.names.suspicious_activities, workspace.names.dead_letters)
+    for statement in statements("records.sql", values(workspace) | {"sink_topics": ";".join(topics)}):
         tables.execute_sql(statement)
     inserts = tables.create_statement_set()
     inserts.add_insert("records", tables.from_data_stream(rows))
     inserts.attach_as_datastream()
 
 
-def payments(world: World) -> pd.DataFrame:
+def payments(workspace: Workspace) -> pd.DataFrame:
     """Shows every payment that the bank has stored.
 
     Returns:
         A row per payment: its amount in EUR (Decimal), the time of the payment and the time at which it was stored, and its label
         (None for an honest payment).
     """
-    rows = world.rows(
+    rows = workspace.rows(
         "SELECT transaction_id, user_id, country, amount, currency, transaction_time, created_at, scenario AS label"
         " FROM transactions LEFT JOIN fraud_labels USING (transaction_id) ORDER BY transaction_id"
     )
@@ -192,7 +192,7 @@ def payments(world: World) -> pd.DataFrame:
 
 
 def activities(
-    world: World, user_id: int | None = None, at_least: int = 0, topic: str = "suspicious_activities"
+    workspace: Workspace, user_id: int | None = None, at_least: int = 0, topic: str = "suspicious_activities"
 ) -> pd.DataFrame:
     """Shows the suspicious activities that were found, or those of one user. Waits until there are `at_least` of them.
 
@@ -205,7 +205,7 @@ def activities(
     """
 
     def read() -> dict[str, Activity]:
-        found = [read_activity(record.value) for record in world.records(topic)]
+        found = [read_activity(record.value) for record in workspace.records(topic)]
         return {one.activity_id: one for one in reversed(found) if user_id is None or one.user_id == user_id}
 
     wait_until(lambda: len(read()) >= at_least, f"{at_least} activities in `{topic}`")
@@ -233,31 +233,31 @@ def activities(
     return pd.DataFrame(rows, columns=columns)
 
 
-def largest_hours(world: World) -> pd.DataFrame:
+def largest_hours(workspace: Workspace) -> pd.DataFrame:
     """Shows the customers who paid in two countries within an hour, with the largest total of such an hour.
 
     Returns:
         A row per customer: `user_id`, `eur` (Decimal), and whether the account was `robbed`. A rule with another threshold accuses
         those at or above it. Accounts that you opened are left out.
     """
-    found = payments(world)
+    found = payments(workspace)
     found = found[found["user_id"] < FIRST_OWN_USER]
     robbed = set(found.loc[found["label"].notna(), "user_id"])
-    hour = timedelta(seconds=world.settings.window_s)
+    hour = timedelta(seconds=workspace.settings.window_s)
     rows = []
     for user_id, same in found.groupby("user_id"):
         paid = sorted(zip(same["transaction_time"], same["country"], same["eur"], strict=True))
         most = Decimal(0)
         for end, _, _ in paid:
             inside = [(country, eur) for time, country, eur in paid if end - hour < time <= end]
-            if len({country for country, _ in inside}) >= world.settings.min_countries:
+            if len({country for country, _ in inside}) >= workspace.settings.min_countries:
                 most = max(most, sum((eur for _, eur in inside), Decimal(0)))
         if most:
             rows.append((user_id, most, user_id in robbed))
     return pd.DataFrame(rows, columns=["user_id", "eur", "robbed"]).sort_values("eur", ignore_index=True)
 
 
-def read_rules(world: World, tables: Any, topic: str) -> Any:
+def read_rules(workspace: Workspace, tables: Any, topic: str) -> Any:
     """Returns a topic of your own as a data stream of strings, from its beginning.
 
     Example:
@@ -266,19 +266,19 @@ def read_rules(world: World, tables: Any, topic: str) -> Any:
     tables.execute_sql(f"""
         CREATE TEMPORARY TABLE rules (value_of_record STRING) WITH (
           'connector' = 'kafka',
-          'topic' = '{world.names.group(topic)}',
-          {sql_options(world.kafka.table_options())},
+          'topic' = '{workspace.names.group(topic)}',
+          {sql_options(workspace.kafka.table_options())},
           'scan.startup.mode' = 'earliest-offset',
           'format' = 'raw'
         )""")
     return tables.to_data_stream(tables.from_path("rules")).map(lambda row: row[0])
 
 
-def send(world: World, topic: str, value: dict[str, Any]) -> None:
+def send(workspace: Workspace, topic: str, value: dict[str, Any]) -> None:
     """Writes a record without a key, as JSON, to a topic of your own.
 
     Example:
         lab.send("rules", {"threshold_eur": 800})
     """
-    with closing(world.kafka.producer()) as producer:
-        producer.send(world.names.group(topic), orjson.dumps(value)).get(timeout=10)
+    with closing(workspace.kafka.producer()) as producer:
+        producer.send(workspace.names.group(topic), orjson.dumps(value)).get(timeout=10)

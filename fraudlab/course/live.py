@@ -12,7 +12,7 @@ from uuid import uuid4
 import pandas as pd
 
 from fraudlab import system
-from fraudlab.course.world import Late, World
+from fraudlab.course.workspace import Late, Workspace
 
 SERVER_IDS = range(500_000_000, 1_000_000_000)
 """Replica ids of streaming queries, drawn by chance: none is that of a pipeline's CDC job."""
@@ -36,8 +36,8 @@ class LiveQuery:
     A thread of its own fetches the changes. What goes wrong there is raised by the next look at the answer.
     """
 
-    def __init__(self, world: World, name: str, result: Any) -> None:
-        self._world, self.name = world, name
+    def __init__(self, workspace: Workspace, name: str, result: Any) -> None:
+        self._world, self.name = workspace, name
         self.columns = [str(column) for column in result.get_table_schema().get_field_names()]
         self._result = result
         self._arrived: queue.SimpleQueue[tuple[str, tuple[Any, ...]] | BaseException] = queue.SimpleQueue()
@@ -102,7 +102,9 @@ class LiveQuery:
             self._answer[row] += _CHANGES[kind]
 
 
-def stream(world: World, statement: str, name: str = "streaming-query", tables: Sequence[str] = ()) -> LiveQuery:
+def stream(
+    workspace: Workspace, statement: str, name: str = "streaming-query", tables: Sequence[str] = ()
+) -> LiveQuery:
     """Starts a streaming query: a job that keeps its answer up to date.
 
     It reads the bank's tables `transactions` and `user_profile` from MySQL's binlog.
@@ -121,16 +123,16 @@ def stream(world: World, statement: str, name: str = "streaming-query", tables: 
     """
     from fraudlab.pipeline.flink import CDC_LATENCY
 
-    world.cancel(name)
+    workspace.cancel(name)
     # The source goes on from snapshot to binlog after a checkpoint, and answers are handed out at each.
-    environment, table_environment = world.cluster(execution__checkpointing__interval="500 ms").table_environment()
+    environment, table_environment = workspace.cluster(execution__checkpointing__interval="500 ms").table_environment()
     environment.set_parallelism(1)
     configuration = table_environment.get_config()
-    configuration.set("pipeline.name", world.names.job(name))
+    configuration.set("pipeline.name", workspace.names.job(name))
     configuration.set("table.local-time-zone", "UTC")
     for definition in tables:
-        table_environment.execute_sql(filled(world, definition, name))
-    endpoint = system.cdc_endpoint(world.settings)
+        table_environment.execute_sql(filled(workspace, definition, name))
+    endpoint = system.cdc_endpoint(workspace.settings)
     for table, columns in _TABLES.items() if not tables else ():
         server_id = SERVER_IDS.start + uuid4().int % len(SERVER_IDS)
         options = {
@@ -147,15 +149,15 @@ def stream(world: World, statement: str, name: str = "streaming-query", tables: 
         }
         settings = ", ".join(f"'{key}' = '{value}'" for key, value in options.items())
         table_environment.execute_sql(f"CREATE TEMPORARY TABLE {table} ({columns}) WITH ({settings})")
-    return LiveQuery(world, name, table_environment.execute_sql(statement))
+    return LiveQuery(workspace, name, table_environment.execute_sql(statement))
 
 
-def filled(world: World, statement: str, job: str) -> str:
+def filled(workspace: Workspace, statement: str, job: str) -> str:
     """A statement of the pipeline's .sql files with the learner's names and the addresses in the place of `${…}`."""
     from fraudlab.pipeline.flink import kafka_values
 
-    values = kafka_values(world.kafka, world.names, job)
-    return Template(statement).substitute(values | {"transaction_ttl": f"{world.settings.profile_patience_s}s"})
+    values = kafka_values(workspace.kafka, workspace.names, job)
+    return Template(statement).substitute(values | {"transaction_ttl": f"{workspace.settings.profile_patience_s}s"})
 
 
 def reason(error: Exception) -> str:

@@ -13,7 +13,7 @@ import mysql.connector
 from fraudlab import system
 from fraudlab.services.activity import known_by, user_and_time
 from fraudlab.services.consumer import Received, consume
-from fraudlab.services.patience import SHORT_WAITS, ending_in_one_line, is_locked, patiently
+from fraudlab.services.mysql_retry import SHORT_WAITS, ending_in_one_line, is_locked, patiently
 from fraudlab.settings import Settings
 from fraudlab.system import connect
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import psutil
 
+from fraudlab.errors import UserError
 from fraudlab.settings import LOOPBACK, REPOSITORY, Settings
 from fraudlab.stack import embedding, home_folder, install, java, mysql, ports, space
-from fraudlab.stack.errors import StackError
 from fraudlab.stack.layout import Layout
 from fraudlab.stack.program import Program
 from fraudlab.stack.provision import disk, machine, system
@@ -56,7 +56,7 @@ def examine(settings: Settings, programs: Sequence[Program] = ()) -> list[Check]
 
 
 def require_room(settings: Settings, programs: Sequence[Program], progress: Callable[[str], None]) -> None:
-    """Before a start: raises StackError where disk or a port is lacking, and says where memory is short."""
+    """Before a start: raises UserError where disk or a port is lacking, and says where memory is short."""
     layout = Layout(settings.home)
     memory = _memory(layout)
     if not memory.ok:
@@ -65,7 +65,7 @@ def require_room(settings: Settings, programs: Sequence[Program], progress: Call
         progress(f"{warning}. Free some space, or Kafka will be stopped.")
     lacking = next((check for check in (_disk(layout), *_ports(settings, programs)) if not check.ok), None)
     if lacking is not None:
-        raise StackError(f"Not ready to start: {lacking.name}: {lacking.found}.", lacking.advice)
+        raise UserError(f"Not ready to start: {lacking.name}: {lacking.found}.", lacking.advice)
 
 
 def _python() -> Check:
@@ -83,7 +83,7 @@ def _python() -> Check:
 def _machine() -> Check:
     try:
         machine.require_supported()
-    except StackError as error:
+    except UserError as error:
         return Check("machine", False, str(error), error.advice)
     return Check("machine", True, f"Linux on x86-64, glibc {'.'.join(map(str, machine.glibc() or ()))}")
 
@@ -91,7 +91,7 @@ def _machine() -> Check:
 def _java() -> Check:
     try:
         found = java.find()
-    except StackError as error:
+    except UserError as error:
         return Check("Java", False, str(error), error.advice)
     return Check("Java", True, f"version {found.version} in {found.home}")
 
@@ -100,7 +100,7 @@ def _embedding(layout: Layout) -> Check:
     """Started, not looked for: the TaskManager needs it, and what it lacks shows only then."""
     try:
         problem = embedding.problem(layout)
-    except StackError as error:  # no Java
+    except UserError as error:  # no Java
         problem = str(error)
     if problem is None:
         return Check("Python inside Java", True, "starts")
@@ -110,7 +110,7 @@ def _embedding(layout: Layout) -> Check:
 def _home(layout: Layout) -> Check:
     try:
         home_folder.require_usable(layout.home, REPOSITORY)
-    except StackError as error:
+    except UserError as error:
         return Check("home", False, str(error), error.advice)
     return Check("home", True, f"{layout.home} can hold a stack")
 
@@ -130,7 +130,7 @@ def _own_mysqld(settings: Settings) -> list[Check]:
         return []
     try:
         return [Check("MySQL", True, f"version {mysql.require_usable(settings.mysqld)} in {settings.mysqld}")]
-    except StackError as error:
+    except UserError as error:
         return [Check("MySQL", False, str(error), error.advice)]
 
 
@@ -138,7 +138,7 @@ def _software(settings: Settings, *, with_mysql: bool = True) -> Check:
     layout = Layout(settings.home)
     try:
         install.require_installed(layout, mysqld=settings.mysqld, with_mysql=with_mysql)
-    except StackError as error:
+    except UserError as error:
         return Check("software", False, str(error), error.advice)
     return Check("software", True, f"complete under {layout.home}")
 
@@ -173,7 +173,7 @@ def _ports(settings: Settings, programs: Sequence[Program]) -> list[Check]:
     """Every port that a service or program listens on is free, or held by our own stack."""
     try:
         services = Stack(settings).services
-    except (StackError, ModuleNotFoundError):
+    except (UserError, ModuleNotFoundError):
         return []
     own = {process.pid for process in marked_processes(Layout(settings.home).home)}
     checks = []

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
+from fraudlab.errors import UserError
 from fraudlab.settings import Settings
-from fraudlab.stack.errors import StackError
 from fraudlab.stack.flink import JOBMANAGER, answered, get_json, request
 from fraudlab.stack.layout import Layout
 
@@ -144,7 +144,7 @@ def newest(settings: Settings, names: Collection[str]) -> dict[str, Job]:
 def cancel(settings: Settings, name: str) -> list[Job]:
     """Cancels the jobs of this name that have not ended, and waits until they have. Gives them.
 
-    Raises StackError where one does not end in time.
+    Raises UserError where one does not end in time.
     """
     ending = [job for job in answered(lambda: jobs(settings)) if job.name == name and not job.ended]
     for job in ending:
@@ -152,7 +152,7 @@ def cancel(settings: Settings, name: str) -> list[Job]:
     deadline = time.monotonic() + CANCEL_DEADLINE_S
     while {job.id for job in ending} & {job.id for job in answered(lambda: jobs(settings)) if not job.ended}:
         if time.monotonic() > deadline:
-            raise StackError(
+            raise UserError(
                 f"The job {name} was cancelled and has not ended after {CANCEL_DEADLINE_S} s.",
                 "Look at Flink's web page (`fraudlab open flink`), then try again.",
             )

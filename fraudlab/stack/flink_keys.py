@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from fraudlab.stack.errors import StackError
+from fraudlab.errors import UserError
 from fraudlab.stack.layout import Layout, private_folder
 from fraudlab.stack.secret_store import SecretStore, write_private
 
@@ -34,11 +34,11 @@ def pem(layout: Layout) -> Path:
 def make(layout: Layout, secrets: SecretStore, *, renew: bool) -> None:
     """Makes the keys that are missing or that the password does not open; with `renew`, those too that end within a month.
 
-    Safe for several processes at once, also in containers that share the folder. Raises StackError for a folder that is not private.
+    Safe for several processes at once, also in containers that share the folder. Raises UserError for a folder that is not private.
     """
     folder = private_folder(layout.flink_keys)
     if folder.stat().st_uid != os.getuid():
-        raise StackError(
+        raise UserError(
             f"{folder}, which holds the keys of Flink, belongs to somebody else.",
             "Remove it, then run the command again: new keys are made.",
         )

@@ -12,8 +12,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from fraudlab.errors import UserError
 from fraudlab.stack import shell
-from fraudlab.stack.errors import StackError
 
 MISREAD = ":;,[*?\\"
 """What cannot be escaped in lists of paths (PATH, class paths, LD_LIBRARY_PATH, Kafka's `log.dirs`, Flink's `io.tmp.dirs`), in the
@@ -23,7 +23,7 @@ ELSEWHERE = "Choose a folder on another disk: `export FRAUDLAB_HOME=<folder>`, t
 
 
 def require_usable(home: Path, repository: Path) -> None:
-    """Raise StackError where a stack in this home, run from this clone, could not work. Leaves nothing behind.
+    """Raise UserError where a stack in this home, run from this clone, could not work. Leaves nothing behind.
 
     A home that is not there yet is tried in the folder in which it will be made.
     """
@@ -43,10 +43,10 @@ def require_usable(home: Path, repository: Path) -> None:
                 attempt(folder)
             except OSError as error:
                 if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                    raise StackError(
+                    raise UserError(
                         f"The disk of {parent} is full.", "Free some, then run the command again."
                     ) from error
-                raise StackError(
+                raise UserError(
                     f"The file system of {parent} has no {what} ({error.strerror}), and the stack needs them.",
                     ELSEWHERE,
                 ) from error
@@ -54,23 +54,21 @@ def require_usable(home: Path, repository: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def not_writable(folder: Path, error: OSError) -> StackError:
+def not_writable(folder: Path, error: OSError) -> UserError:
     """The refusal of a folder in which nothing can be written: another user's, or on a disk that is mounted read-only."""
-    return StackError(f"{folder} cannot be written to ({error.strerror}).", ELSEWHERE)
+    return UserError(f"{folder} cannot be written to ({error.strerror}).", ELSEWHERE)
 
 
 def _require_name(path: Path, advice: str) -> None:
     try:
         name = os.fsencode(path).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise StackError(f"The path {os.fsencode(path)!r} is not valid UTF-8.", advice) from error
+        raise UserError(f"The path {os.fsencode(path)!r} is not valid UTF-8.", advice) from error
     wrong = next((letter for letter in name if letter in MISREAD or not letter.isprintable()), None)
     if wrong is not None:
-        raise StackError(
-            f"The path {name!r} contains {wrong!r}, which programs of the stack misread in a path.", advice
-        )
+        raise UserError(f"The path {name!r} contains {wrong!r}, which programs of the stack misread in a path.", advice)
     if not name.isascii() and not shell.is_utf8("") and not shell.utf8_locale():
-        raise StackError(
+        raise UserError(
             f"The path {name!r} is not plain ASCII, and this machine has no UTF-8 locale, without which Java cannot open it.",
             f"Install one (Debian and Ubuntu: `sudo apt-get install locales-all`). Otherwise: {advice}",
         )

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
+from fraudlab.errors import UserError
 from fraudlab.stack import flink
-from fraudlab.stack.errors import StackError
 from fraudlab.stack.layout import Layout
 from fraudlab.stack.provision import jars
 from fraudlab.stack.setup_times import SetupTimes
@@ -23,7 +23,7 @@ def install(layout: Layout, progress: Progress, *, mysqld: Path | None = None, w
 
     MySQL's server comes from the jars, unless there is a `mysqld` of the user's own, or another container has it.
 
-    Raises StackError if the jars are not there: `make` fetches them, before there is a `fraudlab` command.
+    Raises UserError if the jars are not there: `make` fetches them, before there is a `fraudlab` command.
     """
     _require_jars(layout)
     times = SetupTimes(layout.home)
@@ -38,11 +38,11 @@ def install(layout: Layout, progress: Progress, *, mysqld: Path | None = None, w
 
 
 def require_installed(layout: Layout, *, mysqld: Path | None = None, with_mysql: bool = True) -> None:
-    """Raise StackError if `install` has not been completed for today's jars and Python environment."""
+    """Raise UserError if `install` has not been completed for today's jars and Python environment."""
     _require_jars(layout)
     mysql_is_there = not with_mysql or mysqld is not None or _is_stamped(layout.mysql_software, MYSQL_TARBALL)
     if not (mysql_is_there and _is_stamped(layout.flink, _flink_version(layout))):
-        raise StackError(
+        raise UserError(
             f"The stack's software under {layout.home} is missing or not up to date.",
             "Run `fraudlab setup` (or `make setup`).",
         )
@@ -50,7 +50,7 @@ def require_installed(layout: Layout, *, mysqld: Path | None = None, with_mysql:
 
 def _require_jars(layout: Layout) -> None:
     if not jars.are_complete(layout.home):
-        raise StackError(
+        raise UserError(
             f"The jars under {layout.jars} are missing or not those of requirements/jars.lock.", "Run `make setup`."
         )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from fraudlab.stack.errors import StackError
+from fraudlab.errors import UserError
 
 OLDEST, NEWEST = 17, 21
 """The Kafka 4.1 broker needs Java 17; Flink 1.20 knows no Java newer than 21."""
@@ -39,14 +39,14 @@ class Java:
 def find(environment: Path = Path(sys.prefix)) -> Java:
     """The Java to use, of version 17 to 21: one in JAVA_HOME, on PATH or in the usual places, otherwise the one in `environment`.
 
-    Raises StackError if there is none.
+    Raises UserError if there is none.
     """
     found = {java.home: java for java in map(_inspect, [*_candidates(), brought(environment)]) if java}
     fitting = [java for java in found.values() if OLDEST <= java.version <= NEWEST]
     if fitting:
         return min(fitting, key=lambda java: java.version)
     seen = ", ".join(f"version {java.version} in {java.home}" for java in found.values()) or "none at all"
-    raise StackError(
+    raise UserError(
         f"No Java of version {OLDEST} to {NEWEST} was found ({seen}), and Kafka and Flink run on it.",
         "`make setup` brings one; JAVA_HOME, if set, names another.",
     )

@@ -11,11 +11,11 @@ from typing import Any
 from kafka.admin import UserScramCredentialUpsertion
 from kafka.errors import KafkaError, SaslAuthenticationFailedError
 
+from fraudlab.errors import UserError
 from fraudlab.kafka_access import KafkaAccess, jaas_config
 from fraudlab.settings import Settings
 from fraudlab.stack import java, kafka_metadata, ports
 from fraudlab.stack.class_sharing import SharedClasses
-from fraudlab.stack.errors import StackError
 from fraudlab.stack.layout import Layout, private_folder
 from fraudlab.stack.program import Program, Service
 from fraudlab.stack.secret_store import SecretStore, write_private
@@ -121,7 +121,7 @@ def _prepare(settings: Settings, layout: Layout, secrets: SecretStore) -> None:
     if (layout.kafka_data / "meta.properties").exists():
         return
     if layout.kafka_metadata_copy.exists():
-        raise StackError(
+        raise UserError(
             f"Kafka's data folder {layout.kafka_data} is gone or empty, and with it all topics and their records.",
             "Restore the folder from a backup, then run the command again. Without one, `fraudlab reset` wipes the database, the topics "
             "and the jobs' state together, so that they agree again.",
@@ -142,7 +142,7 @@ def _prepare(settings: Settings, layout: Layout, secrets: SecretStore) -> None:
         check=False,
     )
     if done.returncode != 0:
-        raise StackError(
+        raise UserError(
             f"Kafka could not format its data folder (exit status {done.returncode}). Its last words:\n{done.stdout}",
             "Run `fraudlab doctor`, then the command again.",
         )

@@ -6,7 +6,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from fraudlab.stack.errors import StackError
+from fraudlab.errors import UserError
 
 MAX_SOCKET_FOLDER_LENGTH = 75
 """A UNIX socket's path holds at most 103 bytes (macOS; Linux 107); the names in it, with suffixes, need 28."""
@@ -142,12 +142,12 @@ class Layout:
     def make_sockets_folder(self) -> Path:
         """Create the folder of sockets, for nobody but its owner.
 
-        Raises StackError where the folder belongs to somebody else.
+        Raises UserError where the folder belongs to somebody else.
         """
         folder = self.sockets
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if folder.is_symlink() or folder.stat().st_uid != os.getuid():
-            raise StackError(
+            raise UserError(
                 f"{folder} belongs to somebody else, so the services' sockets would not be private.",
                 "Remove it, or choose a shorter path for FRAUDLAB_HOME.",
             )

@@ -11,10 +11,10 @@ import mysql.connector
 from mysql.connector.abstracts import MySQLConnectionAbstract
 from mysql.connector.pooling import PooledMySQLConnection
 
+from fraudlab.errors import UserError
 from fraudlab.same_origin import is_loopback
 from fraudlab.settings import Settings
 from fraudlab.stack import ports
-from fraudlab.stack.errors import StackError
 from fraudlab.stack.layout import Layout, private_folder
 from fraudlab.stack.program import Program, Service
 from fraudlab.stack.secret_store import SecretStore, write_private
@@ -71,19 +71,19 @@ def connect_as_root(settings: Settings, secrets: SecretStore) -> MySQLConnection
 
 
 def require_usable(mysqld: Path) -> str:
-    """The version of a `mysqld` of the user's own. Raises StackError if it is not one of MySQL 8.0."""
+    """The version of a `mysqld` of the user's own. Raises UserError if it is not one of MySQL 8.0."""
     try:
         said = subprocess.run(
             [mysqld, "--no-defaults", "--version"], capture_output=True, encoding="utf-8", check=False
         ).stdout
     except OSError as error:
-        raise StackError(
+        raise UserError(
             f"FRAUDLAB_MYSQLD is {mysqld}, which cannot be run: {error.strerror}.", OWN_SERVER_ADVICE
         ) from error
     version = re.search(r"Ver (\d+)\.(\d+)\.(\d+)", said)
     found = tuple(map(int, version.groups())) if version else ()
     if "MariaDB" in said or found[:2] != (8, 0):
-        raise StackError(
+        raise UserError(
             f"FRAUDLAB_MYSQLD is {mysqld}, which says: {said.strip() or 'nothing'}. Only MySQL 8.0 will do: the connector that reads "
             "the binlog asks SHOW MASTER STATUS, which MySQL 8.4 dropped, and MariaDB has another binlog.",
             OWN_SERVER_ADVICE,
@@ -172,7 +172,7 @@ def _initialise(settings: Settings, layout: Layout) -> None:
     )
     if done.returncode != 0:
         last = "\n".join(done.stdout.splitlines()[-20:])
-        raise StackError(
+        raise UserError(
             f"MySQL could not create its data folder (exit status {done.returncode}). Its last words:\n{last}",
             "Run `fraudlab doctor`: a missing library or a full disk is named there. Then run the command again.",
         )

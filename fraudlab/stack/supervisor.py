@@ -16,29 +16,29 @@ from typing import Any
 
 import psutil
 
+from fraudlab.errors import UserError
 from fraudlab.settings import LOOPBACK, REPOSITORY, Settings
 from fraudlab.stack import (
     class_sharing,
+    container_control,
     flink,
     flink_page,
     home_folder,
     install,
     kafka,
     mysql,
-    neighbours,
     ports,
     space,
     watch,
     zookeeper,
 )
-from fraudlab.stack.errors import StackError
 from fraudlab.stack.home_lock import HomeLock
 from fraudlab.stack.layout import Layout
 from fraudlab.stack.program import Program, Service
 from fraudlab.stack.secret_store import SecretStore
 from fraudlab.stack.supervisord import Supervisord, end_processes, marked_processes, module, open_notebooks
 
-__all__ = ["Program", "ServiceStatus", "Stack", "StackError"]
+__all__ = ["Program", "ServiceStatus", "Stack", "UserError"]
 
 Progress = Callable[[str], None]
 Problem = Callable[[], str | None]
@@ -83,7 +83,7 @@ class Stack:
     """MySQL, ZooKeeper, Kafka and Flink of one home, with whatever other programs are added.
 
     `Stack(settings)` makes the one that the settings ask for, as `pathlib.Path` does. `progress` gets one line for each step. All methods
-    raise StackError, which says what to do next.
+    raise UserError, which says what to do next.
     """
 
     with_mysql: bool
@@ -204,7 +204,7 @@ class Stack:
         return self._supervisord.is_running()
 
     def require_own_ports(self) -> None:
-        """Raises StackError where the stack runs on other ports than these settings say, as another terminal started it."""
+        """Raises UserError where the stack runs on other ports than these settings say, as another terminal started it."""
         raise NotImplementedError
 
     def status(self, programs: Sequence[Program] = ()) -> list[ServiceStatus]:
@@ -221,12 +221,12 @@ class Stack:
             return list(pool.map(lambda name: self._status(name, known.get(name), problems.get(name)), names))
 
     def wait_for_program(self, program: Program, deadline_s: float = START_DEADLINE_S) -> None:
-        """Wait until an added program is ready. Raises StackError after `deadline_s`, or when it keeps ending."""
+        """Wait until an added program is ready. Raises UserError after `deadline_s`, or when it keeps ending."""
         if program.problem is not None:
             self._wait(program.name, program.problem, time.monotonic() + deadline_s, threading.Event(), self._progress)
 
     def wait_healthy(self, deadline_s: float = START_DEADLINE_S, names: Sequence[str] = ()) -> None:
-        """Wait until the services (all of the stack, or those named) are ready. Raises StackError after `deadline_s`."""
+        """Wait until the services (all of the stack, or those named) are ready. Raises UserError after `deadline_s`."""
         self._require_services()
         deadline = time.monotonic() + deadline_s
         given_up = threading.Event()
@@ -237,16 +237,16 @@ class Stack:
         )
 
     def logs(self, name: str, lines: int = 100) -> list[str]:
-        """The last lines of a program's log (`supervisord` has one as well). Raises StackError where there is none."""
+        """The last lines of a program's log (`supervisord` has one as well). Raises UserError where there is none."""
         with self.log_file(name).open(encoding="utf-8", errors="replace") as file:
             return [line.rstrip("\n") for line in deque(file, maxlen=lines)]
 
     def log_file(self, name: str) -> Path:
-        """Where a program's log lies. Raises StackError where there is none."""
+        """Where a program's log lies. Raises UserError where there is none."""
         path = self.layout.logs / f"{name}.log"
         known = sorted(log.stem for log in self.layout.logs.glob("*.log"))
         if name not in known:
-            raise StackError(f"There is no log of {name!r}.", f"Logs: {', '.join(known) or 'none yet'}.")
+            raise UserError(f"There is no log of {name!r}.", f"Logs: {', '.join(known) or 'none yet'}.")
         return path
 
     def kill(self, name: str, signal: int = signals.SIGKILL) -> int:
@@ -254,7 +254,7 @@ class Stack:
         self._require_running()
         pid = int(self._supervisord.process(name)["pid"])
         if not pid:
-            raise StackError(f"{name} does not run, so no signal can be sent.", "`fraudlab status` shows what runs.")
+            raise UserError(f"{name} does not run, so no signal can be sent.", "`fraudlab status` shows what runs.")
         os.kill(pid, signal)
         return pid
 
@@ -280,7 +280,7 @@ class Stack:
             end_processes(orphans, ORPHAN_PATIENCE_S)
         survivors = marked_processes(self.layout.home)
         if survivors:
-            raise StackError(
+            raise UserError(
                 f"These processes did not end: {', '.join(str(one.pid) for one in survivors)}.",
                 "They hang in the kernel (a disk that does not answer?); only a restart of the machine ends them.",
             )
@@ -294,7 +294,7 @@ class Stack:
         raise NotImplementedError
 
     def _require_services(self) -> None:
-        """Raises StackError where nobody has started the services."""
+        """Raises UserError where nobody has started the services."""
         raise NotImplementedError
 
     def problem_now(self, pid: int, problem: str | None) -> str | None:
@@ -309,7 +309,7 @@ class Stack:
         for port, setting in listening.items():
             if not ports.is_free(LOOPBACK, port):
                 holder = ports.holder(port)
-                raise StackError(f"Port {port}, which {name} needs, is held by {holder}.", holder.advice(setting))
+                raise UserError(f"Port {port}, which {name} needs, is held by {holder}.", holder.advice(setting))
 
     def _start_and_wait(self, to_start: Sequence[str], say: Progress) -> None:
         deadline = time.monotonic() + self.start_deadline_s
@@ -341,7 +341,7 @@ class Stack:
     def _wait(self, name: str, ask: Problem, deadline: float, given_up: threading.Event, say: Progress) -> bool:
         """Wait until a program is ready, and say every few seconds what is missing. Returns whether anything was.
 
-        Raises StackError when it keeps dying, is given up, or the deadline has passed.
+        Raises UserError when it keeps dying, is given up, or the deadline has passed.
         """
         deaths, last_pid = 0, 0
         waited, next_word = False, time.monotonic() + SAY_EVERY_S
@@ -361,17 +361,17 @@ class Stack:
                 next_word = time.monotonic() + SAY_EVERY_S
                 say(f"waiting for {name}: {problem}")
 
-        raise StackError(f"Gave up waiting for {name}.", "`fraudlab up` begins again.")
+        raise UserError(f"Gave up waiting for {name}.", "`fraudlab up` begins again.")
 
     def _process(self, name: str) -> tuple[int, str]:
         """A program's process id (0: none), or what stands for it, and its state as `ServiceStatus` has it."""
         process = self._supervisord.process(name)
         return int(process["pid"]), str(process["statename"])
 
-    def _death(self, name: str, what: str) -> StackError:
-        with contextlib.suppress(StackError):
+    def _death(self, name: str, what: str) -> UserError:
+        with contextlib.suppress(UserError):
             what += " The end of its log:\n" + "\n".join(self.logs(name, LOG_LINES_TO_REPORT))
-        return StackError(
+        return UserError(
             what,
             f"`fraudlab logs {name}` shows more, `fraudlab doctor` looks for causes, `fraudlab down` stops everything.",
         )
@@ -389,7 +389,7 @@ class Stack:
 
     def _require_running(self) -> None:
         if not self._supervisord.is_running():
-            raise StackError("The stack does not run.", "Start it with `fraudlab up`.")
+            raise UserError("The stack does not run.", "Start it with `fraudlab up`.")
         self.require_own_ports()
 
 
@@ -406,7 +406,7 @@ class NativeStack(Stack):
         found = ports.of_process(pid) if pid else set()
         wanted = self.services[mysql.NAME].ports
         if found and not found & wanted.keys():
-            raise StackError(
+            raise UserError(
                 f"The stack of this home runs on other ports than asked for: MySQL on {min(found)} instead of {min(wanted)}.",
                 "Set FRAUDLAB_PORT_BASE or FRAUDLAB_MYSQL_PORT as it was for the start, or end the stack with `fraudlab down`.",
             )
@@ -467,17 +467,17 @@ class ContainerStack(Stack):
 
     def log_file(self, name: str) -> Path:
         if name in self.services:
-            raise StackError(
+            raise UserError(
                 f"{name} runs in a container of its own, and Docker keeps its log.",
                 f"`docker compose logs {name}`, outside, shows it.",
             )
         return super().log_file(name)
 
     def kill(self, name: str, signal: int = signals.SIGKILL) -> int:
-        return neighbours.kill(name) if name in self.services else super().kill(name, signal)
+        return container_control.kill(name) if name in self.services else super().kill(name, signal)
 
     def reset(self, progress: Progress | None = None) -> None:
-        raise StackError(
+        raise UserError(
             "The data lies in volumes of other containers, so it cannot be wiped from this one.",
             "`docker compose down --volumes`, outside, wipes it all. In a notebook, `lab.reset()` wipes what is yours.",
         )
@@ -495,16 +495,16 @@ class ContainerStack(Stack):
         """Docker starts them."""
 
     def _process(self, name: str) -> tuple[int, str]:
-        return (neighbours.life(name), NEIGHBOUR) if name in self.services else super()._process(name)
+        return (container_control.life(name), NEIGHBOUR) if name in self.services else super()._process(name)
 
-    def _death(self, name: str, what: str) -> StackError:
+    def _death(self, name: str, what: str) -> UserError:
         if name in self.services:
-            return StackError(what, f"`docker compose logs {name}`, outside, shows why.")
+            return UserError(what, f"`docker compose logs {name}`, outside, shows why.")
         return super()._death(name, what)
 
     def _status(self, name: str, process: dict[str, object] | None, ask: Problem | None) -> ServiceStatus:
         if name in self.services:
-            return ServiceStatus(name, NEIGHBOUR, neighbours.life(name), 0, 0, self.services[name].problem())
+            return ServiceStatus(name, NEIGHBOUR, container_control.life(name), 0, 0, self.services[name].problem())
         return super()._status(name, process, ask)
 
 

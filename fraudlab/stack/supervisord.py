@@ -17,8 +17,8 @@ import psutil
 from supervisor.xmlrpc import Faults, SupervisorTransport
 from tenacity import Retrying, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
 
+from fraudlab.errors import UserError
 from fraudlab.stack import shell, space
-from fraudlab.stack.errors import StackError
 from fraudlab.stack.layout import Layout, private_folder
 from fraudlab.stack.program import Program
 from fraudlab.stack.secret_store import write_private
@@ -62,7 +62,7 @@ class Supervisord:
         return True
 
     def start(self) -> None:
-        """Start it with no programs; it outlives the caller. Raises StackError where it does not answer."""
+        """Start it with no programs; it outlives the caller. Raises UserError where it does not answer."""
         layout = self._layout
         for folder in (layout.supervisor, layout.logs, self._programs):
             private_folder(folder)
@@ -87,7 +87,7 @@ class Supervisord:
             retry_error_callback=lambda _: False,
         )
         if not answering(self.is_running):
-            raise StackError(
+            raise UserError(
                 f"supervisord, which runs the services, did not start: {done.stdout.strip()}",
                 f"Its log is {layout.logs / 'supervisord.log'}. `fraudlab down`, then this again, starts afresh.",
             )
@@ -120,14 +120,14 @@ class Supervisord:
         return found
 
     def process(self, name: str) -> dict[str, Any]:
-        """As `processes`, for one program. Raises StackError where there is none of this name."""
+        """As `processes`, for one program. Raises UserError where there is none of this name."""
         try:
             found: dict[str, Any] = self._call("getProcessInfo", name)
         except xmlrpc.client.Fault as fault:
             if fault.faultCode != Faults.BAD_NAME:
                 raise
             known = ", ".join(one["name"] for one in self.processes()) or "none"
-            raise StackError(f"There is no program {name!r}.", f"Programs: {known}.") from fault
+            raise UserError(f"There is no program {name!r}.", f"Programs: {known}.") from fault
         return found
 
     def stop_all(self) -> None:

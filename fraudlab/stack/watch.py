@@ -73,7 +73,7 @@ class _Record:
 
 
 @dataclass
-class Judge:
+class RestartPolicy:
     """Decides which services are restarted. `needs` says on which others each one depends."""
 
     needs: Mapping[str, Sequence[str]]
@@ -123,7 +123,7 @@ class Watcher:
         self._settings, self._services, self._processes = settings, services, processes
         self._layout = Layout(settings.home)
         needs = {name: flink.NEEDS.get(name.partition("-")[0], ()) for name in services}
-        self._judge = Judge(needs)
+        self._policy = RestartPolicy(needs)
         self._ending: dict[int, tuple[str, float]] = {}
         self._stopped_kafka = 0
 
@@ -152,7 +152,7 @@ class Watcher:
     def _restart(self, known: Processes, *, full: bool) -> None:
         with ThreadPoolExecutor(len(self._services)) as pool:
             looks = list(pool.map(lambda name: self._look(name, known.get(name, {})), self._services))
-        for name, reason in self._judge.restarts(time.monotonic(), looks, full=full).items():
+        for name, reason in self._policy.restarts(time.monotonic(), looks, full=full).items():
             pid = next(one.pid for one in looks if one.name == name)
             log.warning("restarting %s: %s", name, reason)
             remember(self._layout, name, f"restarted: {reason}")

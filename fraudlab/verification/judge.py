@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from fraudlab.verification.records import Activity, Records
-from fraudlab.verification.truth import MOST_LISTED, Expected, Notified, Payment, Truth
+from fraudlab.verification.truth import MOST_LISTED, Expected, Notified, RecomputedPayment, Truth
 
 TOO_LATE = "later than the allowed lateness"
 OVERTAKEN = "too late and overtaken"
@@ -132,7 +132,11 @@ def compare(truth: Truth, records: Records, window_ms: int, min_countries: int, 
 
 
 def activity_problems(
-    activity: Activity, payments: dict[int, Payment], window_ms: int, min_countries: int, threshold_eur: Decimal
+    activity: Activity,
+    payments: dict[int, RecomputedPayment],
+    window_ms: int,
+    min_countries: int,
+    threshold_eur: Decimal,
 ) -> Iterator[str]:
     """What an activity says that its own payments do not bear out. `payments` holds those it names that exist.
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from kafka import TopicPartition
 
+from fraudlab.errors import UserError
 from fraudlab.kafka_access import KafkaAccess
-from fraudlab.stack.errors import StackError
 
 PATIENCE_S = 30
 """How long the broker may stay silent in the middle of a topic."""
@@ -30,13 +30,13 @@ class TopicReader:
     def _follow(self) -> list[TopicPartition]:
         """The partitions that the topics have now: one that has grown is read further, from its new partitions' beginning.
 
-        Raises StackError where topics are gone.
+        Raises UserError where topics are gone.
         """
         known = self._consumer.topics()  # asks the broker, of which `partitions_for_topic` knows what it once said
         there = {topic: self._consumer.partitions_for_topic(topic) for topic in self._topics if topic in known}
         gone = [topic for topic in self._topics if not there.get(topic)]
         if gone:
-            raise StackError(
+            raise UserError(
                 f"These topics are missing: {', '.join(gone)}. Their records are lost, so nothing can be verified.",
                 "`fraudlab reset` wipes the rest, `fraudlab up` then starts from empty data; "
                 "docs/troubleshooting.md, under Verifying, says more. If nothing was ever started here, `fraudlab up` is enough.",
@@ -55,7 +55,7 @@ class TopicReader:
         self._consumer.seek_to_beginning()
 
     def partitions(self) -> list[TopicPartition]:
-        """The partitions that the topics have now. Raises StackError where topics are gone."""
+        """The partitions that the topics have now. Raises UserError where topics are gone."""
         return self._follow()
 
     def end_offsets(self) -> dict[TopicPartition, int]:
@@ -63,7 +63,7 @@ class TopicReader:
         return dict(self._consumer.end_offsets(self._follow()))
 
     def read_to(self, ends: Mapping[TopicPartition, int]) -> Iterator[Any]:
-        """What was not read yet, up to these offsets at least. Raises StackError when the broker goes silent."""
+        """What was not read yet, up to these offsets at least. Raises UserError when the broker goes silent."""
         deadline = time.monotonic() + PATIENCE_S
         while any(self._consumer.position(partition) < end for partition, end in ends.items()):
             polled = self._consumer.poll(timeout_ms=200)
@@ -72,7 +72,7 @@ class TopicReader:
             if polled:
                 deadline = time.monotonic() + PATIENCE_S
             elif time.monotonic() > deadline:
-                raise StackError(
+                raise UserError(
                     f"Kafka gave no record for {PATIENCE_S} s, though topics were not read to their end.",
                     "`fraudlab status` shows whether the broker is ready, `fraudlab logs kafka` why not.",
                 )

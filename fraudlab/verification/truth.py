@@ -17,7 +17,7 @@ MOST_LISTED = 1000
 """How many payments an activity may list. The detector states its own: what is recomputed shares nothing with what is judged."""
 
 
-class Payment(NamedTuple):
+class RecomputedPayment(NamedTuple):
     """A payment as recomputed. `fault` is what keeps it from counting; None: it counts, and no field is None."""
 
     user_id: int
@@ -74,13 +74,13 @@ class Truth:
 
     payments: dict[int, int]
     """Every row of `transactions`: id to user."""
-    faulty: dict[int, Payment]
+    faulty: dict[int, RecomputedPayment]
     """Payments that do not count and belong in `dead_letters`."""
     expected: dict[int, Expected]
     """By the id of the window's last payment."""
     given_up: frozenset[int]
     """Ids of windows' last payments whose activity is not there, because nobody could be told of it in time."""
-    claimed: dict[int, Payment]
+    claimed: dict[int, RecomputedPayment]
     """The payments asked for."""
     wrong_flags: dict[int, bool]
     """Users whose flag is wrong: to what it is."""
@@ -158,12 +158,12 @@ def recompute(
 
 def _truth(cursor: Any, claimed: list[int]) -> Truth:
     payment = "SELECT transaction_id, user_id, event_ms, country, eur_cents, fault FROM judged WHERE "
-    wanted: dict[int, Payment] = {}
+    wanted: dict[int, RecomputedPayment] = {}
     for ids in _slices(claimed):
-        wanted |= {row[0]: Payment(*row[1:]) for row in _rows(cursor, f"{payment} transaction_id IN ({ids})")}
+        wanted |= {row[0]: RecomputedPayment(*row[1:]) for row in _rows(cursor, f"{payment} transaction_id IN ({ids})")}
     return Truth(
         payments=dict(_rows(cursor, "SELECT transaction_id, user_id FROM transactions")),
-        faulty={row[0]: Payment(*row[1:]) for row in _rows(cursor, f"{payment} fault IS NOT NULL")},
+        faulty={row[0]: RecomputedPayment(*row[1:]) for row in _rows(cursor, f"{payment} fault IS NOT NULL")},
         expected={
             transaction_id: Expected(
                 transaction_id,

@@ -12,8 +12,8 @@ from kafka.admin import OffsetSpec
 from kafka.errors import KafkaError
 
 from fraudlab import system
+from fraudlab.errors import UserError
 from fraudlab.settings import Settings
-from fraudlab.stack.errors import StackError
 from fraudlab.system import connect
 from fraudlab.verification.judge import Finding, Findings, compare
 from fraudlab.verification.records import Records, Skipped
@@ -113,12 +113,12 @@ def verify(settings: Settings, settle_s: float = SETTLE_S) -> Verification:
         settle_s: How long to wait at most, in seconds; the verdict comes a few seconds later.
 
     Raises:
-        StackError: MySQL or Kafka cannot be reached, or a topic is missing.
+        UserError: MySQL or Kafka cannot be reached, or a topic is missing.
     """
     try:
         return _verify(settings, settle_s)
     except (KafkaError, mysql.connector.Error) as error:
-        raise StackError(
+        raise UserError(
             f"MySQL or Kafka did not answer, so nothing can be verified: {error}",
             "`fraudlab status` shows what runs, `fraudlab up` starts what does not.",
         ) from error

@@ -11,10 +11,10 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from fraudlab import system
-from fraudlab.services.analytics import words
+from fraudlab.services.analytics import formatting
 from fraudlab.settings import ANYWHERE, LOOPBACK, Settings
 from fraudlab.stack import ports
-from fraudlab.stack.beside import free_ports
+from fraudlab.stack.second_stack import free_ports
 from fraudlab.stack.supervisor import Stack
 from tests.e2e.conftest import Visit, visit
 from tests.support.home import outside_pytest
@@ -146,7 +146,7 @@ def test_a_message_that_cannot_be_delivered_and_its_dead_letter_are_shown(dashbo
     letter = problems.get_by_role("listitem").filter(has_text=f"from {lab.names.suspicious_activities}").first
     expect(letter).to_contain_text(NO_ADDRESS)
     letters = len({one["dead_letter_id"] for one in lab.dead_letters()})
-    expect(problems).to_contain_text(words.counted(letters, "dead letter"))
+    expect(problems).to_contain_text(formatting.counted(letters, "dead letter"))
 
 
 def test_flow_and_map_hold_what_mysql_and_kafka_hold(dashboard: Page, lab: Lab) -> None:

@@ -11,10 +11,10 @@ from playwright.sync_api import Locator, Page, expect
 
 from fraudlab.course import notebooks
 from fraudlab.course.labs import lab_of
-from fraudlab.course.world import World
+from fraudlab.course.workspace import Workspace
 from fraudlab.settings import LOOPBACK, Settings
-from fraudlab.stack.beside import free_ports
 from fraudlab.stack.ports import is_free
+from fraudlab.stack.second_stack import free_ports
 from tests.e2e.conftest import Visit
 from tests.support.home import outside_pytest, read_until
 from tests.support.lab import drop
@@ -43,7 +43,7 @@ def address(settings: Settings, tmp_path: Path) -> Iterator[str]:
             yield line.split()[1]
         finally:
             process.terminate()
-            World(own).cancel()
+            Workspace(own).cancel()
             drop(own)
 
 

@@ -24,7 +24,7 @@ from rich.console import Console
 
 from fraudlab import system
 from fraudlab.settings import Settings
-from fraudlab.stack.supervisor import Stack, StackError
+from fraudlab.stack.supervisor import Stack, UserError
 from fraudlab.verification.report import render
 from fraudlab.verification.verify import verify
 from tests.support.home import running_system
@@ -103,7 +103,7 @@ def strike(stack: Stack, settings: Settings, programs: list[str], chance: random
         seconds = 0.0 if chance.random() < KILLED else chance.uniform(2, LONGEST_STOP_S)
         try:
             process_id = stack.kill(group, signal.SIGSTOP if seconds else signal.SIGKILL)
-        except StackError:
+        except UserError:
             words.append(f"{name} was not running")
             continue
         words.append(f"{name} stopped for {seconds:.0f} s" if seconds else f"{name} killed")

@@ -15,7 +15,7 @@ from kafka.errors import KafkaError, KafkaTimeoutError
 
 from fraudlab import system
 from fraudlab.settings import Settings
-from fraudlab.stack import beside, kafka, kafka_metadata, watch
+from fraudlab.stack import kafka, kafka_metadata, second_stack, watch
 from fraudlab.stack.supervisor import Stack
 from fraudlab.stack.supervisord import Supervisord, marked_processes
 from tests.support.disks import Disk, small_disk
@@ -35,7 +35,7 @@ class Broker:
         home = disk.folder / "home"
         home.mkdir()
         (home / "jars").symlink_to(software.home.expanduser().resolve() / "jars")
-        port, controller = beside.free_ports(2)
+        port, controller = second_stack.free_ports(2)
         self.disk = disk
         self.settings = Settings(
             home=home,

@@ -10,7 +10,7 @@ import pytest
 from fraudlab.settings import Settings
 from tests.support.inbox import messages, topic
 from tests.support.lab import Lab
-from tests.support.telling import Telling, telling
+from tests.support.notifier_lab import NotifierLab, notifier_lab
 from tests.support.waiting import eventually
 
 PEOPLE = 400
@@ -18,12 +18,12 @@ KILLS = 6
 
 
 @pytest.fixture
-def told(settings: Settings) -> Iterator[Telling]:
-    with telling(settings) as told:
+def told(settings: Settings) -> Iterator[NotifierLab]:
+    with notifier_lab(settings) as told:
         yield told
 
 
-def received(told: Telling) -> Counter[str]:
+def received(told: NotifierLab) -> Counter[str]:
     """How often each recipient of this learner was sent something, by the inbox's account: first deliveries and repeated ones."""
     mine = f"@{told.lab.names.learner}.example.com", topic(told.settings, 0)[:-1]
     return Counter(
@@ -35,7 +35,7 @@ def received(told: Telling) -> Counter[str]:
     )
 
 
-def test_a_notifier_killed_again_and_again_tells_everybody_once(told: Telling) -> None:
+def test_a_notifier_killed_again_and_again_tells_everybody_once(told: NotifierLab) -> None:
     chance = random.Random()
     users = [told.lab.new_user_id() for _ in range(PEOPLE)]
     for user in users:
@@ -66,7 +66,7 @@ def test_a_notifier_killed_again_and_again_tells_everybody_once(told: Telling) -
     assert again <= kills * 8, "at most what the workers had in hand, accepted and not yet recorded"
 
 
-def test_a_notifier_stopped_by_its_supervisor_repeats_nothing(told: Telling) -> None:
+def test_a_notifier_stopped_by_its_supervisor_repeats_nothing(told: NotifierLab) -> None:
     users = [told.lab.new_user_id() for _ in range(PEOPLE // 2)]
     for user in users:
         told.activity(user)
@@ -81,7 +81,9 @@ def test_a_notifier_stopped_by_its_supervisor_repeats_nothing(told: Telling) -> 
 
 
 @pytest.mark.parametrize("program", ["inbox", "mysql", "kafka"])
-def test_what_the_notifier_needs_is_killed_and_everybody_is_told_once(lab: Lab, told: Telling, program: str) -> None:
+def test_what_the_notifier_needs_is_killed_and_everybody_is_told_once(
+    lab: Lab, told: NotifierLab, program: str
+) -> None:
     told.lab.start_notifier()
     users = [told.lab.new_user_id() for _ in range(PEOPLE // 2)]
     for user in users[: PEOPLE // 4]:

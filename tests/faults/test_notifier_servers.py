@@ -7,10 +7,10 @@ import pytest
 
 from fraudlab.services.notifier.outbox import IN_HAND, WORKERS
 from fraudlab.settings import LOOPBACK, Settings
-from fraudlab.stack.beside import free_ports
+from fraudlab.stack.second_stack import free_ports
 from tests.support.lab import Service
+from tests.support.notifier_lab import NotifierLab, notifier_lab
 from tests.support.servers import FAULTS, Server, servers
-from tests.support.telling import Telling, telling
 from tests.support.waiting import eventually, patient
 
 CHANNELS = ("email", "push")
@@ -18,8 +18,8 @@ PEOPLE = 3
 
 
 @pytest.fixture(scope="module")
-def told(settings: Settings) -> Iterator[Telling]:
-    with telling(settings) as told:
+def told(settings: Settings) -> Iterator[NotifierLab]:
+    with notifier_lab(settings) as told:
         yield told
 
 
@@ -39,7 +39,7 @@ def both(both_servers: dict[str, Server]) -> dict[str, Server]:
     return both_servers
 
 
-def start(told: Telling, both: dict[str, Server], **settings: object) -> None:
+def start(told: NotifierLab, both: dict[str, Server], **settings: object) -> None:
     """From now on the notifier runs with these servers and little patience: that of the test before, where it will do."""
     told.lab.have_notifier(**options(both) | settings)
 
@@ -54,7 +54,7 @@ def options(both: dict[str, Server]) -> dict[str, object]:
     }
 
 
-def tell(told: Telling, count: int) -> list[int]:
+def tell(told: NotifierLab, count: int) -> list[int]:
     """So many people are to be told."""
     users = [told.lab.new_user_id() for _ in range(count)]
     for user in users:
@@ -62,15 +62,15 @@ def tell(told: Telling, count: int) -> list[int]:
     return users
 
 
-def states(told: Telling, users: list[int], channel: str) -> list[str]:
+def states(told: NotifierLab, users: list[int], channel: str) -> list[str]:
     return [row["status"] for row in told.rows() if row["user_id"] in users and row["channel"] == channel]
 
 
-def ids(told: Telling, users: list[int], channel: str) -> list[str]:
+def ids(told: NotifierLab, users: list[int], channel: str) -> list[str]:
     return sorted(row["message_id"] for row in told.rows() if row["user_id"] in users and row["channel"] == channel)
 
 
-def taken(server: Server, told: Telling, users: list[int], channel: str) -> list[str]:
+def taken(server: Server, told: NotifierLab, users: list[int], channel: str) -> list[str]:
     """The ids of these people's messages that a server took, as often as it took them."""
     mine = set(ids(told, users, channel))
     return sorted(one for one in server.ids if one in mine)
@@ -79,7 +79,7 @@ def taken(server: Server, told: Telling, users: list[int], channel: str) -> list
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("channel", CHANNELS)
 def test_a_fault_that_passes_delays_its_own_channel_only(
-    told: Telling, both: dict[str, Server], channel: str, fault: str
+    told: NotifierLab, both: dict[str, Server], channel: str, fault: str
 ) -> None:
     (other,) = set(CHANNELS) - {channel}
     both[channel].have(fault)
@@ -108,7 +108,7 @@ def test_a_fault_that_passes_delays_its_own_channel_only(
 
 @pytest.mark.parametrize(("channel", "reason"), [("email", "550 no such user here"), ("push", "403 forbidden")])
 def test_what_is_refused_for_good_is_not_tried_again_and_ends_in_dead_letters(
-    told: Telling, both: dict[str, Server], channel: str, reason: str
+    told: NotifierLab, both: dict[str, Server], channel: str, reason: str
 ) -> None:
     both[channel].have("refuses")
     start(told, both)
@@ -127,7 +127,7 @@ def test_what_is_refused_for_good_is_not_tried_again_and_ends_in_dead_letters(
     assert both[channel].ids == ids(told, [after], channel)
 
 
-def test_a_long_outage_with_a_backlog_is_probed_not_stormed(told: Telling, both: dict[str, Server]) -> None:
+def test_a_long_outage_with_a_backlog_is_probed_not_stormed(told: NotifierLab, both: dict[str, Server]) -> None:
     both["email"].have("down")
     start(told, both)
     users = tell(told, 100)
@@ -140,7 +140,7 @@ def test_a_long_outage_with_a_backlog_is_probed_not_stormed(told: Telling, both:
     assert sorted(both["email"].ids) == ids(told, users, "email")
 
 
-def test_what_no_message_can_be_made_of_does_not_hold_up_the_others(told: Telling, both: dict[str, Server]) -> None:
+def test_what_no_message_can_be_made_of_does_not_hold_up_the_others(told: NotifierLab, both: dict[str, Server]) -> None:
     both["email"].have("down")
     start(told, both)
     broken, whole = tell(told, 2)
@@ -160,7 +160,7 @@ def test_what_no_message_can_be_made_of_does_not_hold_up_the_others(told: Tellin
 
 @pytest.mark.parametrize(("domains", "each"), [(1, 1), (1, 3 * IN_HAND), (3, 20)], ids=["one mail", "many", "three"])
 def test_a_mail_server_that_is_silent_about_some_people_delays_nobody_elses_mail(
-    told: Telling, both: dict[str, Server], domains: int, each: int
+    told: NotifierLab, both: dict[str, Server], domains: int, each: int
 ) -> None:
     """One relay for all: about these domains it never answers, however many messages wait for them; each costs a worker's time-out."""
     dead = [f"dead{number}.example.net" for number in range(domains)]
@@ -194,7 +194,7 @@ def test_a_mail_server_that_is_silent_about_some_people_delays_nobody_elses_mail
 
 
 def test_what_is_overdue_is_given_up_together_where_its_domain_is_silent(
-    told: Telling, both: dict[str, Server]
+    told: NotifierLab, both: dict[str, Server]
 ) -> None:
     both["email"].silent_about = frozenset({"dead.example.net"})
     start(told, both, notify_deadline_s=3)
@@ -209,7 +209,7 @@ def test_what_is_overdue_is_given_up_together_where_its_domain_is_silent(
 
 
 def test_a_notifier_that_loses_its_turn_sends_nothing_more_of_what_it_had_in_hand(
-    told: Telling, both: dict[str, Server]
+    told: NotifierLab, both: dict[str, Server]
 ) -> None:
     both["email"].have("slow")
     told.lab.start_notifier(**options(both))  # a new one, whose connections can be counted
@@ -236,7 +236,7 @@ def test_a_notifier_that_loses_its_turn_sends_nothing_more_of_what_it_had_in_han
 
 
 def test_what_cannot_be_delivered_until_the_deadline_ends_in_dead_letters(
-    told: Telling, both: dict[str, Server]
+    told: NotifierLab, both: dict[str, Server]
 ) -> None:
     both["email"].have("down")
     start(told, both, notify_deadline_s=3)
@@ -250,7 +250,7 @@ def test_what_cannot_be_delivered_until_the_deadline_ends_in_dead_letters(
         assert any(one["dead_letter_id"] == f"notification-{user}-0-email" for one in told.lab.dead_letters())
 
 
-def test_a_notifier_that_starts_before_its_servers_waits_for_them(told: Telling, both: dict[str, Server]) -> None:
+def test_a_notifier_that_starts_before_its_servers_waits_for_them(told: NotifierLab, both: dict[str, Server]) -> None:
     for server in both.values():
         server.have("down")
     users = tell(told, 1)
@@ -262,7 +262,9 @@ def test_a_notifier_that_starts_before_its_servers_waits_for_them(told: Telling,
     eventually(lambda: all(row["status"] == "sent" for row in told.rows(users[0])), "told")
 
 
-def test_what_is_overdue_is_given_up_together_while_the_server_is_away(told: Telling, both: dict[str, Server]) -> None:
+def test_what_is_overdue_is_given_up_together_while_the_server_is_away(
+    told: NotifierLab, both: dict[str, Server]
+) -> None:
     """One probe after each pause finds out about the server, not about each message."""
     both["email"].have("down")
     start(told, both, notify_deadline_s=3)
@@ -276,7 +278,7 @@ def test_what_is_overdue_is_given_up_together_while_the_server_is_away(told: Tel
 
 
 def test_without_kafka_what_is_due_is_sent_and_what_is_refused_waits_for_its_dead_letter(
-    told: Telling, both: dict[str, Server]
+    told: NotifierLab, both: dict[str, Server]
 ) -> None:
     for server in both.values():
         server.have("down")

@@ -18,7 +18,7 @@ from fraudlab import system
 from fraudlab.settings import Settings
 from fraudlab.verification.verify import verify
 from tests.support.lab import Lab, LearnerLab, Service, assert_exact, learner_lab
-from tests.support.telling import Telling, activity
+from tests.support.notifier_lab import NotifierLab, activity
 from tests.support.waiting import eventually, patient
 
 A_SECOND = 1.0
@@ -64,7 +64,7 @@ class Own:
 
     def lag(self) -> int:
         """How many activities the flagger has not committed."""
-        return Telling(self.lab).lag("flagger")
+        return NotifierLab(self.lab).lag("flagger")
 
     @contextmanager
     def session(self, *statements: str, role: str = "root") -> Iterator[Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fraudlab.settings import Settings
-from fraudlab.stack import beside
+from fraudlab.stack import second_stack
 from fraudlab.stack.supervisor import Stack
 from tests.support.home import run
 
@@ -62,7 +62,7 @@ def environment() -> Iterator[dict[str, str]]:
     """The environment of a system of its own, which is stopped and wiped at the end."""
     if Settings().in_container:
         pytest.skip("in a container, the network is Docker's")
-    chosen = beside.environment(Settings(), "no ipv6", print)
+    chosen = second_stack.environment(Settings(), "no ipv6", print)
     stack = Stack(Settings(home=Path(chosen["FRAUDLAB_HOME"])), print)
     stack.reset()
     try:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 import pytest
 
 from fraudlab.settings import REPOSITORY, Settings
-from fraudlab.stack import beside
+from fraudlab.stack import second_stack
 from fraudlab.stack.layout import Layout
 
 NAME = "ä b%20 #c'd\"e$g`h`"
@@ -95,7 +95,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
         if (REPOSITORY / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(REPOSITORY / name, folder / name)
-    ports = {"FRAUDLAB_PORT_BASE": str(beside.free_base(folder))}
+    ports = {"FRAUDLAB_PORT_BASE": str(second_stack.free_base(folder))}
     sources = {name: value for name, value in os.environ.items() if name.upper().startswith(HANDED_ON)}
     clone = Clone(folder, {"PATH": os.environ["PATH"], "LC_ALL": "C"} | ports | sources)
     clone.home.mkdir()

@@ -8,7 +8,7 @@ import pytest
 from mysql.connector import errorcode
 
 from fraudlab import system
-from fraudlab.services.patience import may_pass
+from fraudlab.services.mysql_retry import may_pass
 
 DENIED = {
     errorcode.ER_TABLEACCESS_DENIED_ERROR,

@@ -17,7 +17,7 @@ from fraudlab.services.analytics.model import Model
 from fraudlab.services.analytics.reader import feed_of
 from fraudlab.services.analytics.stages import State
 from fraudlab.settings import Settings
-from fraudlab.stack.beside import free_ports
+from fraudlab.stack.second_stack import free_ports
 from tests.support.lab import Lab
 from tests.support.waiting import eventually
 

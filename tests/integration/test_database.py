@@ -7,7 +7,7 @@ import mysql.connector
 import pytest
 
 from fraudlab import system
-from fraudlab.stack.errors import StackError
+from fraudlab.errors import UserError
 
 PAY = "INSERT INTO transactions (user_id, amount, currency, country) VALUES ({}, 1, 'EUR', 'DE')"
 OPEN = "INSERT INTO user_profile (user_id, first_name) VALUES ({}, 'Ada')"
@@ -400,7 +400,7 @@ def test_a_server_whose_binlog_cannot_be_captured_is_refused_with_what_to_change
     with closing(Client(database, "root")) as root:
         root.do("SET GLOBAL binlog_row_image = MINIMAL")
         try:
-            with pytest.raises(StackError, match="binlog_row_image is MINIMAL and must be FULL") as refusal:
+            with pytest.raises(UserError, match="binlog_row_image is MINIMAL and must be FULL") as refusal:
                 system.create_database(database.settings)
         finally:
             root.do("SET GLOBAL binlog_row_image = FULL")

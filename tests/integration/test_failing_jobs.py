@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from fraudlab import system
-from fraudlab.course.world import World
+from fraudlab.course.workspace import Workspace
+from fraudlab.errors import UserError
 from fraudlab.pipeline.contracts import JOBS
 from fraudlab.settings import Settings
 from fraudlab.stack import flink_jobs
-from fraudlab.stack.errors import StackError
 from tests.support import flink
 from tests.support.home import outside_pytest, run
 from tests.support.lab import Lab, LearnerLab, learner_lab
@@ -61,7 +61,7 @@ def status(*options: str, learner: str = "") -> subprocess.CompletedProcess[str]
 
 def test_a_job_that_restarts_in_a_loop_is_told_with_its_cause_within_seconds(broken: LearnerLab) -> None:
     began, job = time.monotonic(), broken.names.job("fraud-detector")
-    with pytest.raises(StackError, match=rf"The job {job} keeps failing: ValueError: no such rate: XXX\.") as told:
+    with pytest.raises(UserError, match=rf"The job {job} keeps failing: ValueError: no such rate: XXX\.") as told:
         system.wait_for_jobs(broken.settings, [job])
     assert time.monotonic() - began < patient(TOLD_WITHIN_S)
     assert "shows the job's whole exception" in told.value.advice
@@ -69,7 +69,7 @@ def test_a_job_that_restarts_in_a_loop_is_told_with_its_cause_within_seconds(bro
 
 def test_a_binlog_that_nobody_can_read_is_told_with_the_cause_within_seconds(broken: LearnerLab) -> None:
     began, job = time.monotonic(), broken.names.job("cdc-ingestion")
-    with pytest.raises(StackError, match=rf"The job {job} keeps failing: MySQL rejects the login of") as told:
+    with pytest.raises(UserError, match=rf"The job {job} keeps failing: MySQL rejects the login of") as told:
         system.wait_for_binlog_reader(broken.settings)
     assert time.monotonic() - began < patient(TOLD_WITHIN_S)
     assert "Cancel it" in told.value.advice
@@ -86,8 +86,10 @@ def test_status_shows_why_a_job_does_not_run_and_ends_with_1(broken: LearnerLab)
 
 
 def test_a_notebook_is_told_why_a_job_does_not_run(broken: LearnerLab) -> None:
-    world = World(broken.settings)
-    eventually(lambda: any("no such rate: XXX" in trouble for trouble in world.job_troubles().values()), "it is told")
+    workspace = Workspace(broken.settings)
+    eventually(
+        lambda: any("no such rate: XXX" in trouble for trouble in workspace.job_troubles().values()), "it is told"
+    )
 
 
 def test_status_shows_jobs_that_run_with_their_last_checkpoint_and_ends_with_0(lab: Lab) -> None:
@@ -112,7 +114,7 @@ def test_a_learner_who_has_started_nothing_is_not_told_of_missing_jobs(lab: Lab)
 
 def test_a_job_that_nobody_submitted_is_waited_for_and_then_named(lab: Lab) -> None:
     with pytest.raises(
-        StackError, match=r"Not all jobs run after 1 s: nobody\.job does not run: nobody has submitted it\."
+        UserError, match=r"Not all jobs run after 1 s: nobody\.job does not run: nobody has submitted it\."
     ):
         system.wait_for_jobs(lab.settings, ["nobody.job"], deadline_s=1)
     assert flink_jobs.newest(lab.settings, ["nobody.job"]) == {}

@@ -19,8 +19,8 @@ from kafka.errors import KafkaError, SaslAuthenticationFailedError
 from fraudlab.kafka_access import KafkaAccess, Mechanism, jaas_config
 from fraudlab.settings import LOOPBACK, Settings
 from fraudlab.stack import java
-from fraudlab.stack.beside import free_ports
 from fraudlab.stack.layout import Layout
+from fraudlab.stack.second_stack import free_ports
 from fraudlab.stack.templating import properties_text
 from tests.support.waiting import eventually
 

@@ -21,9 +21,9 @@ from tests.support.waiting import eventually, patient
 CELL = """
 import time
 from fraudlab.course import breaking
-from fraudlab.course.world import World
+from fraudlab.course.workspace import Workspace
 from fraudlab.settings import Settings
-with breaking.paying_bank(World(Settings()), rate=20, users=50, fraud_every_s=5, seed=1):
+with breaking.paying_bank(Workspace(Settings()), rate=20, users=50, fraud_every_s=5, seed=1):
     print("it pays", flush=True)
     while True:
         time.sleep(0.1)

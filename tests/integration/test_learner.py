@@ -9,7 +9,7 @@ from kafka.errors import KafkaTimeoutError
 
 from fraudlab import system
 from fraudlab.course.consumers import share
-from fraudlab.course.world import World
+from fraudlab.course.workspace import Workspace
 from fraudlab.pipeline.topics import partitions
 from fraudlab.settings import Settings
 from tests.support.lab import Lab, LearnerLab, assert_exact, drop, learner_lab
@@ -71,13 +71,13 @@ def test_what_a_learner_does_is_seen_by_nobody_else(newcomer: LearnerLab, lab: L
 
 
 @pytest.fixture
-def forgetful(settings: Settings) -> Iterator[World]:
+def forgetful(settings: Settings) -> Iterator[Workspace]:
     """The world of a learner with an account in the bank, an activity, and two consumers that were never closed."""
     own = settings.model_copy(update={"learner": "forgetful"})
     drop(own)
     system.prepare(own)
-    world = World(own)
-    world.open_account()
+    workspace = Workspace(own)
+    workspace.open_account()
     topic = own.names.suspicious_activities
     with closing(system.kafka(own).producer()) as producer:
         producer.send(topic, b"{}").get(timeout=patient(10))
@@ -85,15 +85,15 @@ def forgetful(settings: Settings) -> Iterator[World]:
     consumers = [system.kafka(own).consumer(topic, group_id=group) for _ in range(2)]
     try:
         share(**dict(zip(("left", "right"), consumers, strict=True)))
-        yield world
+        yield workspace
     finally:
         for consumer in consumers:
             consumer.close(autocommit=False)
-        world.reset()
+        workspace.reset()
         drop(own)
 
 
-def test_a_world_is_emptied_although_a_notebook_has_left_consumers_open(forgetful: World) -> None:
+def test_a_world_is_emptied_although_a_notebook_has_left_consumers_open(forgetful: Workspace) -> None:
     forgetful.reset()
     with closing(forgetful.admin()) as admin:
         groups = [str(group["group_id"]) for group in admin.list_groups()]
@@ -103,12 +103,12 @@ def test_a_world_is_emptied_although_a_notebook_has_left_consumers_open(forgetfu
 
 
 def test_what_fails_while_a_world_is_emptied_leaves_the_learner_a_database(
-    forgetful: World, monkeypatch: pytest.MonkeyPatch
+    forgetful: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gone(_world: World, _admin: object) -> None:
+    def gone(_world: Workspace, _admin: object) -> None:
         raise KafkaTimeoutError
 
-    monkeypatch.setattr(World, "_delete_topics", gone)
+    monkeypatch.setattr(Workspace, "_delete_topics", gone)
     with pytest.raises(KafkaTimeoutError):
         forgetful.reset()
     assert len(forgetful.rows("SELECT user_id FROM user_profile")) == 1

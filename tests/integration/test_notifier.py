@@ -11,29 +11,29 @@ from fraudlab import system
 from fraudlab.settings import Settings
 from tests.support.inbox import messages, topic
 from tests.support.lab import Lab
-from tests.support.telling import Telling, telling
+from tests.support.notifier_lab import NotifierLab, notifier_lab
 from tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="module")
-def told(settings: Settings) -> Iterator[Telling]:
-    with telling(settings) as told:
+def told(settings: Settings) -> Iterator[NotifierLab]:
+    with notifier_lab(settings) as told:
         told.lab.start_notifier()
         yield told
 
 
-def both(told: Telling, user_id: int, count: int = 1) -> bool:
+def both(told: NotifierLab, user_id: int, count: int = 1) -> bool:
     """Whether a user has so many notifications per channel, all of them done with."""
     rows = told.rows(user_id)
     return len(rows) == 2 * count and all(row["status"] != "pending" for row in rows)
 
 
-def taken_in_episode(told: Telling, payment: int, episode: int) -> None:
+def taken_in_episode(told: NotifierLab, payment: int, episode: int) -> None:
     """Records the episode in which the database took a payment, as its trigger does."""
     told.lab.execute("INSERT INTO payment_episodes (transaction_id, episode) VALUES (%s, %s)", payment, episode)
 
 
-def address(told: Telling, user_id: int) -> str:
+def address(told: NotifierLab, user_id: int) -> str:
     return f"user{user_id}@{told.lab.names.learner}.example.com"
 
 
@@ -79,7 +79,7 @@ def test_an_episode_is_told_once_and_the_next_one_again(lab: Lab) -> None:
     assert len(messages(lab.settings, f"user{user}@example.com")) == 2
 
 
-def test_further_activities_of_an_episode_and_repeated_ones_tell_nobody_again(told: Telling) -> None:
+def test_further_activities_of_an_episode_and_repeated_ones_tell_nobody_again(told: NotifierLab) -> None:
     user = told.lab.new_user_id()
     for _ in range(3):
         told.activity(user)
@@ -92,7 +92,7 @@ def test_further_activities_of_an_episode_and_repeated_ones_tell_nobody_again(to
     assert [one["deliveries"] for one in messages(told.settings, address(told, user))] == [1]
 
 
-def test_an_activity_belongs_to_the_episode_of_the_payment_that_made_it_known(told: Telling) -> None:
+def test_an_activity_belongs_to_the_episode_of_the_payment_that_made_it_known(told: NotifierLab) -> None:
     user, at = told.lab.new_user_id(), datetime.now(UTC)
     in_the_first, in_the_second = 10 * user, 10 * user + 1
     taken_in_episode(told, in_the_first, 7)
@@ -107,7 +107,7 @@ def test_an_activity_belongs_to_the_episode_of_the_payment_that_made_it_known(to
     assert {row["episode"] for row in told.rows(user)} == {0, 7, 9}
 
 
-def test_nobody_is_told_more_often_within_an_hour_than_the_limit_allows(told: Telling) -> None:
+def test_nobody_is_told_more_often_within_an_hour_than_the_limit_allows(told: NotifierLab) -> None:
     user = told.lab.add_user()
     limit = told.settings.notify_limit_per_hour
     for number in range(limit + 3):
@@ -126,7 +126,7 @@ def test_nobody_is_told_more_often_within_an_hour_than_the_limit_allows(told: Te
     assert told.rows(user)[-1]["status"] == "sent"
 
 
-def test_a_hostile_name_reaches_only_its_owner_and_as_text(told: Telling) -> None:
+def test_a_hostile_name_reaches_only_its_owner_and_as_text(told: NotifierLab) -> None:
     user = told.lab.new_user_id()
     name = "Eve\r\nBcc: thief@example.com\r\nSubject: free money\u202e 😈 <script>alert(1)</script>"
     told.activity(user, user_first_name=name, user_last_name='"; DROP TABLE notifications; --')
@@ -145,7 +145,7 @@ def test_a_hostile_name_reaches_only_its_owner_and_as_text(told: Telling) -> Non
 
 @pytest.mark.parametrize("email", [None, "", "nobody", "eve@example.com\r\nBcc: thief@example.com"])
 def test_without_a_usable_address_the_mail_is_undeliverable_and_the_push_message_arrives(
-    told: Telling, email: str | None
+    told: NotifierLab, email: str | None
 ) -> None:
     user = told.lab.new_user_id()
     record = told.activity(user, user_email=email)
@@ -160,7 +160,7 @@ def test_without_a_usable_address_the_mail_is_undeliverable_and_the_push_message
     assert f'"activity_id":"activity-{user}"' in letter["payload"]
 
 
-def test_what_is_no_activity_goes_to_dead_letters_and_the_next_is_told(told: Telling) -> None:
+def test_what_is_no_activity_goes_to_dead_letters_and_the_next_is_told(told: NotifierLab) -> None:
     user = told.lab.new_user_id()
     broken = told.activity(user, total_amount_eur="a lot")
     told.activity(user)
@@ -170,7 +170,7 @@ def test_what_is_no_activity_goes_to_dead_letters_and_the_next_is_told(told: Tel
 
 
 @pytest.mark.slow
-def test_a_second_notifier_stands_by_and_takes_over(told: Telling) -> None:
+def test_a_second_notifier_stands_by_and_takes_over(told: NotifierLab) -> None:
     from tests.support.lab import Service
 
     second = Service(told.settings, "notifier")

@@ -10,7 +10,7 @@ import pytest
 from kafka import TopicPartition
 
 from fraudlab import demo, system
-from fraudlab.course.world import World
+from fraudlab.course.workspace import Workspace
 from fraudlab.pipeline.contracts import DETECTOR_JOB, JOIN_JOB
 from fraudlab.pipeline.records import Activity, encode, example, iso
 from fraudlab.services.analytics.kafka_reader import ProgressReader, RecordReader
@@ -74,7 +74,7 @@ def test_readers_follow_the_topics_and_not_the_setting(other: Settings) -> None:
     assert note is not None
     assert f"FRAUDLAB_PARTITIONS is {other.partitions}" in note
     assert f"{names.transactions} {THERE}" in note
-    assert World(other).partitions("transactions") == THERE
+    assert Workspace(other).partitions("transactions") == THERE
     with (
         closing(demo.Watcher(other)) as watcher,
         closing(TopicReader(system.kafka(other), [names.suspicious_activities])) as reader,
@@ -98,7 +98,7 @@ def test_readers_follow_the_topics_and_not_the_setting(other: Settings) -> None:
             counts = watcher.counts()
             assert counts[f"{names.suspicious_activities}_records"] == counts["activities"] == written
         assert model.waiting_for.get("Kafka") is None
-    assert World(other).partitions("transactions") == MORE
+    assert Workspace(other).partitions("transactions") == MORE
     assert (system.partitions_note(other) is None) == (other.partitions == MORE)
 
 

@@ -14,7 +14,7 @@ from fraudlab import system
 from fraudlab.pipeline.contracts import EUR_RATE_SCALE, eur_rates
 from fraudlab.pipeline.records import Activity, JoinedTransaction, read_activity
 from fraudlab.stack.layout import Layout
-from fraudlab.stack.supervisor import StackError
+from fraudlab.stack.supervisor import UserError
 from fraudlab.stack.supervisord import marked_processes
 from tests.support.kafka import Record
 from tests.support.lab import Lab, assert_exact
@@ -170,7 +170,7 @@ def test_a_reinstated_account_pays_again_and_its_next_fraud_stops_it_again(lab: 
 def test_reinstating_says_whether_the_account_was_stopped(lab: Lab) -> None:
     user = lab.add_user()
     assert system.reinstate(lab.settings, user) is False
-    with pytest.raises(StackError, match="There is no user"):
+    with pytest.raises(UserError, match="There is no user"):
         system.reinstate(lab.settings, lab.new_user_id())
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from fraudlab.course import breaking
-from fraudlab.course.world import World
+from fraudlab.course.workspace import Workspace
 from fraudlab.settings import Settings
 from tests.support.home import run
 from tests.support.lab import LearnerLab, learner_lab
@@ -44,14 +44,14 @@ def submit(lab: LearnerLab, name: str, savepoint: str = "") -> None:
 
 @pytest.mark.slow
 def test_state_is_restored_after_its_class_was_renamed(lab: LearnerLab) -> None:
-    breaking.stop_with_savepoint(World(lab.settings), JOB)
+    breaking.stop_with_savepoint(Workspace(lab.settings), JOB)
     submit(lab, "BeforeDetector")
     user = lab.add_user()
     witness = lab.add_user(lab.new_user_id(like=user))
     first = lab.pay(user, "600", "DE")
     lab.pay(witness, "600", "DE")
     lab.await_activities(witness, [lab.pay(witness, "600", "FR")])  # so the detector has seen all of them
-    submit(lab, "AfterDetector", breaking.stop_with_savepoint(World(lab.settings), JOB))
+    submit(lab, "AfterDetector", breaking.stop_with_savepoint(Workspace(lab.settings), JOB))
     second = lab.pay(user, "600", "FR")
     (activity,) = lab.await_activities(user, [second])
     assert activity["transaction_ids"] == [first, second]

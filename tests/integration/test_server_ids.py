@@ -7,9 +7,9 @@ from contextlib import ExitStack
 import pytest
 
 from fraudlab import system
+from fraudlab.errors import UserError
 from fraudlab.pipeline.contracts import CDC_JOB
 from fraudlab.settings import Settings
-from fraudlab.stack.errors import StackError
 from tests.support import flink
 from tests.support.home import run
 from tests.support.lab import LearnerLab, learner_lab
@@ -61,7 +61,7 @@ def test_a_learner_whose_replica_ids_are_anothers_is_told_to_choose_another_name
 ) -> None:
     """Case course-02, when the hashes collide after all."""
     monkeypatch.setattr(system, "server_ids", lambda names: range(1_000_000_000, 1_000_000_004))
-    with pytest.raises(StackError, match=r"with which twin\.cdc-ingestion would read") as refused:
+    with pytest.raises(UserError, match=r"with which twin\.cdc-ingestion would read") as refused:
         system.create_database(settings.model_copy(update={"learner": "twin"}))
     assert "the pipeline without a learner's name" in str(refused.value)
     assert "FRAUDLAB_LEARNER" in refused.value.advice

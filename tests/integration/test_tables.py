@@ -7,8 +7,8 @@ import mysql.connector
 import pytest
 
 from fraudlab import system
+from fraudlab.errors import UserError
 from fraudlab.pipeline import tables_check
-from fraudlab.stack.errors import StackError
 from tests.conftest import Database
 
 COLUMNS = {
@@ -59,7 +59,7 @@ def test_a_column_that_is_not_what_the_pipeline_reads_is_named_with_the_statemen
 ) -> None:
     change, words = COLUMNS[case]
     alter(database, change)
-    with pytest.raises(StackError, match=words) as refusal:
+    with pytest.raises(UserError, match=words) as refusal:
         system.create_database(database.settings)
     assert "`fraudlab resnapshot`" in refusal.value.advice
     seen = problem(database, "cdc")
@@ -73,7 +73,7 @@ def test_a_column_that_is_not_what_the_pipeline_reads_is_named_with_the_statemen
 def test_a_table_that_was_renamed_is_missed_and_never_replaced_by_an_empty_one(database: Database) -> None:
     with closing(database.connect("root")) as connection, connection.cursor() as cursor:
         cursor.execute("RENAME TABLE transactions TO payments")
-        with pytest.raises(StackError, match=f"there is no table {database.name}.transactions any more") as refusal:
+        with pytest.raises(UserError, match=f"there is no table {database.name}.transactions any more") as refusal:
             system.create_database(database.settings)
         assert "RENAME TABLE" in refusal.value.advice
         assert problem(database, "cdc") is not None
@@ -89,7 +89,7 @@ def test_a_table_in_whose_place_another_one_was_put_is_named(database: Database)
     with closing(database.connect("root")) as connection, connection.cursor() as cursor:
         cursor.execute("CREATE TABLE copy LIKE transactions")
         cursor.execute("RENAME TABLE transactions TO original, copy TO transactions")
-        with pytest.raises(StackError, match=rf"transactions is another .* is {database.name}.original now") as refusal:
+        with pytest.raises(UserError, match=rf"transactions is another .* is {database.name}.original now") as refusal:
             system.create_database(database.settings)
         (statement,) = re.findall("`(DROP TABLE [^`]*)`", refusal.value.advice)
         cursor.execute(statement)
@@ -104,7 +104,7 @@ def test_a_foreign_key_with_which_mysql_changes_rows_unseen_is_named(database: D
     with closing(database.connect("root")) as connection, connection.cursor() as cursor:
         cursor.execute("CREATE TABLE countries (code CHAR(2) PRIMARY KEY)")
     alter(database, KEYS[rule])
-    with pytest.raises(StackError, match=f"the foreign key own of the table .* has {rule}") as refusal:
+    with pytest.raises(UserError, match=f"the foreign key own of the table .* has {rule}") as refusal:
         system.create_database(database.settings)
     if not KEYS[rule].startswith("flag_changes"):
         assert problem(database, "cdc") is not None, "status asks with the account of the job"

@@ -7,9 +7,9 @@ import pytest
 from kafka.admin import NewTopic
 
 from fraudlab import system
+from fraudlab.errors import UserError
 from fraudlab.settings import Settings
 from fraudlab.stack import kafka_metadata
-from fraudlab.stack.errors import StackError
 from tests.support.lab import LearnerLab, learner_lab
 from tests.support.waiting import eventually
 
@@ -37,11 +37,11 @@ def test_disk_01_a_topic_that_was_deleted_by_hand_is_named_and_not_made_again(ow
     topic = own.names.transaction_mid
     delete(own, topic)
     for _ in range(2):
-        with pytest.raises(StackError, match=rf"Kafka has lost topics of topics_payment.*{topic} missing") as raised:
+        with pytest.raises(UserError, match=rf"Kafka has lost topics of topics_payment.*{topic} missing") as raised:
             system.prepare(own.settings)
         assert "fraudlab reset" in raised.value.advice
     make(own, topic)  # empty, and so another one
-    with pytest.raises(StackError, match=f"{topic} created again, empty"):
+    with pytest.raises(UserError, match=f"{topic} created again, empty"):
         system.prepare(own.settings)
 
     system.forget_topics(own.settings)  # as a reset does
@@ -59,7 +59,7 @@ def test_disk_01_topics_that_an_older_version_lost_to_a_full_disk_are_named(
     delete(own, topic)
     monkeypatch.setattr(kafka_metadata, "stray", lambda _: [f"{topic}-0", f"{topic}-1", "others.transactions-0"])
     own.pay(own.add_user(), "1.00", "DE")
-    with pytest.raises(StackError, match=f"{topic} missing"):
+    with pytest.raises(UserError, match=f"{topic} missing"):
         system.prepare(own.settings)
     own.execute("DELETE FROM transactions")  # without payments nothing can be missed
     system.prepare(own.settings)

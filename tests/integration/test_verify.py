@@ -19,9 +19,9 @@ from kafka import TopicPartition
 from rich.console import Console
 
 from fraudlab import system
+from fraudlab.errors import UserError
 from fraudlab.pipeline import contracts, topics
 from fraudlab.settings import Settings
-from fraudlab.stack.errors import StackError
 from fraudlab.verification import truth as truth_module
 from fraudlab.verification.judge import OVERTAKEN, TOO_LATE
 from fraudlab.verification.records import Records
@@ -615,7 +615,7 @@ def test_disk_03_topics_that_are_gone_are_named_with_the_way_back(world: World) 
     gone = [world.names.suspicious_activities, world.names.transaction_mid]
     with closing(system.kafka(world.settings).admin()) as admin:
         admin.delete_topics(gone)
-    with pytest.raises(StackError, match="lost, so nothing can be verified") as refusal:
+    with pytest.raises(UserError, match="lost, so nothing can be verified") as refusal:
         eventually(lambda: verify(world.settings, settle_s=0).nothing, "Kafka has deleted the topics")
     assert all(topic in str(refusal.value) for topic in gone)
     assert world.names.transactions not in str(refusal.value).split(".")[0].split(": ")[1].split(", ")

@@ -14,7 +14,7 @@ import pytest
 from fraudlab import system
 from fraudlab.course import notebooks
 from fraudlab.course.labs import lab_of
-from fraudlab.course.world import World
+from fraudlab.course.workspace import Workspace
 from fraudlab.pipeline.cdc import TABLES
 from fraudlab.settings import Settings
 from tests.support.lab import Lab, drop
@@ -39,28 +39,31 @@ def run(settings: Settings, lab: str, folder: Path) -> set[str]:
     return right
 
 
-def assert_own(world: World) -> None:
+def assert_own(workspace: Workspace) -> None:
     """Everything in a learner's topics came from their own database, and their people have their own addresses."""
     sources = {
-        record.json["source"]["db"] for table in TABLES for record in world.records(table) if record.value is not None
+        record.json["source"]["db"]
+        for table in TABLES
+        for record in workspace.records(table)
+        if record.value is not None
     }
-    assert sources <= {world.names.database}
-    payments = {int(row["transaction_id"]) for row in world.rows("SELECT transaction_id FROM transactions")}
+    assert sources <= {workspace.names.database}
+    payments = {int(row["transaction_id"]) for row in workspace.rows("SELECT transaction_id FROM transactions")}
     for topic in ("transaction_mid", "suspicious_activities"):
-        assert {record.json["transaction_id"] for record in world.records(topic) if record.value} <= payments
+        assert {record.json["transaction_id"] for record in workspace.records(topic) if record.value} <= payments
 
 
 def labs_of(settings: Settings, labs: Sequence[str]) -> set[str]:
     """A learner's way through the labs, one after the other; gives the numbers of the exercises."""
-    world = World(settings)
+    workspace = Workspace(settings)
     try:
         right = set()
         for lab in labs:
             right |= run(settings, lab, settings.work)
-            assert_own(world)
+            assert_own(workspace)
         return right
     finally:
-        world.reset()  # the jobs would hold slots that others need
+        workspace.reset()  # the jobs would hold slots that others need
 
 
 def counts(lab: Lab) -> dict[str, int]:

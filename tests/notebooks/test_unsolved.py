@@ -11,7 +11,7 @@ from nbformat import NotebookNode
 from fraudlab.course import notebooks
 from fraudlab.course.exercise import Lab
 from fraudlab.course.labs import all_labs
-from fraudlab.course.world import World
+from fraudlab.course.workspace import Workspace
 from fraudlab.settings import Settings
 from tests.support.waiting import patient
 
@@ -40,7 +40,7 @@ def attempts(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> di
         except CellExecutionError as error:
             return Attempt(notebook, error)
         finally:
-            World(own).reset()  # its jobs would hold the slots that the next lab needs
+            Workspace(own).reset()  # its jobs would hold the slots that the next lab needs
         return Attempt(notebook, None)
 
     labs = all_labs()

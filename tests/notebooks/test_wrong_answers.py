@@ -1,7 +1,7 @@
 """Real answers on the real stack: the check recognises a plausible mistake, and does not refuse what is right.
 
 A lab has a learner of its own, and a kernel. In it run the cells of the lab's solution, from the exercise to its check, with one thing
-changed in the exercise's cell. To add an answer, add it to `ANSWERS`; the answers of a lab are given in this order, in one world.
+changed in the exercise's cell. To add an answer, add it to `ANSWERS`; the answers of a lab are given in this order, in one workspace.
 """
 
 import json
@@ -16,7 +16,7 @@ import pytest
 
 from fraudlab.course import notebooks
 from fraudlab.course.labs import lab_of
-from fraudlab.course.world import World
+from fraudlab.course.workspace import Workspace
 from fraudlab.settings import Settings
 from tests.support.lab import drop
 from tests.support.waiting import patient
@@ -64,7 +64,7 @@ BEGIN: dict[str, tuple[str, ...]] = {
         "lab03-01",
         "lab.reset()",
         "lab.generate(payments=200, users=50, seed=7)",
-        "lab.world().start_pipeline('cdc-ingestion')",
+        "lab.workspace().start_pipeline('cdc-ingestion')",
         "ada, stranger = lab.open_account(first_name='Ada'), 2_000_000",
         "lab.pay(ada, '30.00', 'EUR', 'DE')",
         "lab.execute('UPDATE user_profile SET suspicious_activities = TRUE WHERE user_id = %s', ada)",
@@ -229,7 +229,7 @@ def give(settings: Settings, lab: str, folder: Path) -> dict[str, Said]:
     try:
         notebooks.execute(notebook, folder, own.environment(), cell_s=patient(90))
     finally:
-        World(own).reset()  # the jobs would hold slots that others need
+        Workspace(own).reset()  # the jobs would hold slots that others need
         drop(own)
     return {one: Said(*json.loads("".join(output["text"] for output in asked[one].outputs))) for one in asked}
 

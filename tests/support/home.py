@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fraudlab.settings import Settings
-from fraudlab.stack import beside
+from fraudlab.stack import second_stack
 from fraudlab.stack.supervisor import Stack
 from tests.support.waiting import patient
 
@@ -37,7 +37,7 @@ def running_system(progress: Progress, *, with_jobs: bool = True) -> Iterator[Se
     before = dict(os.environ)
     keep = bool(os.environ.get(KEEP))
     try:
-        os.environ.update(beside.environment(Settings(), os.environ.get(NAME, "test"), progress))
+        os.environ.update(second_stack.environment(Settings(), os.environ.get(NAME, "test"), progress))
         settings = Settings()
         stack = Stack(settings, progress)
         if not (keep and stack.is_running()):

@@ -12,7 +12,7 @@ import httpx
 
 from fraudlab.settings import LOOPBACK, Settings
 from fraudlab.stack import ports
-from fraudlab.stack.beside import free_ports
+from fraudlab.stack.second_stack import free_ports
 from tests.support.home import outside_pytest
 from tests.support.waiting import eventually, patient
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from fraudlab.course.world import World
+from fraudlab.course.workspace import Workspace
 from fraudlab.settings import Settings
 from tests.support.home import JAVA_OPTIONS, running_system
 from tests.support.waiting import patient
@@ -42,7 +42,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     notebook: Any = item.parent
     learner = f"nb{notebook.path.name[:2]}"
     if (before := os.environ.get("FRAUDLAB_LEARNER")) and before != learner:
-        World(Settings(learner=before)).reset()  # one that failed did not get to its clean-up, and holds slots
+        Workspace(Settings(learner=before)).reset()  # one that failed did not get to its clean-up, and holds slots
     os.environ["FRAUDLAB_LEARNER"] = learner
     if TEXT_ONLY[0] not in notebook.skip_compare:
         notebook.skip_compare += TEXT_ONLY

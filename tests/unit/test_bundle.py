@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fraudlab.stack.errors import StackError
+from fraudlab.errors import UserError
 from fraudlab.stack.provision import bundle, jars, machine, pack, paths, system
 from fraudlab.stack.provision.progress import Ticker
 from fraudlab.stack.provision.uv import Uv, requirements
@@ -93,13 +93,13 @@ def test_the_file_names_no_account_of_this_machine() -> None:
 def test_a_folder_that_is_no_clone_cannot_be_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pack, "REPOSITORY", tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    with pytest.raises(StackError, match=r"cannot be packed:\n.*not a git repository"):
+    with pytest.raises(UserError, match=r"cannot be packed:\n.*not a git repository"):
         pack.write([], tmp_path / "out.tar", Ticker())
     assert not (tmp_path / "out.tar").exists()
 
 
 def test_a_bundle_is_not_packed_again(unpacked: Path, tmp_path: Path) -> None:
-    with pytest.raises(StackError, match="itself unpacked from a bundle"):
+    with pytest.raises(UserError, match="itself unpacked from a bundle"):
         pack.pack(tmp_path, with_python=True)
 
 
@@ -135,12 +135,12 @@ def test_a_whole_bundle_is_accepted(unpacked: Path) -> None:
 
 def test_a_bundle_that_was_only_partly_unpacked_is_refused(unpacked: Path) -> None:
     bundle.stamp(unpacked).unlink()
-    with pytest.raises(StackError, match="incomplete, or belongs to another version"):
+    with pytest.raises(UserError, match="incomplete, or belongs to another version"):
         bundle.require_whole()
 
 
 def test_a_bundle_of_other_locks_is_refused(unpacked: Path, locks: Path) -> None:
-    with pytest.raises(StackError, match="incomplete, or belongs to another version"):
+    with pytest.raises(UserError, match="incomplete, or belongs to another version"):
         bundle.require_whole()
 
 
@@ -180,13 +180,13 @@ def test_a_uv_that_is_not_the_locked_one_is_refused(unpacked: Path, locks: Path,
     make_uv(bundle.wheels(unpacked))
     (locks / "uv.lock").write_text(f"uv==1 --hash=sha256:{'0' * 64}\n", encoding="utf-8")
     uv = Uv(tmp_path / "home", print)
-    with pytest.raises(StackError, match="no undamaged uv"):
+    with pytest.raises(UserError, match="no undamaged uv"):
         uv.bring()
     assert not uv.program.exists()
 
 
 def test_a_bundle_without_uv_is_refused(unpacked: Path, tmp_path: Path) -> None:
-    with pytest.raises(StackError, match="no undamaged uv"):
+    with pytest.raises(UserError, match="no undamaged uv"):
         bundle.unpack_uv(tmp_path / "uv")
 
 
@@ -209,7 +209,7 @@ def test_a_damaged_jar_in_the_bundle_is_refused(unpacked: Path, locks: Path, tmp
     jar = lock_one_jar(locks, b"jar")
     jar.place(unpacked).parent.mkdir(parents=True)
     jar.place(unpacked).write_bytes(b"j?r")
-    with pytest.raises(StackError, match="not the file that was locked"):
+    with pytest.raises(UserError, match="not the file that was locked"):
         jars.fetch_here(tmp_path)
     assert not jar.place(tmp_path).exists()
     assert jar.place(unpacked).exists()
@@ -238,6 +238,6 @@ def test_a_failure_with_a_bundle_does_not_blame_the_network(unpacked: Path, tmp_
     uv.program.parent.mkdir(parents=True)
     uv.program.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
     uv.program.chmod(0o755)
-    with pytest.raises(StackError) as caught:
+    with pytest.raises(UserError) as caught:
         uv.run("pip", "install")
     assert "Unpack the bundle again" in caught.value.advice

@@ -13,14 +13,14 @@ from typer.testing import CliRunner
 
 from fraudlab import system
 from fraudlab.cli import app
+from fraudlab.errors import UserError
 from fraudlab.settings import Settings
 from fraudlab.stack import doctor, ports, space
-from fraudlab.stack.beside import free_base
-from fraudlab.stack.errors import StackError
 from fraudlab.stack.flink_jobs import Checkpoint, JobStatus
 from fraudlab.stack.home_lock import HomeLock
 from fraudlab.stack.layout import Layout
 from fraudlab.stack.ports import Holder
+from fraudlab.stack.second_stack import free_base
 from fraudlab.stack.space import Space
 from fraudlab.stack.supervisor import ServiceStatus
 
@@ -122,7 +122,7 @@ def test_a_port_of_any_program_is_looked_at_before_a_start(home: Path, monkeypat
     monkeypatch.setattr(ports, "is_free", lambda _, port: port != settings.dashboard_port)
     monkeypatch.setattr(ports, "holder", lambda _: Holder(4711, "nginx", "nginx -g daemon"))
     expected = rf"Not ready to start: port {settings.dashboard_port} \(analytics\): held by process 4711, nginx"
-    with pytest.raises(StackError, match=expected) as refusal:
+    with pytest.raises(UserError, match=expected) as refusal:
         doctor.require_room(settings, programs, print)
     assert "export FRAUDLAB_DASHBOARD_PORT=<port>" in refusal.value.advice
 
@@ -137,7 +137,7 @@ def test_a_full_disk_is_said_before_a_start_and_little_memory_only_warned_of(
     assert len(said) == 1
     assert said[0].startswith("memory: ")
     monkeypatch.setattr(space, "measure", lambda _: Space(12 * 2**20, 2**30, 0, 0))
-    with pytest.raises(StackError, match="Not ready to start: disk: 12 MiB of 1,024 MiB free"):
+    with pytest.raises(UserError, match="Not ready to start: disk: 12 MiB of 1,024 MiB free"):
         doctor.require_room(Settings(), (), said.append)
 
 

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fraudlab.cli import app
-from fraudlab.course import cards, glossary, lab, pictures, review, workplace
+from fraudlab.course import cards, glossary, lab, learner_folder, pictures, review
 from fraudlab.course.exercise import PLACEHOLDER, Mistake, NotSolvedYet, not_yet, right, wrong
 from fraudlab.course.notebooks import LABS, MarkError, cut
 from fraudlab.course.progress import Progress
@@ -108,32 +108,32 @@ def test_what_a_learner_changed_is_never_overwritten_and_the_new_version_lies_be
     tmp_path: Path, course: Path
 ) -> None:
     work = tmp_path / "work"
-    assert workplace.lay_out(work, course) == []
+    assert learner_folder.lay_out(work, course) == []
     (work / "01-a.ipynb").write_text("mine")
     (course / "01-a.ipynb").write_text("second")
-    (said,) = workplace.lay_out(work, course)
+    (said,) = learner_folder.lay_out(work, course)
     assert "beside it: 01-a.new.ipynb" in said
     assert (work / "01-a.ipynb").read_text() == "mine"
     assert (work / "01-a.new.ipynb").read_text() == "second"
     (work / "01-a.new.ipynb").unlink()
-    assert workplace.lay_out(work, course) == []
+    assert learner_folder.lay_out(work, course) == []
     assert not (work / "01-a.new.ipynb").exists(), "told once is enough"
 
 
 def test_what_a_learner_did_not_change_follows_the_course(tmp_path: Path, course: Path) -> None:
     work = tmp_path / "work"
-    workplace.lay_out(work, course)
+    learner_folder.lay_out(work, course)
     (course / "01-a.ipynb").write_text("second")
-    assert len(workplace.lay_out(work, course)) == 1
+    assert len(learner_folder.lay_out(work, course)) == 1
     assert (work / "01-a.ipynb").read_text() == "second"
     assert (work / "pictures" / "a.svg").exists()
 
 
 def test_a_file_that_a_learner_removed_comes_back(tmp_path: Path, course: Path) -> None:
     work = tmp_path / "work"
-    workplace.lay_out(work, course)
+    learner_folder.lay_out(work, course)
     (work / "01-a.ipynb").unlink()
-    workplace.lay_out(work, course)
+    learner_folder.lay_out(work, course)
     assert (work / "01-a.ipynb").read_text() == "first"
 
 
@@ -144,10 +144,10 @@ def test_a_fresh_notebook_is_the_course_s_and_the_learner_s_own_is_kept_under_a_
     tmp_path: Path, course: Path
 ) -> None:
     work = tmp_path / "work"
-    workplace.lay_out(work, course)
+    learner_folder.lay_out(work, course)
     for mine in ("wrecked", "wrecked again"):
         (work / "01-a.ipynb").write_text(mine)
-        said = workplace.fresh(work, "01-a.ipynb", NOW, course)
+        said = learner_folder.fresh(work, "01-a.ipynb", NOW, course)
         assert (work / "01-a.ipynb").read_text() == "first"
     assert said == "01-a.ipynb: it is fresh; your own is kept beside it: 01-a.2026-03-01-1430-2.ipynb."
     kept = [(work / f"01-a.2026-03-01-1430{end}.ipynb").read_text() for end in ("", "-2")]
@@ -156,22 +156,22 @@ def test_a_fresh_notebook_is_the_course_s_and_the_learner_s_own_is_kept_under_a_
 
 def test_a_fresh_notebook_is_the_course_s_new_version_and_follows_it_from_then_on(tmp_path: Path, course: Path) -> None:
     work = tmp_path / "work"
-    workplace.lay_out(work, course)
+    learner_folder.lay_out(work, course)
     (work / "01-a.ipynb").write_text("mine")
     (course / "01-a.ipynb").write_text("second")
-    workplace.fresh(work, "01-a.ipynb", NOW, course)
+    learner_folder.fresh(work, "01-a.ipynb", NOW, course)
     assert (work / "01-a.ipynb").read_text() == "second"
-    assert workplace.lay_out(work, course) == []
+    assert learner_folder.lay_out(work, course) == []
     (course / "01-a.ipynb").write_text("third")
-    workplace.lay_out(work, course)
+    learner_folder.lay_out(work, course)
     assert (work / "01-a.ipynb").read_text() == "third"
 
 
 def test_a_notebook_that_is_as_the_course_has_it_is_left_alone(tmp_path: Path, course: Path) -> None:
     work = tmp_path / "work"
-    assert workplace.fresh(work, "01-a.ipynb", NOW, course) == "01-a.ipynb: there was none; it is there now."
-    assert "already" in workplace.fresh(work, "01-a.ipynb", NOW, course)
-    assert sorted(path.name for path in work.iterdir()) == [workplace.MANIFEST, "01-a.ipynb"]
+    assert learner_folder.fresh(work, "01-a.ipynb", NOW, course) == "01-a.ipynb: there was none; it is there now."
+    assert "already" in learner_folder.fresh(work, "01-a.ipynb", NOW, course)
+    assert sorted(path.name for path in work.iterdir()) == [learner_folder.MANIFEST, "01-a.ipynb"]
 
 
 def test_the_command_makes_a_notebook_fresh_and_starts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

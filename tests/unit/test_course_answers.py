@@ -160,14 +160,14 @@ def checking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callab
     """Checks an exercise of a test, by a clock that only its sleeping moves; gives the card's lines."""
     monkeypatch.setenv("FRAUDLAB_WORK", str(tmp_path))
     monkeypatch.setattr(policy, "time", Clock())
-    lab.world.cache_clear()
+    lab.workspace.cache_clear()
 
     def check(exercise: Exercise) -> list[str]:
         monkeypatch.setattr(exercises, "exercise_of", lambda number: exercise)
         return str(lab.check(exercise.number, "an answer")).splitlines()
 
     yield check
-    lab.world.cache_clear()
+    lab.workspace.cache_clear()
 
 
 def counting(observations: Iterator[int], at_rest: Verdict | None) -> Exercise:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from fraudlab.course import classroom, lab
-from fraudlab.course.world import DEFAULT_LEARNER, World, learner_settings
+from fraudlab.course import commands, lab
+from fraudlab.course.workspace import DEFAULT_LEARNER, Workspace, learner_settings
 from fraudlab.settings import Settings
-from fraudlab.stack.beside import free_ports
+from fraudlab.stack.second_stack import free_ports
 
 
 @pytest.fixture
@@ -18,9 +18,9 @@ def nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
         monkeypatch.setenv(f"FRAUDLAB_{name.upper()}", str(port))
     monkeypatch.setenv("FRAUDLAB_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("FRAUDLAB_WORK", str(tmp_path / "work"))
-    lab.world.cache_clear()
+    lab.workspace.cache_clear()
     yield
-    lab.world.cache_clear()
+    lab.workspace.cache_clear()
 
 
 @pytest.mark.usefixtures("nothing_runs")
@@ -61,11 +61,11 @@ def test_whoever_gives_no_name_has_one_all_the_same(monkeypatch: pytest.MonkeyPa
 
 def test_the_demo_s_own_names_are_nobody_s_world() -> None:
     with pytest.raises(ValueError, match="belong to the demo"):
-        World(Settings(learner=""))
+        Workspace(Settings(learner=""))
 
 
 def test_jupyterlab_lets_in_only_who_has_its_address(nothing_runs: None) -> None:
-    address, command, environment = classroom.jupyter("00", browser=False)
+    address, command, environment = commands.jupyter("00", browser=False)
     token = environment["JUPYTER_TOKEN"]
     assert len(token) >= 20
     assert address.endswith(f"?token={token}")

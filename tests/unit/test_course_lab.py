@@ -56,7 +56,7 @@ def test_everything_that_is_bound_is_in_all_once() -> None:
     assert dir(lab) == sorted(lab.__all__), "what a notebook completes after `lab.`"
 
 
-FOR_ITSELF = {"TOPICS", "Card", "Contents", "World", "with_world"}
+FOR_ITSELF = {"TOPICS", "Card", "Contents", "Workspace", "with_workspace"}
 
 
 @pytest.mark.parametrize("name", lab.__all__)

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fraudlab.services.notifier.activity import parse
-from fraudlab.services.notifier.clean import mailbox, one_line
 from fraudlab.services.notifier.delivery import NotNowError, RefusedError, of_http, of_smtp, pause_s
-from fraudlab.services.notifier.message import Message, Payment, Recipient, compose
+from fraudlab.services.notifier.message import ListedPayment, Message, Recipient, compose
 from fraudlab.services.notifier.senders import AppriseSender, Mail, MailSender, NtfySender, filled, mail_of, sender_for
+from fraudlab.services.notifier.untrusted_text import mailbox, one_line
 from tests.support.activity import ACTIVITY
 
 ADA = Recipient(42, "Ada Lovelace", "ada@example.com", "+49 (30) 12-34")
@@ -152,7 +152,7 @@ def test_mail_01_a_name_is_shown_as_typed_and_makes_no_header(name: str) -> None
 def test_mail_02_no_field_steers_a_message(first: str, last: str, merchant: str, channel: str) -> None:
     """mail-01, mail-02, through the templates: names, the merchant, and an encoded word that is split over two fields."""
     activity = parse(ACTIVITY | {"user_first_name": first, "user_last_name": last})
-    payment = Payment(datetime(2026, 7, 1, 12, tzinfo=UTC), Decimal(1), "EUR", "DE", merchant)
+    payment = ListedPayment(datetime(2026, 7, 1, 12, tzinfo=UTC), Decimal(1), "EUR", "DE", merchant)
     composed = compose(channel, activity, [payment], "DE", "c0ffee", datetime(2026, 7, 1, 12, tzinfo=UTC))
     typed = f"{composed.subject}{composed.recipient.name}"
     assert not any(

@@ -11,14 +11,14 @@ import pytest
 from fraudlab.pipeline.contracts import countries, eur_rates
 from fraudlab.pipeline.records import MalformedRecordError
 from fraudlab.services.notifier.activity import parse
-from fraudlab.services.notifier.clean import mailbox, one_line
-from fraudlab.services.notifier.home import CAPITAL_ZONES, home_of
-from fraudlab.services.notifier.message import MAX_PAYMENTS, Message, Payment, compose
+from fraudlab.services.notifier.message import MAX_PAYMENTS, ListedPayment, Message, compose
+from fraudlab.services.notifier.region import CAPITAL_ZONES, region_of
+from fraudlab.services.notifier.untrusted_text import mailbox, one_line
 from tests.support.activity import ACTIVITY
 
 PAYMENTS = [
-    Payment(datetime(2026, 7, 1, 12, 2, 2), Decimal("600.00"), "EUR", "DE", "Books and more"),  # noqa: DTZ001 as MySQL gives it
-    Payment(datetime(2026, 7, 1, 12, 2, 3), Decimal("100000.00"), "JPY", "FR", "Café"),  # noqa: DTZ001
+    ListedPayment(datetime(2026, 7, 1, 12, 2, 2), Decimal("600.00"), "EUR", "DE", "Books and more"),  # noqa: DTZ001 as MySQL gives it
+    ListedPayment(datetime(2026, 7, 1, 12, 2, 3), Decimal("100000.00"), "JPY", "FR", "Café"),  # noqa: DTZ001
 ]
 HOSTILE = {
     "markup": "<script>alert(1)</script><img src=x onerror=alert(1)>",
@@ -36,7 +36,7 @@ HOSTILE = {
 
 
 def message(
-    channel: str = "email", country: str | None = "DE", payments: list[Payment] = PAYMENTS, **fields: Any
+    channel: str = "email", country: str | None = "DE", payments: list[ListedPayment] = PAYMENTS, **fields: Any
 ) -> Message:
     created_at = datetime(2026, 7, 1, 12, 2, 3, 30_000, tzinfo=UTC)
     return compose(channel, parse(ACTIVITY | fields), payments, country, "0" * 32, created_at)
@@ -105,9 +105,9 @@ def test_time_and_money_are_those_of_the_persons_home(country: str | None, momen
 
 
 def test_every_country_has_a_zone_of_its_own_and_a_currency_of_the_table() -> None:
-    homes = {country: home_of(country) for country in countries()}
-    assert {home.currency for home in homes.values()} <= eur_rates().keys()
-    assert [country for country, home in homes.items() if home.zone.key == "UTC"] in (
+    regions = {country: region_of(country) for country in countries()}
+    assert {region.currency for region in regions.values()} <= eur_rates().keys()
+    assert [country for country, region in regions.items() if region.zone.key == "UTC"] in (
         [],
         ["BV"],
         ["BV", "HM"],

@@ -19,7 +19,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from fraudlab.services.notifier.delivery import NotNowError, RefusedError
 from fraudlab.services.notifier.message import Message, Recipient
 from fraudlab.services.notifier.senders import AppriseSender, MailSender
-from fraudlab.stack.beside import free_ports
+from fraudlab.stack.second_stack import free_ports
 
 TIMEOUT_S = 10.0
 

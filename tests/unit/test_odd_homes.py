@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from fraudlab.errors import UserError
 from fraudlab.settings import REPOSITORY, Settings
 from fraudlab.stack import doctor, flink, home_folder, kafka, mysql, shell, zookeeper
-from fraudlab.stack.errors import StackError
 from fraudlab.stack.layout import Layout, private_folder
 from fraudlab.stack.provision import own_packages
 from fraudlab.stack.secret_store import SecretStore
@@ -167,27 +167,27 @@ def test_a_home_of_a_long_name_needs_no_sockets(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("letter", [*home_folder.MISREAD, "\n", "\t"])
 def test_a_path_that_programs_misread_is_refused(tmp_path: Path, letter: str) -> None:
-    with pytest.raises(StackError, match=r"contains .*, which programs of the stack misread in a path"):
+    with pytest.raises(UserError, match=r"contains .*, which programs of the stack misread in a path"):
         home_folder.require_usable(tmp_path / f"a{letter}b", REPOSITORY)
-    with pytest.raises(StackError, match="misread") as refusal:
+    with pytest.raises(UserError, match="misread") as refusal:
         home_folder.require_usable(tmp_path, tmp_path / f"a{letter}b")
     assert refusal.value.advice.startswith("Rename the folder")
 
 
 def test_a_path_in_another_encoding_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(StackError, match=r"The path b'/.*/\\xe4' is not valid UTF-8"):
+    with pytest.raises(UserError, match=r"The path b'/.*/\\xe4' is not valid UTF-8"):
         home_folder.require_usable(tmp_path / "\udce4", REPOSITORY)
 
 
 def test_an_accent_without_any_utf8_locale_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shell, "is_utf8", lambda name: False)
     home_folder.require_usable(tmp_path, tmp_path)
-    with pytest.raises(StackError, match="this machine has no UTF-8 locale"):
+    with pytest.raises(UserError, match="this machine has no UTF-8 locale"):
         home_folder.require_usable(tmp_path / "ä", REPOSITORY)
 
 
 def test_a_home_that_nobody_may_write_to_is_refused() -> None:
-    with pytest.raises(StackError, match=r"/proc cannot be written to"):
+    with pytest.raises(UserError, match=r"/proc cannot be written to"):
         home_folder.require_usable(Path("/proc/a/home"), REPOSITORY)
 
 
@@ -261,7 +261,7 @@ def test_a_home_on_a_disk_that_runs_no_programs_is_refused(tmp_path: Path) -> No
     """Like unix-02."""
     with (
         mounted(tmp_path, "noexec"),
-        pytest.raises(StackError, match=r"has no executable files \(Permission denied\)"),
+        pytest.raises(UserError, match=r"has no executable files \(Permission denied\)"),
     ):
         home_folder.require_usable(tmp_path, REPOSITORY)
 
@@ -272,7 +272,7 @@ def test_every_command_refuses_a_disk_that_has_become_read_only_in_one_sentence(
     with mounted(tmp_path, "ro"):
         stack = Stack(Settings(home=tmp_path))
         for act in (stack.install, stack.stop, stack.reset):
-            with pytest.raises(StackError, match=re.escape(sentence)):
+            with pytest.raises(UserError, match=re.escape(sentence)):
                 act()
 
 
@@ -282,7 +282,7 @@ def test_what_a_file_system_lacks_is_named(tmp_path: Path, monkeypatch: pytest.M
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setitem(home_folder.ABILITIES, ability, cannot)
-    with pytest.raises(StackError, match=f"has no {ability} "):
+    with pytest.raises(UserError, match=f"has no {ability} "):
         home_folder.require_usable(tmp_path, REPOSITORY)
     assert list(tmp_path.iterdir()) == []
 

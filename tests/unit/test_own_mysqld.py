@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from fraudlab.errors import UserError
 from fraudlab.settings import Settings
 from fraudlab.stack import mysql
-from fraudlab.stack.errors import StackError
 from fraudlab.stack.layout import Layout
 
 
@@ -41,13 +41,13 @@ def test_mysql_8_0_is_accepted(tmp_path: Path, says: str) -> None:
     ],
 )
 def test_another_server_is_refused_with_the_reason(tmp_path: Path, says: str) -> None:
-    with pytest.raises(StackError, match=r"Only MySQL 8\.0 will do.*SHOW MASTER STATUS") as refusal:
+    with pytest.raises(UserError, match=r"Only MySQL 8\.0 will do.*SHOW MASTER STATUS") as refusal:
         mysql.require_usable(server(tmp_path, says))
     assert says in str(refusal.value)
 
 
 def test_what_cannot_be_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(StackError, match="which cannot be run: No such file or directory"):
+    with pytest.raises(UserError, match="which cannot be run: No such file or directory"):
         mysql.require_usable(tmp_path / "mysqld")
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from fraudlab import pages
+from fraudlab.errors import UserError
 from fraudlab.settings import LOOPBACK, Settings
 from fraudlab.stack import flink_page
-from fraudlab.stack.errors import StackError
 from fraudlab.stack.supervisor import Stack
 
 
@@ -51,5 +51,5 @@ def test_sec_01_the_token_is_not_given_when_another_process_has_the_port(
     """The guard was started and finds its port taken, perhaps by another user: it would get the token."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as guard:
         with_guard(monkeypatch, guard.pid)
-        with pytest.raises(StackError, match="Flink's web page is not running"):
+        with pytest.raises(UserError, match="Flink's web page is not running"):
             pages.address(settings, "flink")

@@ -13,17 +13,18 @@ from typing import Any
 import pytest
 
 import bootstrap
+from fraudlab.errors import UserError
 from fraudlab.settings import REPOSITORY
 from fraudlab.stack import java, shell
-from fraudlab.stack.errors import StackError
 from fraudlab.stack.provision import disk, jars, machine, network, own_packages, packages, python, set_up, system
 
 OLDEST = (3, 9)
 MODULES = [
+    REPOSITORY / "fraudlab/errors.py",
     *(REPOSITORY / "fraudlab/stack/provision").glob("*.py"),
     *(
         REPOSITORY / "fraudlab/stack" / f"{name}.py"
-        for name in ("errors", "home_folder", "home_lock", "java", "setup_times", "shell")
+        for name in ("home_folder", "home_lock", "java", "setup_times", "shell")
     ),
 ]
 
@@ -198,7 +199,7 @@ def test_without_a_password_one_command_to_copy_is_named(
         return subprocess.CompletedProcess(command, 0, stdout=f"  Candidate: {candidate}\n")
 
     monkeypatch.setattr(subprocess, "run", run)
-    with pytest.raises(StackError, match=r"This machine lacks libaio, libnuma\.") as refusal:
+    with pytest.raises(UserError, match=r"This machine lacks libaio, libnuma\.") as refusal:
         system.install(["libaio", "libnuma"], print)
     assert refusal.value.advice == f"Run this, then the command again:\n  {command}"
 
@@ -206,7 +207,7 @@ def test_without_a_password_one_command_to_copy_is_named(
 def test_without_a_package_manager_containers_are_offered_and_nothing_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     managers(monkeypatch)
     monkeypatch.setattr(subprocess, "run", lambda command, **_: pytest.fail(f"{command} was started"))
-    with pytest.raises(StackError, match=r"This machine lacks libnuma\.") as refusal:
+    with pytest.raises(UserError, match=r"This machine lacks libnuma\.") as refusal:
         system.install(["libnuma"], print)
     assert "docker compose up" in refusal.value.advice
 
@@ -273,7 +274,7 @@ def test_the_java_that_was_brought_is_found_last(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(java, "_candidates", list)
     assert java.find(tmp_path) == java.Java(brought, 17)
     java.find.cache_clear()
-    with pytest.raises(StackError, match="No Java of version 17 to 21 was found"):
+    with pytest.raises(UserError, match="No Java of version 17 to 21 was found"):
         java.find(tmp_path / "elsewhere")
 
 
@@ -306,7 +307,7 @@ def test_a_jar_that_is_not_the_locked_one_is_refused(tmp_path: Path, monkeypatch
         return tmp_path / "cache.jar"
 
     monkeypatch.setattr(jars, "_resolve", resolve)
-    with pytest.raises(StackError, match=r"org\.example:thing:1\.0 is not the file that was locked"):
+    with pytest.raises(UserError, match=r"org\.example:thing:1\.0 is not the file that was locked"):
         jars.fetch_here(tmp_path)
     assert not jar.place(tmp_path).exists()
     assert not jars.are_complete(tmp_path)

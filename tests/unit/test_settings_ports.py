@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fraudlab.settings import LOOPBACK, Settings
-from fraudlab.stack.beside import BASES, free_base, ports_of
+from fraudlab.stack.second_stack import BASES, free_base, ports_of
 
 PORTS = [name for name in Settings.model_fields if name.endswith("_port")]
 

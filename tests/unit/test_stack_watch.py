@@ -7,7 +7,7 @@ import pytest
 
 from fraudlab.stack import flink, watch
 from fraudlab.stack.layout import Layout
-from fraudlab.stack.watch import ASK_EVERY_S, PATIENCE_S, START_PATIENCE_S, Judge, Look
+from fraudlab.stack.watch import ASK_EVERY_S, PATIENCE_S, START_PATIENCE_S, Look, RestartPolicy
 
 WELL = Look("jobmanager", 7, 1000, None)
 UNHEALTHY = dataclasses.replace(WELL, problem="its REST API does not answer (HTTP status 503)")
@@ -15,14 +15,14 @@ ZOOKEEPER = Look("zookeeper", 3, 1000, None)
 
 
 class Times:
-    """A judge that is asked every ten seconds."""
+    """A policy that is asked every ten seconds."""
 
     def __init__(self) -> None:
-        self.judge, self.now = Judge(flink.NEEDS), 1_000.0
+        self.policy, self.now = RestartPolicy(flink.NEEDS), 1_000.0
 
     def ask(self, *looks: Look, full: bool = False) -> dict[str, str]:
         self.now += ASK_EVERY_S
-        return self.judge.restarts(self.now, looks, full=full)
+        return self.policy.restarts(self.now, looks, full=full)
 
     def for_s(self, seconds: float, *looks: Look, full: bool = False) -> list[float]:
         """The seconds at which a restart of the JobManager was wanted, from the first look on."""

@@ -11,15 +11,15 @@ from fraudlab.pipeline.contracts import SKIPPED, Names
 from fraudlab.verification import judge
 from fraudlab.verification.judge import TOO_LATE, Findings, compare
 from fraudlab.verification.records import Records, Skipped, binlog_position, epoch_ms, parse_activity
-from fraudlab.verification.truth import Accepted, Expected, Notified, Payment, Truth
+from fraudlab.verification.truth import Accepted, Expected, Notified, RecomputedPayment, Truth
 from tests.support import activity as support
 
 NAMES = Names()
 HOUR_MS = 3_600_000
 NOON_MS = epoch_ms("2026-01-05T12:00:00Z")
 PAYMENTS = {
-    1: Payment(7, NOON_MS - 60_000, "DE", 60_000, None),
-    2: Payment(7, NOON_MS, "FR", 50_050, None),
+    1: RecomputedPayment(7, NOON_MS - 60_000, "DE", 60_000, None),
+    2: RecomputedPayment(7, NOON_MS, "FR", 50_050, None),
 }
 TRUTH = Truth(
     payments={1: 7, 2: 7},
@@ -246,7 +246,7 @@ def test_a_dead_letter_without_an_id_is_named_by_its_place(letter_id: Any) -> No
 
 
 def test_dead_letters_are_those_of_the_payments_that_do_not_count() -> None:
-    late = Payment(7, NOON_MS, "DE", 1_000, "too late")
+    late = RecomputedPayment(7, NOON_MS, "DE", 1_000, "too late")
     truth = dataclasses.replace(TRUTH, payments=TRUTH.payments | {3: 7}, faulty={3: late})
     letter = {"dead_letter_id": "transaction-3", "reason": TOO_LATE}
     for letters, expected in [
@@ -290,7 +290,7 @@ def test_mysql_11_where_the_binlog_has_a_hole_it_does_not_tell_whether_an_accoun
 
 
 def test_a_payment_that_is_too_late_and_overtaken_has_no_dead_letter() -> None:
-    late = Payment(7, NOON_MS, "DE", 1_000, "too late and overtaken")
+    late = RecomputedPayment(7, NOON_MS, "DE", 1_000, "too late and overtaken")
     truth = dataclasses.replace(TRUTH, faulty={3: late})
     assert kinds(compared(records_of(ACTIVITY), truth)) == {}
     letter = {"dead_letter_id": "transaction-3", "reason": TOO_LATE}

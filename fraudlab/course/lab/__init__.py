@@ -1,7 +1,7 @@
 """What a notebook calls: `from fraudlab.course import lab`. Everything works without a host, a port or a password.
 
 `lab.help()` shows all of it, by topic. To add a helper, write a function with a docstring for learners whose first argument is the
-`World`, bind it below, and name it in `TOPICS`.
+`Workspace`, bind it below, and name it in `TOPICS`.
 """
 
 from fraudlab.course import binlog as binlog_reader
@@ -11,10 +11,10 @@ from fraudlab.course import jobs as own_jobs
 from fraudlab.course.cards import Card, Contents
 from fraudlab.course.exercise import NotSolvedYet as NotSolvedYet
 from fraudlab.course.lab import bank, contents, exercises, flink, looking, services, starting
-from fraudlab.course.lab.binding import with_world
-from fraudlab.course.lab.binding import world as world
-from fraudlab.course.world import Late as Late
-from fraudlab.course.world import World
+from fraudlab.course.lab.binding import with_workspace
+from fraudlab.course.lab.binding import workspace as workspace
+from fraudlab.course.workspace import Late as Late
+from fraudlab.course.workspace import Workspace
 
 TOPICS = {
     "Start and reset": ("help", "start", "up", "catch_up", "reset"),
@@ -38,7 +38,7 @@ TOPICS = {
     "Consumers": ("share", "offsets", "crash", "service", "stop_service", "dashboard"),
     "Mail and push messages": ("inbox", "inbox_page", "address", "push_topic", "mail_server", "push_server"),
     "Break it": ("kill", "paying_bank", "race", "verify"),
-    "Your own names": ("names", "world"),
+    "Your own names": ("names", "workspace"),
     "Exceptions": ("NotSolvedYet", "Late"),
 }
 """Every name that a notebook may use, in the order of `lab.help()`."""
@@ -61,85 +61,85 @@ def help(name: str = "") -> Card | Contents:
     return contents.entry(topics, name) if name else contents.contents(topics)
 
 
-start = with_world(starting.start)
-up = with_world(starting.up)
-catch_up = with_world(starting.catch_up)
-reset = with_world(starting.reset)
-names = with_world(starting.names)
+start = with_workspace(starting.start)
+up = with_workspace(starting.up)
+catch_up = with_workspace(starting.catch_up)
+reset = with_workspace(starting.reset)
+names = with_workspace(starting.names)
 
-check = with_world(exercises.check)
-hint = with_world(exercises.hint)
-solution = with_world(exercises.solution)
-progress = with_world(exercises.progress)
+check = with_workspace(exercises.check)
+hint = with_workspace(exercises.hint)
+solution = with_workspace(exercises.solution)
+progress = with_workspace(exercises.progress)
 glossary = exercises.glossary
 todo = exercises.todo
 
-query = with_world(bank.query)
-table = with_world(bank.table)
-execute = with_world(World.execute)
-open_account = with_world(World.open_account)
-pay = with_world(World.pay)
-pay_until_refused = with_world(bank.pay_until_refused)
-generate = with_world(bank.generate)
-payments = with_world(own_jobs.payments)
+query = with_workspace(bank.query)
+table = with_workspace(bank.table)
+execute = with_workspace(Workspace.execute)
+open_account = with_workspace(Workspace.open_account)
+pay = with_workspace(Workspace.pay)
+pay_until_refused = with_workspace(bank.pay_until_refused)
+generate = with_workspace(bank.generate)
+payments = with_workspace(own_jobs.payments)
 
-binlog_position = with_world(binlog_reader.position)
-binlog = with_world(binlog_reader.events)
-topic = with_world(looking.topic)
-envelopes = with_world(looking.envelopes)
+binlog_position = with_workspace(binlog_reader.position)
+binlog = with_workspace(binlog_reader.events)
+topic = with_workspace(looking.topic)
+envelopes = with_workspace(looking.envelopes)
 pretty = looking.pretty
-lanes = with_world(looking.lanes)
-wait_for_records = with_world(looking.wait_for_records)
-create_topic = with_world(breaking.create_topic)
-send = with_world(own_jobs.send)
-kafka = with_world(flink.kafka)
+lanes = with_workspace(looking.lanes)
+wait_for_records = with_workspace(looking.wait_for_records)
+create_topic = with_workspace(breaking.create_topic)
+send = with_workspace(own_jobs.send)
+kafka = with_workspace(flink.kafka)
 
-flow = with_world(looking.flow)
-pulse = with_world(looking.pulse)
-joined = with_world(looking.joined)
-activities = with_world(own_jobs.activities)
-window = with_world(looking.window)
-windows = with_world(looking.windows)
-largest_hours = with_world(own_jobs.largest_hours)
+flow = with_workspace(looking.flow)
+pulse = with_workspace(looking.pulse)
+joined = with_workspace(looking.joined)
+activities = with_workspace(own_jobs.activities)
+window = with_workspace(looking.window)
+windows = with_workspace(looking.windows)
+largest_hours = with_workspace(own_jobs.largest_hours)
 trade_off = looking.trade_off
 minutes_since_full_hour = looking.minutes_since_full_hour
 show = looking.show
 
-flink_page = with_world(flink.flink_page)
-jobs = with_world(flink.jobs)
-wait_for_job = with_world(World.wait_for_job)
-cancel = with_world(World.cancel)
-stream = with_world(live.stream)
-cluster = with_world(World.cluster)
-mysql = with_world(flink.mysql)
+flink_page = with_workspace(flink.flink_page)
+jobs = with_workspace(flink.jobs)
+wait_for_job = with_workspace(Workspace.wait_for_job)
+cancel = with_workspace(Workspace.cancel)
+stream = with_workspace(live.stream)
+cluster = with_workspace(Workspace.cluster)
+mysql = with_workspace(flink.mysql)
 instead_of = flink.instead_of
-checkpoint = with_world(World.checkpoint)
-checkpoints = with_world(breaking.checkpoints)
-stop_with_savepoint = with_world(breaking.stop_with_savepoint)
+checkpoint = with_workspace(Workspace.checkpoint)
+checkpoints = with_workspace(breaking.checkpoints)
+stop_with_savepoint = with_workspace(breaking.stop_with_savepoint)
 
-environments = with_world(own_jobs.environments)
-read_payments = with_world(own_jobs.read_payments)
-keyed_transactions = with_world(own_jobs.keyed_transactions)
-read_rules = with_world(own_jobs.read_rules)
-sql = with_world(own_jobs.sql)
-watch = with_world(own_jobs.watch)
-write_records = with_world(own_jobs.write_records)
+environments = with_workspace(own_jobs.environments)
+read_payments = with_workspace(own_jobs.read_payments)
+keyed_transactions = with_workspace(own_jobs.keyed_transactions)
+read_rules = with_workspace(own_jobs.read_rules)
+sql = with_workspace(own_jobs.sql)
+watch = with_workspace(own_jobs.watch)
+write_records = with_workspace(own_jobs.write_records)
 
 share = consumers.share
-offsets = with_world(consumers.offsets)
-crash = with_world(services.crash)
-service = with_world(services.service)
-stop_service = with_world(services.stop_service)
-dashboard = with_world(services.dashboard)
+offsets = with_workspace(consumers.offsets)
+crash = with_workspace(services.crash)
+service = with_workspace(services.service)
+stop_service = with_workspace(services.stop_service)
+dashboard = with_workspace(services.dashboard)
 
-inbox = with_world(services.inbox)
-inbox_page = with_world(services.inbox_page)
-address = with_world(inbox_reader.address)
-push_topic = with_world(inbox_reader.push_topic)
-mail_server = with_world(inbox_reader.mail_server)
-push_server = with_world(services.push_server)
+inbox = with_workspace(services.inbox)
+inbox_page = with_workspace(services.inbox_page)
+address = with_workspace(inbox_reader.address)
+push_topic = with_workspace(inbox_reader.push_topic)
+mail_server = with_workspace(inbox_reader.mail_server)
+push_server = with_workspace(services.push_server)
 
-kill = with_world(breaking.kill)
-paying_bank = with_world(breaking.paying_bank)
-race = with_world(breaking.race)
-verify = with_world(breaking.verify)
+kill = with_workspace(breaking.kill)
+paying_bank = with_workspace(breaking.paying_bank)
+race = with_workspace(breaking.race)
+verify = with_workspace(breaking.verify)

@@ -5,11 +5,11 @@ from typing import Any
 
 import pandas as pd
 
-from fraudlab.course.world import World
-from fraudlab.stack.errors import StackError
+from fraudlab.course.workspace import Workspace
+from fraudlab.errors import UserError
 
 
-def query(world: World, statement: str, *values: object) -> pd.DataFrame:
+def query(workspace: Workspace, statement: str, *values: object) -> pd.DataFrame:
     """Runs a SELECT in MySQL. Each `%s` in the statement is replaced with one of the values.
 
     Returns:
@@ -18,37 +18,39 @@ def query(world: World, statement: str, *values: object) -> pd.DataFrame:
     Example:
         lab.query("SELECT country, COUNT(*) AS payments FROM transactions WHERE user_id = %s GROUP BY country", ada)
     """
-    return pd.DataFrame(world.rows(statement, *values))
+    return pd.DataFrame(workspace.rows(statement, *values))
 
 
-def table(world: World, name: str, last: int = 5) -> pd.DataFrame:
+def table(workspace: Workspace, name: str, last: int = 5) -> pd.DataFrame:
     """Shows the newest rows of a table in your database.
 
     Raises:
-        StackError: There is no such table.
+        UserError: There is no such table.
 
     Example:
         lab.table("transactions", last=3)
     """
     columns = query(
-        world,
+        workspace,
         "SELECT column_name AS name, column_key AS part FROM information_schema.columns"
         " WHERE table_schema = DATABASE() AND table_name = %s ORDER BY ordinal_position",
         name,
     )
     if columns.empty:
         known = query(
-            world,
+            workspace,
             "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = DATABASE() ORDER BY 1",
         )
-        raise StackError(f"There is no table {name!r}.", f"Tables: {', '.join(known['name'])}.")
+        raise UserError(f"There is no table {name!r}.", f"Tables: {', '.join(known['name'])}.")
     keys = columns.loc[columns["part"] == "PRI", "name"].tolist() or columns["name"].tolist()[:1]
     # The table's own name and columns, as the database just gave them: nothing here was typed by anybody.
     order = ", ".join(f"`{key}` DESC" for key in keys)
-    return query(world, f"SELECT * FROM `{name}` ORDER BY {order} LIMIT %s", last)  # noqa: S608
+    return query(workspace, f"SELECT * FROM `{name}` ORDER BY {order} LIMIT %s", last)  # noqa: S608
 
 
-def generate(world: World, /, *, payments: int, users: int, seed: int, rate: float = 0, **options: Any) -> pd.DataFrame:
+def generate(
+    workspace: Workspace, /, *, payments: int, users: int, seed: int, rate: float = 0, **options: Any
+) -> pd.DataFrame:
     """Makes payments with the data generator. The same seed and options make the same payments.
 
     Args:
@@ -65,13 +67,18 @@ def generate(world: World, /, *, payments: int, users: int, seed: int, rate: flo
     Example:
         lab.generate(payments=3000, users=300, seed=7, hours=6, frauds=30)
     """
-    report = world.generate(payments=payments, users=users, seed=seed, rate=rate, **options)
+    report = workspace.generate(payments=payments, users=users, seed=seed, rate=rate, **options)
     counts = [(name, report[name]) for name in ("tried", "inserted", "declined") if name in report]
     return pd.DataFrame(counts, columns=["payments", "count"])
 
 
 def pay_until_refused(
-    world: World, user_id: int, amount: str = "9.50", currency: str = "EUR", country: str = "DE", most: int = 500
+    workspace: Workspace,
+    user_id: int,
+    amount: str = "9.50",
+    currency: str = "EUR",
+    country: str = "DE",
+    most: int = 500,
 ) -> pd.DataFrame:
     """Pays again and again until the bank refuses, at most `most` times.
 
@@ -83,7 +90,7 @@ def pay_until_refused(
     """
     began, rows = time.monotonic(), []
     for number in range(1, most + 1):
-        answer = world.pay(user_id, amount, currency, country)
+        answer = workspace.pay(user_id, amount, currency, country)
         rows.append((number, round((time.monotonic() - began) * 1000), "refused" if answer.refused else "stored"))
         if answer.refused:
             break

@@ -1,34 +1,34 @@
-"""Your world, and functions that get it without being asked."""
+"""Your workspace, and functions that get it without being asked."""
 
 import inspect
 from collections.abc import Callable
 from functools import cache, wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
-from fraudlab.course.world import World, learner_settings
+from fraudlab.course.workspace import Workspace, learner_settings
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 @cache
-def world() -> World:
+def workspace() -> Workspace:
     """Your part of the stack as an object: your database, topics, jobs and services.
 
     Use it where no other helper fits.
 
     Example:
-        lab.world().slots()  # free task slots, and all of them
+        lab.workspace().slots()  # free task slots, and all of them
     """
-    return World(learner_settings())
+    return Workspace(learner_settings())
 
 
-def with_world(function: Callable[Concatenate[World, P], R]) -> Callable[P, R]:
-    """A function of a world as a learner calls it: without that argument. Docstring, types and the other arguments stay."""
+def with_workspace(function: Callable[Concatenate[Workspace, P], R]) -> Callable[P, R]:
+    """A function of a workspace as a learner calls it: without that argument. Docstring, types and the other arguments stay."""
 
     @wraps(function)
     def bound(*arguments: P.args, **options: P.kwargs) -> R:
-        return function(world(), *arguments, **options)
+        return function(workspace(), *arguments, **options)
 
     signature = inspect.signature(function)
     _, *others = signature.parameters.values()

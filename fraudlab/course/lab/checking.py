@@ -4,14 +4,14 @@ import time
 from typing import Any
 
 from fraudlab.course.exercise import AnswerFailed, Exercise, Kind, Verdict
-from fraudlab.course.world import World
+from fraudlab.course.workspace import Workspace
 
 POLL_S = 0.3
 AT_REST_S = 5.0
 """What has not changed for this long while a check looked is no longer on its way. A busy machine pauses for less."""
 
 
-def verdict_of(exercise: Exercise, world: World, answers: tuple[Any, ...]) -> Verdict:
+def verdict_of(exercise: Exercise, workspace: Workspace, answers: tuple[Any, ...]) -> Verdict:
     """Observes and judges an answer again and again while the verdict is *not yet*.
 
     Returns:
@@ -20,13 +20,13 @@ def verdict_of(exercise: Exercise, world: World, answers: tuple[Any, ...]) -> Ve
 
     Raises:
         NotSolvedYet: There is no answer.
-        Exception: Whatever `observe` raises when a part of the stack is away (`fraudlab.course.world.OUTAGES`).
+        Exception: Whatever `observe` raises when a part of the stack is away (`fraudlab.course.workspace.OUTAGES`).
     """
     began = moved = time.monotonic()
     seen: Any = None
     while True:
         try:
-            observed = exercise.observe(world, *answers)
+            observed = exercise.observe(workspace, *answers)
         except AnswerFailed as failure:
             return exercise.failed(failure)
         verdict = exercise.verdict(observed, answers)

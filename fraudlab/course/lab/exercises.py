@@ -11,7 +11,7 @@ from fraudlab.course.exercise import HINTS, Kind, NotSolvedYet
 from fraudlab.course.lab import checking
 from fraudlab.course.labs import all_labs, exercise_of
 from fraudlab.course.progress import Progress, Record
-from fraudlab.course.world import OUTAGES, World
+from fraudlab.course.workspace import OUTAGES, Workspace
 
 
 def todo(number: str) -> NoReturn:
@@ -27,7 +27,7 @@ def todo(number: str) -> NoReturn:
     raise NotSolvedYet(exercise_of(number).unsolved)
 
 
-def check(world: World, number: str, *answers: Any) -> Card:
+def check(workspace: Workspace, number: str, *answers: Any) -> Card:
     """Checks your answer to an exercise.
 
     It waits while your job's results are still on their way. If they don't arrive, that counts as a try, because your answer may
@@ -45,26 +45,26 @@ def check(world: World, number: str, *answers: Any) -> Card:
     exercise = exercise_of(number)
     exercise.require_solved(answers)
     try:
-        verdict = checking.verdict_of(exercise, world, answers)
+        verdict = checking.verdict_of(exercise, workspace, answers)
     except OUTAGES:
-        if trouble := cards.of_problem(world.problem()):
+        if trouble := cards.of_problem(workspace.problem()):
             return trouble
         raise
-    record = Progress.of_learner(world.settings).tried(number, solved=verdict.kind is Kind.RIGHT)
+    record = Progress.of_learner(workspace.settings).tried(number, solved=verdict.kind is Kind.RIGHT)
     return cards.of_verdict(number, verdict, solution_is_open=record.solution_is_open)
 
 
-def hint(world: World, number: str) -> Card:
+def hint(workspace: Workspace, number: str) -> Card:
     """Shows the next hint for an exercise, and those before it. There are three; the last one nearly is the answer.
 
     Example:
         lab.hint("01.1")
     """
     exercise = exercise_of(number)
-    return cards.of_hints(exercise, Progress.of_learner(world.settings).hinted(number, HINTS).hints)
+    return cards.of_hints(exercise, Progress.of_learner(workspace.settings).hinted(number, HINTS).hints)
 
 
-def solution(world: World, number: str) -> Card:
+def solution(workspace: Workspace, number: str) -> Card:
     """Shows the course's solution of an exercise. It opens when your answer is right, or after three tries.
 
     Example:
@@ -72,15 +72,15 @@ def solution(world: World, number: str) -> Card:
     """
     from fraudlab.course import notebooks  # nbformat takes a second to import
 
-    record = Progress.of_learner(world.settings).of(exercise_of(number).number)
+    record = Progress.of_learner(workspace.settings).of(exercise_of(number).number)
     if not record.solution_is_open:
         return cards.of_closed_solution(number, record)
     return cards.of_solution(number, notebooks.solution_of(number))
 
 
-def progress(world: World) -> pd.DataFrame:
+def progress(workspace: Workspace) -> pd.DataFrame:
     """Shows how far you are: one row per exercise, with your tries and the hints that you have seen."""
-    records = Progress.of_learner(world.settings).records()
+    records = Progress.of_learner(workspace.settings).records()
     rows = []
     for lab in all_labs():
         for exercise in lab.exercises:

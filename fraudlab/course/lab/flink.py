@@ -9,7 +9,7 @@ from fraudlab import pages, system
 from fraudlab.course import cards
 from fraudlab.course.cards import Card
 from fraudlab.course.exercise import PLACEHOLDER, NotSolvedYet
-from fraudlab.course.world import World
+from fraudlab.course.workspace import Workspace
 from fraudlab.kafka_access import KafkaAccess
 from fraudlab.pipeline import statements as pipeline
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from fraudlab.pipeline.flink import MySqlEndpoint
 
 
-def flink_page(world: World) -> Card:
+def flink_page(workspace: Workspace) -> Card:
     """Opens Flink's web page in your browser. From then on this browser can open it without this call.
 
     Returns:
         A card. If this machine has no screen, it has the address to open; the address is a key, so don't share it.
     """
-    if trouble := cards.of_problem(world.problem()):
+    if trouble := cards.of_problem(workspace.problem()):
         return trouble
-    address = pages.address(world.settings, "flink")
-    return cards.of_flink_page(address, opened=pages.show(world.settings, address))
+    address = pages.address(workspace.settings, "flink")
+    return cards.of_flink_page(address, opened=pages.show(workspace.settings, address))
 
 
-def jobs(world: World) -> pd.DataFrame:
+def jobs(workspace: Workspace) -> pd.DataFrame:
     """Shows your running jobs in Flink: name, state, and since when. If one is failing, a further column says why."""
-    known, troubles = world.jobs(), world.job_troubles()
+    known, troubles = workspace.jobs(), workspace.job_troubles()
     rows = [(job.name, job.state, job.started) for job in known]
     table = pd.DataFrame(rows, columns=["job", "state", "running since"])
     if troubles:
@@ -64,15 +64,15 @@ def instead_of(file: str, *yours: str) -> Callable[[str, Mapping[str, object]], 
     return statements
 
 
-def mysql(world: World) -> "MySqlEndpoint":
+def mysql(workspace: Workspace) -> "MySqlEndpoint":
     """Returns MySQL's address, and the account with which a job reads the binlog."""
-    return system.cdc_endpoint(world.settings)
+    return system.cdc_endpoint(workspace.settings)
 
 
-def kafka(world: World) -> KafkaAccess:
+def kafka(workspace: Workspace) -> KafkaAccess:
     """Returns Kafka's address and your account, for jobs and for clients of your own.
 
     Example:
         consumer = KafkaConsumer(lab.names().transactions, **lab.kafka().options())
     """
-    return world.kafka
+    return workspace.kafka

@@ -9,25 +9,25 @@ from typing import Any
 
 import pandas as pd
 
+from fraudlab.course import flow_picture as pulse_counter
 from fraudlab.course import pictures
-from fraudlab.course import pulse as pulse_counter
 from fraudlab.course.cards import Card
 from fraudlab.course.pictures import Picture
-from fraudlab.course.world import World, in_eur, partition_of, wait_until
+from fraudlab.course.workspace import Workspace, in_eur, partition_of, wait_until
 
 
-def topic(world: World, name: str, last: int = 5) -> pd.DataFrame:
+def topic(workspace: Workspace, name: str, last: int = 5) -> pd.DataFrame:
     """Shows the newest records of a topic: at most `last` of each partition, by partition and offset.
 
     Example:
         lab.topic("transaction_mid", last=2)
     """
-    records = world.records(name, last)
+    records = workspace.records(name, last)
     rows = [(one.partition, one.offset, one.key, one.value) for one in records]
     return pd.DataFrame(rows, columns=["partition", "offset", "key", "value"])
 
 
-def envelopes(world: World, name: str = "transactions", last: int = 3, *, key: object = None) -> pd.DataFrame:
+def envelopes(workspace: Workspace, name: str = "transactions", last: int = 3, *, key: object = None) -> pd.DataFrame:
     """Shows the newest Debezium envelopes of a topic side by side; with `key`, only those of this user.
 
     Returns:
@@ -37,7 +37,7 @@ def envelopes(world: World, name: str = "transactions", last: int = 3, *, key: o
     Example:
         lab.envelopes("user_profile", key=ada)
     """
-    records = [one for one in world.records(name) if one.value and (key is None or one.key == str(key))]
+    records = [one for one in workspace.records(name) if one.value and (key is None or one.key == str(key))]
     newest = sorted(records, key=lambda one: (one.json["source"]["ts_ms"], one.json["ts_ms"], one.offset))[-last:]
     columns = {}
     for one in newest:
@@ -49,7 +49,7 @@ def envelopes(world: World, name: str = "transactions", last: int = 3, *, key: o
     return pd.DataFrame(columns).fillna("")
 
 
-def wait_for_records(world: World, topic: str, count: int, deadline_s: float = 60) -> int:
+def wait_for_records(workspace: Workspace, topic: str, count: int, deadline_s: float = 60) -> int:
     """Waits until a topic has at least `count` records.
 
     Returns:
@@ -62,11 +62,13 @@ def wait_for_records(world: World, topic: str, count: int, deadline_s: float = 6
         lab.wait_for_records("transaction_mid", 400)
     """
     return wait_until(
-        lambda: found if (found := world.count(topic)) >= count else None, f"{count:,} records in {topic!r}", deadline_s
+        lambda: found if (found := workspace.count(topic)) >= count else None,
+        f"{count:,} records in {topic!r}",
+        deadline_s,
     )
 
 
-def joined(world: World, user_id: int, *, payments: int = 0, records: int = 0) -> pd.DataFrame:
+def joined(workspace: Workspace, user_id: int, *, payments: int = 0, records: int = 0) -> pd.DataFrame:
     """Shows a user's records in `transaction_mid`, in order. A tombstone is an empty row.
 
     Waits until at least `payments` different payments have the user's name, and until there are at least `records` records.
@@ -80,7 +82,7 @@ def joined(world: World, user_id: int, *, payments: int = 0, records: int = 0) -
     fields = ("user_first_name", "user_email", "user_suspicious_activity", "transaction_amount")
 
     def arrived() -> list[Any] | None:
-        found = [one.json for one in world.records("transaction_mid") if one.key == str(int(user_id))]
+        found = [one.json for one in workspace.records("transaction_mid") if one.key == str(int(user_id))]
         named = {one["transaction_id"] for one in found if one and one["user_first_name"]}
         return [found] if len(named) >= payments and len(found) >= records else None
 
@@ -93,10 +95,10 @@ def joined(world: World, user_id: int, *, payments: int = 0, records: int = 0) -
     return pd.DataFrame(rows, columns=["payment", *fields]).fillna("NULL")
 
 
-def flow(world: World) -> pd.DataFrame:
+def flow(workspace: Workspace) -> pd.DataFrame:
     """Counts the rows and records at each stage of the pipeline, from the bank to the refused payment."""
     stages: list[tuple[str, str, int]] = [
-        ("the bank", f"table {name}", int(world.value(f"SELECT COUNT(*) AS n FROM {name}")))  # noqa: S608
+        ("the bank", f"table {name}", int(workspace.value(f"SELECT COUNT(*) AS n FROM {name}")))  # noqa: S608
         for name in ("user_profile", "transactions")
     ]
     topics = {
@@ -105,14 +107,14 @@ def flow(world: World) -> pd.DataFrame:
         "detected": ("suspicious_activities",),
         "unusable": ("dead_letters",),
     }
-    stages += [(stage, f"topic {name}", world.count(name)) for stage, group in topics.items() for name in group]
-    stopped = world.value("SELECT COUNT(*) AS n FROM user_profile WHERE suspicious_activities")
-    refused = world.value("SELECT COUNT(*) AS n FROM declined_transactions")
+    stages += [(stage, f"topic {name}", workspace.count(name)) for stage, group in topics.items() for name in group]
+    stopped = workspace.value("SELECT COUNT(*) AS n FROM user_profile WHERE suspicious_activities")
+    refused = workspace.value("SELECT COUNT(*) AS n FROM declined_transactions")
     stages += [("acted on", "accounts stopped", int(stopped)), ("acted on", "payments refused", int(refused))]
     return pd.DataFrame(stages, columns=["stage", "place", "count"])
 
 
-def pulse(world: World, *stages: str, seconds: float = 10) -> None:
+def pulse(workspace: Workspace, *stages: str, seconds: float = 10) -> None:
     """Draws how many records per second come through each stage, for some seconds.
 
     The stages are `payments`, `joined`, `activities` and `refused`; without any, all of them. The picture is redrawn in its place. Its
@@ -123,7 +125,7 @@ def pulse(world: World, *stages: str, seconds: float = 10) -> None:
     """
     from IPython.display import DisplayHandle
 
-    with pulse_counter.counting(world, stages or pulse_counter.STAGES) as count:
+    with pulse_counter.counting(workspace, stages or pulse_counter.STAGES) as count:
         shown: list[DisplayHandle] = []
 
         def show(picture: Picture) -> None:
@@ -136,31 +138,31 @@ def pulse(world: World, *stages: str, seconds: float = 10) -> None:
         pulse_counter.watch(count, seconds, show)
 
 
-def lanes(world: World, user_id: int, key: str = "user_id") -> Picture:
+def lanes(workspace: Workspace, user_id: int, key: str = "user_id") -> Picture:
     """Draws the partitions of `transactions` with a user's payments in them. With another `key`, it draws where they would be.
 
     Example:
         lab.lanes(ada, key="country")
     """
-    mine = [one for one in world.records("transactions") if one.key == str(int(user_id)) and one.value]
+    mine = [one for one in workspace.records("transactions") if one.key == str(int(user_id)) and one.value]
     payments = {one.json["after"]["transaction_id"]: one for one in mine if one.json["after"]}
-    partitions: list[list[int]] = [[] for _ in range(world.partitions("transactions"))]
+    partitions: list[list[int]] = [[] for _ in range(workspace.partitions("transactions"))]
     for number, (_, one) in enumerate(sorted(payments.items()), 1):
         where = one.partition if key == "user_id" else partition_of(str(one.json["after"][key]), len(partitions))
         partitions[where].append(number)
     return pictures.lanes(f"Payments of user {user_id}, keyed by {key}", partitions)
 
 
-def window(world: World, user_id: int) -> Picture:
+def window(workspace: Workspace, user_id: int) -> Picture:
     """Draws a user's payments on a time line, with the most interesting hour: most countries, then most money.
 
     Example:
         lab.window(ada)
     """
-    return pictures.window(f"User {user_id}", _dots(world, user_id), timedelta(seconds=world.settings.window_s))
+    return pictures.window(f"User {user_id}", _dots(workspace, user_id), timedelta(seconds=workspace.settings.window_s))
 
 
-def windows(world: World, user_id: int, table: pd.DataFrame) -> Picture:
+def windows(workspace: Workspace, user_id: int, table: pd.DataFrame) -> Picture:
     """Draws a user's payments on a time line, and below them the windows of a table.
 
     Args:
@@ -174,7 +176,7 @@ def windows(world: World, user_id: int, table: pd.DataFrame) -> Picture:
         pictures.Bar(str(row.kind), _moment(row.start), _moment(row.end), bool(row.suspicious))
         for row in table.itertuples()
     ]
-    return pictures.windows(f"User {user_id}", _dots(world, user_id), bars)
+    return pictures.windows(f"User {user_id}", _dots(workspace, user_id), bars)
 
 
 def trade_off(score: Callable[[Any], tuple[Any, Any]], thresholds: Iterable[Any]) -> Picture:
@@ -231,8 +233,8 @@ def _moment(time_ms: Any) -> datetime:
     return datetime.fromtimestamp(int(time_ms) / 1000, UTC).replace(tzinfo=None)
 
 
-def _dots(world: World, user_id: int) -> list[pictures.Dot]:
-    rows = world.rows(
+def _dots(workspace: Workspace, user_id: int) -> list[pictures.Dot]:
+    rows = workspace.rows(
         "SELECT transaction_time, country, amount, currency FROM transactions WHERE user_id = %s", int(user_id)
     )
     return [

@@ -5,14 +5,14 @@ import pandas as pd
 from fraudlab.course import consumers
 from fraudlab.course import inbox as inbox_reader
 from fraudlab.course.cards import Card
-from fraudlab.course.world import World, wait_until
-from fraudlab.stack.errors import StackError
+from fraudlab.course.workspace import Workspace, wait_until
+from fraudlab.errors import UserError
 
 READERS = {"flagger", "notifier"}
 """Services that read activities, so that they have a backlog."""
 
 
-def crash(world: World, work_through: consumers.Round) -> pd.DataFrame:
+def crash(workspace: Workspace, work_through: consumers.Round) -> pd.DataFrame:
     """Runs your consumer loop on the activities, crashes it halfway, starts it again, and counts.
 
     Args:
@@ -25,10 +25,10 @@ def crash(world: World, work_through: consumers.Round) -> pd.DataFrame:
     Example:
         lab.crash(work_through)
     """
-    return consumers.crash(world, work_through).table()
+    return consumers.crash(workspace, work_through).table()
 
 
-def service(world: World, *names: str) -> Card:
+def service(workspace: Workspace, *names: str) -> Card:
     """Starts services of the pipeline (`flagger`, `notifier`, `inbox`) and waits until they have cleared their backlog.
 
     They keep running after you close the notebook, and are restarted if they crash.
@@ -38,42 +38,42 @@ def service(world: World, *names: str) -> Card:
     """
     for name in names:
         if name == "inbox":
-            inbox_reader.serve(world)
+            inbox_reader.serve(workspace)
         else:
-            world.start_service(name)
+            workspace.start_service(name)
     for name in READERS & set(names):
-        wait_until(lambda name=name: consumers.lag(world, name) == 0, f"the {name} has read all activities")  # type: ignore[misc]
+        wait_until(lambda name=name: consumers.lag(workspace, name) == 0, f"the {name} has read all activities")  # type: ignore[misc]
     return Card(
         f"Running: {', '.join(names)}.",
         ("On their own, also when this notebook is closed; when one ends, it is started again.",),
     )
 
 
-def stop_service(world: World, *names: str) -> None:
+def stop_service(workspace: Workspace, *names: str) -> None:
     """Stops services that you have started.
 
     Example:
         lab.stop_service("flagger", "notifier")
     """
     for name in names:
-        world.stop_service(name)
+        workspace.stop_service(name)
 
 
-def dashboard(world: World) -> Card:
+def dashboard(workspace: Workspace) -> Card:
     """Starts the dashboard and says where its page is. A stack has room for one; if another learner's is running, the card says so."""
     try:
-        world.start_service("analytics")
-    except StackError as error:
+        workspace.start_service("analytics")
+    except UserError as error:
         return Card(
             "The dashboard cannot be started now.",
             (str(error), error.advice, "Or look at your neighbour's, with their bank."),
         )
     return Card(
-        "The dashboard", (f"Open {world.settings.dashboard_url} in another tab. It needs some seconds to start.",)
+        "The dashboard", (f"Open {workspace.settings.dashboard_url} in another tab. It needs some seconds to start.",)
     )
 
 
-def inbox(world: World, person: str = "", *, at_least: int = 0, last: int = 10) -> pd.DataFrame:
+def inbox(workspace: Workspace, person: str = "", *, at_least: int = 0, last: int = 10) -> pd.DataFrame:
     """Shows the newest messages to your customers, or to one address or push topic. Waits until there are `at_least` messages.
 
     Returns:
@@ -82,17 +82,17 @@ def inbox(world: World, person: str = "", *, at_least: int = 0, last: int = 10) 
     Example:
         lab.inbox(lab.address("ada"), at_least=1)
     """
-    wait_until(lambda: len(inbox_reader.messages(world, person)) >= at_least, f"{at_least} messages in the inbox")
-    return inbox_reader.table(world, person, last)
+    wait_until(lambda: len(inbox_reader.messages(workspace, person)) >= at_least, f"{at_least} messages in the inbox")
+    return inbox_reader.table(workspace, person, last)
 
 
-def inbox_page(world: World) -> Card:
+def inbox_page(workspace: Workspace) -> Card:
     """Says where the inbox's page is."""
     return Card(
-        "The inbox", (f"Open {world.settings.inbox_page} in another tab: mail on the left, a phone on the right.",)
+        "The inbox", (f"Open {workspace.settings.inbox_page} in another tab: mail on the left, a phone on the right.",)
     )
 
 
-def push_server(world: World) -> str:
+def push_server(workspace: Workspace) -> str:
     """Returns the address of the inbox's push server."""
-    return world.settings.inbox_url
+    return workspace.settings.inbox_url

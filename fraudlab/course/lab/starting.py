@@ -5,12 +5,12 @@ from fraudlab.course import cards
 from fraudlab.course.cards import Card
 from fraudlab.course.labs import all_labs, lab_of
 from fraudlab.course.progress import Progress
-from fraudlab.course.world import World
+from fraudlab.course.workspace import Workspace
+from fraudlab.errors import UserError
 from fraudlab.pipeline.contracts import Names
-from fraudlab.stack.errors import StackError
 
 
-def start(world: World, number: int | str) -> Card:
+def start(workspace: Workspace, number: int | str) -> Card:
     """Starts a lab: says whether the stack is running, under which name you work, and how far you are.
 
     Returns:
@@ -20,28 +20,28 @@ def start(world: World, number: int | str) -> Card:
         lab.start("01")
     """
     lab = lab_of(number)
-    if trouble := cards.of_problem(world.problem()):
+    if trouble := cards.of_problem(workspace.problem()):
         return trouble
-    records = Progress.of_learner(world.settings).records()
+    records = Progress.of_learner(workspace.settings).records()
     solved = sum(records[one.number].solved for one in lab.exercises if one.number in records)
-    return cards.of_start(lab, world.settings, world.slots(), solved)
+    return cards.of_start(lab, workspace.settings, workspace.slots(), solved)
 
 
-def up(world: World) -> Card:
+def up(workspace: Workspace) -> Card:
     """Starts whatever isn't running of MySQL, Kafka and Flink, and creates your database and topics if they are missing.
 
     Returns:
         A card that says that all of it is running, or what could not be started.
     """
     try:
-        world.stack.start()
-        system.prepare(world.settings)
-    except StackError as error:
+        workspace.stack.start()
+        system.prepare(workspace.settings)
+    except UserError as error:
         return cards.down(str(error), error.advice)
     return Card("MySQL, Kafka and Flink serve.")
 
 
-def catch_up(world: World, number: int | str) -> Card:
+def catch_up(workspace: Workspace, number: int | str) -> Card:
     """Resets your database, topics, offsets and jobs to a lab's starting point. It doesn't matter what you did before.
 
     Your notebooks and your progress stay.
@@ -50,28 +50,28 @@ def catch_up(world: World, number: int | str) -> Card:
         lab.catch_up("03")
     """
     lab = lab_of(number)
-    if trouble := cards.of_problem(world.problem()):
+    if trouble := cards.of_problem(workspace.problem()):
         return trouble
-    world.reset()
+    workspace.reset()
     for earlier in all_labs():
         if earlier.number < lab.number:
-            earlier.outcome(world)
+            earlier.outcome(workspace)
     return Card(f"Ready for Lab {lab.number}.", ("Your database, topics and jobs are as this lab expects them.",))
 
 
-def reset(world: World) -> Card:
+def reset(workspace: Workspace) -> Card:
     """Deletes your rows, records, offsets and jobs. Your notebooks and your progress stay."""
-    if trouble := cards.of_problem(world.problem()):
+    if trouble := cards.of_problem(workspace.problem()):
         return trouble
-    world.reset()
+    workspace.reset()
     return Card("Everything of yours is empty again.", ("Notebooks and progress are kept.",))
 
 
-def names(world: World) -> Names:
+def names(workspace: Workspace) -> Names:
     """The full names of your database, topics, consumer groups and jobs.
 
     Example:
         lab.names().transactions     # the topic's name in Kafka
         lab.names().group("my-app")  # a consumer group that is yours
     """
-    return world.names
+    return workspace.names

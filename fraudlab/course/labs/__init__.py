@@ -8,7 +8,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from fraudlab.course.exercise import Exercise, Lab
-from fraudlab.stack.errors import StackError
+from fraudlab.errors import UserError
 
 
 @cache
@@ -21,18 +21,18 @@ def all_labs() -> tuple[Lab, ...]:
 
 
 def lab_of(number: int | str) -> Lab:
-    """The lab of a number: `4`, `"4"` or `"04"`. Raises StackError where there is none."""
+    """The lab of a number: `4`, `"4"` or `"04"`. Raises UserError where there is none."""
     wanted = str(number).zfill(2)
     for lab in all_labs():
         if lab.number == wanted:
             return lab
-    raise StackError(f"There is no Lab {wanted}.", f"Labs: {', '.join(lab.number for lab in all_labs())}.")
+    raise UserError(f"There is no Lab {wanted}.", f"Labs: {', '.join(lab.number for lab in all_labs())}.")
 
 
 def exercise_of(number: str) -> Exercise:
-    """The exercise of a number like `"01.2"`. Raises StackError where there is none."""
+    """The exercise of a number like `"01.2"`. Raises UserError where there is none."""
     known = {exercise.number: exercise for lab in all_labs() for exercise in lab.exercises}
     if number not in known:
         lab = [one for one in known if one.startswith(number[:2])] or list(known)
-        raise StackError(f"There is no exercise {number!r}.", f"Exercises: {', '.join(lab)}.")
+        raise UserError(f"There is no exercise {number!r}.", f"Exercises: {', '.join(lab)}.")
     return known[number]

@@ -9,10 +9,10 @@ from typing import ParamSpec, TypeVar
 import mysql.connector
 
 from fraudlab import system
+from fraudlab.errors import UserError
 from fraudlab.services.analytics.database_reader import USERS, connect_analytics, fetch
 from fraudlab.services.stage import anybody, full_name
 from fraudlab.settings import Settings
-from fraudlab.stack.errors import StackError
 
 MATCHES = 8
 
@@ -29,7 +29,7 @@ def _says_why(ask: Callable[P, T]) -> Callable[P, T]:
     def asked(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return ask(*args, **kwargs)
-        except StackError as error:
+        except UserError as error:
             raise BankError(str(error)) from error
         except (mysql.connector.Error, OSError) as error:
             raise BankError(f"MySQL does not answer, nothing was done ({error}). Look at `fraudlab status`.") from error

@@ -7,9 +7,9 @@ from dataclasses import replace
 from fraudlab.services import stage
 from fraudlab.services.analytics.bank import BankError, find_users, random_user
 from fraudlab.services.analytics.database_reader import DatabaseReader
+from fraudlab.services.analytics.formatting import isolated, person
 from fraudlab.services.analytics.model import Model
 from fraudlab.services.analytics.reader import Feed
-from fraudlab.services.analytics.words import isolated, person
 from fraudlab.services.staged_fraud import StagedFraud
 from fraudlab.settings import Settings
 

@@ -7,10 +7,10 @@ import sys
 
 from fraudlab import system
 from fraudlab.services.consumer import DeadLetters, Received, consume
+from fraudlab.services.mysql_retry import ending_in_one_line, patiently
 from fraudlab.services.notifier.activity import parse
 from fraudlab.services.notifier.channel import Channel
 from fraudlab.services.notifier.ledger import Ledger
-from fraudlab.services.patience import ending_in_one_line, patiently
 from fraudlab.settings import Settings
 
 log = logging.getLogger("fraudlab.notifier")

@@ -13,13 +13,13 @@ from kafka.errors import KafkaError
 
 from fraudlab.pipeline.contracts import dead_letter
 from fraudlab.services.consumer import DeadLetters
+from fraudlab.services.mysql_retry import patiently
 from fraudlab.services.notifier.activity import parse
 from fraudlab.services.notifier.delivery import NotNowError, RefusedError, pause_s
 from fraudlab.services.notifier.ledger import Ledger, Notification
 from fraudlab.services.notifier.message import Message, compose
 from fraudlab.services.notifier.outbox import IN_HAND, WORKERS, Outbox
 from fraudlab.services.notifier.senders import Sender, sender_for
-from fraudlab.services.patience import patiently
 from fraudlab.settings import Settings
 
 log = logging.getLogger("fraudlab.notifier")

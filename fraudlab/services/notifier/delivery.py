@@ -3,7 +3,7 @@
 import random
 from http import HTTPStatus
 
-from fraudlab.services.notifier.clean import one_line
+from fraudlab.services.notifier.untrusted_text import one_line
 
 FIRST_PAUSE_S = 1.0
 _chance = random.Random()

@@ -13,9 +13,9 @@ import mysql.connector
 import orjson
 
 from fraudlab.services.consumer import Received
+from fraudlab.services.mysql_retry import SHORT_WAITS, is_locked
 from fraudlab.services.notifier.activity import Activity, parse
-from fraudlab.services.notifier.message import Payment
-from fraudlab.services.patience import SHORT_WAITS, is_locked
+from fraudlab.services.notifier.message import ListedPayment
 from fraudlab.settings import Settings
 from fraudlab.system import connect
 
@@ -90,7 +90,7 @@ class Notification:
 
     record: dict[str, Any]
     destination: str
-    payments: list[Payment]
+    payments: list[ListedPayment]
     claim: Claim
     turn: str
 
@@ -237,13 +237,13 @@ class Ledger:
             for record, destination, row in rows
         ]
 
-    def _payments(self, cursor: Any, ids: set[int]) -> dict[int, Payment]:
+    def _payments(self, cursor: Any, ids: set[int]) -> dict[int, ListedPayment]:
         if not ids:
             return {}
         cursor.execute(PAYMENTS.format(ids=",".join(map(str, ids))))
         rows: list[Any] = cursor.fetchall()
         return {
-            number: Payment(time, amount, currency, country, merchant or "")
+            number: ListedPayment(time, amount, currency, country, merchant or "")
             for number, time, amount, currency, country, merchant in rows
             if None not in (time, amount, currency, country)
         }

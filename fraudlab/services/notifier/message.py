@@ -14,14 +14,14 @@ from babel.numbers import format_currency
 
 from fraudlab.pipeline.contracts import EUR_RATE_SCALE, eur_rates
 from fraudlab.services.notifier.activity import Activity
-from fraudlab.services.notifier.clean import isolated, one_line
-from fraudlab.services.notifier.home import Home, home_of
+from fraudlab.services.notifier.region import Region, region_of
+from fraudlab.services.notifier.untrusted_text import isolated, one_line
 
 MAX_PAYMENTS = 20
 """So many payments are listed, the newest ones."""
 
 
-class Payment(NamedTuple):
+class ListedPayment(NamedTuple):
     """A payment of the suspicious hour, as the bank stored it; `time` is UTC, with or without a time zone."""
 
     time: datetime
@@ -57,7 +57,7 @@ class Message:
 def compose(
     channel: str,
     activity: Activity,
-    payments: list[Payment],
+    payments: list[ListedPayment],
     home_country: str | None,
     message_id: str,
     created_at: datetime,
@@ -72,16 +72,16 @@ def compose(
         message_id: What tells this message from all others.
         created_at: When it was decided to send it, UTC.
     """
-    home = home_of(home_country)
+    region = region_of(home_country)
     name = one_line(f"{activity.first_name} {activity.last_name}")
     values = {
         "name": name,
-        "language": str(home.locale).replace("_", "-"),
-        "when": _moment(activity.window_end, home),
-        "time": format_time(activity.window_end, "short", tzinfo=home.zone, locale=home.locale),
-        "where": format_list([_country(one, home.locale) for one in activity.countries], locale=home.locale),
-        "total": _total(activity.total_eur, home),
-        "payments": [_row(one, home) for one in sorted(payments)[-MAX_PAYMENTS:]],
+        "language": str(region.locale).replace("_", "-"),
+        "when": _moment(activity.window_end, region),
+        "time": format_time(activity.window_end, "short", tzinfo=region.zone, locale=region.locale),
+        "where": format_list([_country(one, region.locale) for one in activity.countries], locale=region.locale),
+        "total": _total(activity.total_eur, region),
+        "payments": [_row(one, region) for one in sorted(payments)[-MAX_PAYMENTS:]],
         "left_out": max(0, activity.transaction_count - min(len(payments), MAX_PAYMENTS)),
     }
     templates = _templates()
@@ -95,28 +95,28 @@ def compose(
     )
 
 
-def _row(payment: Payment, home: Home) -> dict[str, str]:
+def _row(payment: ListedPayment, region: Region) -> dict[str, str]:
     at = payment.time if payment.time.tzinfo else payment.time.replace(tzinfo=UTC)
     return {
-        "time": format_datetime(at, "medium", tzinfo=home.zone, locale=home.locale),
+        "time": format_datetime(at, "medium", tzinfo=region.zone, locale=region.locale),
         "merchant": one_line(payment.merchant) or "unknown merchant",
-        "country": _country(payment.country, home.locale),
-        "amount": _money(payment.amount, payment.currency, home.locale),
+        "country": _country(payment.country, region.locale),
+        "amount": _money(payment.amount, payment.currency, region.locale),
     }
 
 
-def _moment(at: datetime, home: Home) -> str:
-    date = format_date(at.astimezone(home.zone), "long", locale=home.locale)
-    time = format_time(at, "short", tzinfo=home.zone, locale=home.locale)
-    return f"{date}, {time} ({home.zone_name})"
+def _moment(at: datetime, region: Region) -> str:
+    date = format_date(at.astimezone(region.zone), "long", locale=region.locale)
+    time = format_time(at, "short", tzinfo=region.zone, locale=region.locale)
+    return f"{date}, {time} ({region.zone_name})"
 
 
-def _total(eur: Decimal, home: Home) -> str:
+def _total(eur: Decimal, region: Region) -> str:
     """An amount in EUR, and about how much it is in the person's own currency by the project's table."""
-    if home.currency == "EUR":
-        return _money(eur, "EUR", home.locale)
-    own = eur * EUR_RATE_SCALE / eur_rates()[home.currency]
-    return f"{_money(eur, 'EUR', home.locale)} (about {_money(own, home.currency, home.locale)})"
+    if region.currency == "EUR":
+        return _money(eur, "EUR", region.locale)
+    own = eur * EUR_RATE_SCALE / eur_rates()[region.currency]
+    return f"{_money(eur, 'EUR', region.locale)} (about {_money(own, region.currency, region.locale)})"
 
 
 def _money(amount: Decimal, currency: str, locale: Locale) -> str:

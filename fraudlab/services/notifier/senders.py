@@ -19,9 +19,9 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 import httpx
 
 from fraudlab.same_origin import is_loopback
-from fraudlab.services.notifier.clean import mailbox, one_line
 from fraudlab.services.notifier.delivery import NotNowError, RefusedError, of_http, of_smtp
 from fraudlab.services.notifier.message import Message, Recipient
+from fraudlab.services.notifier.untrusted_text import mailbox, one_line
 
 IDLE_S = 5.0
 """A connection that was idle for longer is not trusted any more."""

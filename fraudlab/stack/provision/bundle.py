@@ -10,7 +10,7 @@ import os
 import zipfile
 from pathlib import Path
 
-from fraudlab.stack.errors import StackError
+from fraudlab.errors import UserError
 from fraudlab.stack.provision.paths import REPOSITORY, lock
 
 FOLDER = REPOSITORY / "bundle"
@@ -54,9 +54,9 @@ def digest() -> str:
 
 
 def require_whole() -> None:
-    """Raise StackError if only a part of the bundle was unpacked, or if it was made for other locks than today's."""
+    """Raise UserError if only a part of the bundle was unpacked, or if it was made for other locks than today's."""
     if not stamp(FOLDER).exists() or stamp(FOLDER).read_text(encoding="utf-8") != digest():
-        raise StackError(
+        raise UserError(
             f"The bundle in {FOLDER} is incomplete, or belongs to another version of this repository.", ADVICE
         )
 
@@ -78,7 +78,7 @@ def unpack_uv(program: Path) -> None:
     wheel = next(wheels(FOLDER).glob("uv-*.whl"), None)
     content = wheel.read_bytes() if wheel else b""
     if hashlib.sha256(content).hexdigest() not in lock("uv").read_text(encoding="utf-8"):
-        raise StackError(f"The bundle in {FOLDER} has no undamaged uv.", ADVICE)
+        raise UserError(f"The bundle in {FOLDER} has no undamaged uv.", ADVICE)
     assert wheel is not None
     with zipfile.ZipFile(wheel) as archive:
         inside = next(name for name in archive.namelist() if name.endswith(".data/scripts/uv"))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fraudlab.errors import UserError
 from fraudlab.stack import space
-from fraudlab.stack.errors import StackError
 
 NEEDED_MIB = 3_000
 """For the Python environment, the jars and what the data grows by."""
@@ -17,10 +17,10 @@ def free_mib(home: Path) -> int:
 
 
 def require_room(home: Path, needed_mib: int) -> None:
-    """Raise StackError if less is free."""
+    """Raise UserError if less is free."""
     free = free_mib(home)
     if free < needed_mib:
-        raise StackError(
+        raise UserError(
             f"Only {free} MiB are free for {home}; {needed_mib} MiB are needed.",
             "Free some, or point FRAUDLAB_HOME to a larger disk. Then run the command again.",
         )

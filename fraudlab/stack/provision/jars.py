@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fraudlab.stack.errors import StackError
+from fraudlab.errors import UserError
 from fraudlab.stack.provision import bundle, network
 from fraudlab.stack.provision.paths import REPOSITORY, REQUIREMENTS, lock
 
@@ -87,11 +87,11 @@ def start_fetching(home: Path, python: Path, environment: dict[str, str]) -> sub
 
 
 def finish_fetching(process: subprocess.Popen[str]) -> None:
-    """Wait for `start_fetching`. Raises StackError."""
+    """Wait for `start_fetching`. Raises UserError."""
     _, complaint = process.communicate()
     if process.returncode != 0:
         last = "\n".join(complaint.rstrip().splitlines()[-5:])
-        raise StackError(
+        raise UserError(
             f"The jars could not be fetched:\n{last}",
             network.advice(f"For a mirror of Maven Central set {REPOSITORY_URL}. "),
         )
@@ -107,7 +107,7 @@ def fetched_mb(home: Path) -> int:
 
 
 def fetch_here(home: Path) -> None:
-    """Fetch what is missing or does not have its SHA-256, and remove what the lock does not name. Raises StackError."""
+    """Fetch what is missing or does not have its SHA-256, and remove what the lock does not name. Raises UserError."""
     wanted = locked()
     stamp(home).unlink(missing_ok=True)
     for file in home.glob("jars/*/*"):
@@ -134,7 +134,7 @@ def _fetch_one(jar: Jar, home: Path) -> None:
             arrived = _resolve(context, jar.coordinates)
     found = sha256(arrived)
     if found != jar.sha256:
-        raise StackError(
+        raise UserError(
             f"{jar.coordinates} is not the file that was locked: its SHA-256 is {found}, expected {jar.sha256}.",
             f"The repository that it came from (see {REPOSITORY_URL}) has another file. Do not use it; report it.",
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 
-from fraudlab.stack.errors import StackError
+from fraudlab.errors import UserError
 
 GLIBC = (2, 28)
 """The oldest C library that all compiled packages still support (`manylinux_2_28`)."""
@@ -14,10 +14,10 @@ CONTAINERS = "Use containers; they need only Docker with Compose 2.24 or newer:\
 
 
 def require_supported() -> None:
-    """Raise StackError, with the commands for containers, unless this is Linux on x86-64 with glibc 2.28 or newer."""
+    """Raise UserError, with the commands for containers, unless this is Linux on x86-64 with glibc 2.28 or newer."""
     system, processor = platform.system(), platform.machine().lower().replace("amd64", "x86_64")
     if (system, processor) != ("Linux", "x86_64"):
-        raise StackError(
+        raise UserError(
             f"This machine is {system} on {processor}. Without containers the stack runs only on Linux on x86-64: "
             "there is no MySQL server to download for anything else.",
             CONTAINERS,
@@ -25,7 +25,7 @@ def require_supported() -> None:
     version = glibc()
     if version is None or version < GLIBC:
         found = "no glibc (Alpine and other musl systems)" if version is None else f"glibc {version[0]}.{version[1]}"
-        raise StackError(
+        raise UserError(
             f"This system has {found}. PyFlink's compiled parts need glibc {'.'.join(map(str, GLIBC))} or newer.",
             CONTAINERS,
         )

@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 
-from fraudlab.stack.errors import StackError
+from fraudlab.errors import UserError
 from fraudlab.stack.home_lock import HomeLock
 from fraudlab.stack.provision import bundle, disk, jars, machine, network, system
 from fraudlab.stack.provision.paths import REPOSITORY, lock
@@ -60,7 +60,7 @@ def main() -> int:
     try:
         with HomeLock(home / "bundle")(say):
             pack(home, with_python=not arguments.without_python)
-    except StackError as error:
+    except UserError as error:
         return refuse(str(error), error.advice)
     except KeyboardInterrupt:
         return refuse("Interrupted.", "Run the command again: it goes on with what is missing.")
@@ -68,10 +68,10 @@ def main() -> int:
 
 
 def pack(home: Path, *, with_python: bool) -> None:
-    """Fetch what is missing and write FILE. Raises StackError."""
+    """Fetch what is missing and write FILE. Raises UserError."""
     began = time.monotonic()
     if bundle.is_here():
-        raise StackError(
+        raise UserError(
             "This folder was itself unpacked from a bundle.", "Copy the bundle's file, or pack a git clone."
         )
     if _git("status", "--porcelain").strip():
@@ -98,15 +98,15 @@ def pack(home: Path, *, with_python: bool) -> None:
 
 
 def fetch_python(home: Path, folder: Path) -> None:
-    """Have uv fetch Python's archive, with the hash that uv knows. Raises StackError."""
+    """Have uv fetch Python's archive, with the hash that uv knows. Raises UserError."""
     unpacked = folder / "unpacked"
     archives = bundle.python(folder)
     uv = Uv(home, say)
     uv.environment["UV_PYTHON_CACHE_DIR"] = str(archives)  # uv keeps an archive only if this is set
     try:
         uv.run("python", "install", BROUGHT, "--no-bin", "--install-dir", unpacked)
-    except StackError as error:
-        raise StackError(
+    except UserError as error:
+        raise UserError(
             f"Python {BROUGHT} could not be fetched for the bundle:\n{error}",
             "If this machine reaches a mirror of python-build-standalone, set UV_PYTHON_INSTALL_MIRROR. If every machine that "
             "will use the bundle has Python 3.11 with its shared library, leave Python out: make bundle WITHOUT_PYTHON=1",
@@ -116,7 +116,7 @@ def fetch_python(home: Path, folder: Path) -> None:
 
 
 def fetch_packages(folder: Path, ticker: Ticker) -> None:
-    """Have pip fetch every package of the locks, for any machine that the stack supports. Raises StackError."""
+    """Have pip fetch every package of the locks, for any machine that the stack supports. Raises UserError."""
     folder.mkdir(parents=True, exist_ok=True)
     remove_unlocked(folder)
     options = [
@@ -149,7 +149,7 @@ def fetch_packages(folder: Path, ticker: Ticker) -> None:
             begun.append(line.split()[1].partition("=")[0])
     ticker.hide("Python packages")
     if process.wait() != 0:
-        raise StackError(f"pip could not fetch the packages:\n{''.join(last).rstrip()}", network.ADVICE)
+        raise UserError(f"pip could not fetch the packages:\n{''.join(last).rstrip()}", network.ADVICE)
 
 
 def locked_packages() -> set[str]:
@@ -237,7 +237,7 @@ def _git(*arguments: str) -> bytes:
     else:
         if done.returncode == 0:
             return done.stdout
-    raise StackError(
+    raise UserError(
         f"The repository cannot be packed:\n{complaint}", "A bundle is made of the last commit of a git clone."
     )
 

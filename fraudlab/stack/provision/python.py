@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from fraudlab.stack.errors import StackError
+from fraudlab.errors import UserError
 from fraudlab.stack.provision import system
 from fraudlab.stack.provision.progress import Say
 from fraudlab.stack.provision.uv import Uv
@@ -48,7 +48,7 @@ class Python:
 def bring(home: Path, uv: Uv, say: Say) -> Python:
     """A whole Python 3.11: one that is here, one that only lacked its library, one that uv brings, or the system's package.
 
-    Raises StackError, with a command to copy, if none can be had.
+    Raises UserError, with a command to copy, if none can be had.
     """
     found = [python for candidate in candidates(home) if (python := probe(candidate))]
     for python in found:
@@ -63,11 +63,11 @@ def bring(home: Path, uv: Uv, say: Say) -> Python:
     try:
         say(f"fetching Python {BROUGHT} with uv, because no whole {_dotted()} is here")
         uv.run("python", "install", BROUGHT, "--no-bin")
-    except StackError as error:
+    except UserError as error:
         return _from_the_system(home, say, error)
     brought = next((python for candidate in _brought(home) if (python := probe(candidate))), None)
     if brought is None or brought.library is None:
-        raise StackError(
+        raise UserError(
             f"The Python {BROUGHT} that uv brought does not work or has no shared library.",
             f"Remove {home / 'python'} and run the command again. UV_PYTHON_INSTALL_MIRROR, if set, may have another build.",
         )
@@ -115,19 +115,19 @@ def _brought(home: Path) -> list[Path]:
     return sorted((home / "python").glob(f"cpython-{_dotted()}.*/bin/python{_dotted()}"))
 
 
-def _from_the_system(home: Path, say: Say, refused: StackError) -> Python:
+def _from_the_system(home: Path, say: Say, refused: UserError) -> Python:
     needs = ["python", "libpython"]
     try:
         system.install(needs, say)
-    except StackError as error:
-        raise StackError(
+    except UserError as error:
+        raise UserError(
             f"No Python {_dotted()} with its shared library is here, and uv could not fetch one:\n{refused}",
             "If the machine reaches a mirror of python-build-standalone, set UV_PYTHON_INSTALL_MIRROR. Otherwise: "
             + error.advice,
         ) from error
     found = next((python for candidate in candidates(home) if (python := probe(candidate)) and python.library), None)
     if found is None:
-        raise StackError("The system's Python 3.11 was installed, but does not work.", "`fraudlab doctor` says more.")
+        raise UserError("The system's Python 3.11 was installed, but does not work.", "`fraudlab doctor` says more.")
     return found
 
 

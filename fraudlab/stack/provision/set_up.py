@@ -9,8 +9,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from fraudlab.errors import UserError
 from fraudlab.stack import home_folder, java, shell
-from fraudlab.stack.errors import StackError
 from fraudlab.stack.home_lock import HomeLock
 from fraudlab.stack.provision import bundle, disk, jars, machine, python, system
 from fraudlab.stack.provision.packages import Environment
@@ -39,7 +39,7 @@ def main() -> int:
             with HomeLock(home)(say):
                 if not set_up.is_done():  # by the command that was waited for
                     set_up.bring_all()
-    except StackError as error:
+    except UserError as error:
         return refuse(str(error), error.advice)
     except KeyboardInterrupt:
         return refuse("Interrupted.", "Run the command again: it goes on with what is missing.")
@@ -73,7 +73,7 @@ class SetUp:
         )
 
     def bring_all(self) -> None:
-        """Bring what is missing. Raises StackError."""
+        """Bring what is missing. Raises UserError."""
         self.times.clear()
         is_first = not (self.home / "venv").exists()
         if is_first:
@@ -122,7 +122,7 @@ class SetUp:
         java.find.cache_clear()
         try:
             java.find(self._environment.folder)
-        except StackError:
+        except UserError:
             return False
         return True
 

@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from fraudlab.stack.errors import StackError
+from fraudlab.errors import UserError
 from fraudlab.stack.provision import bundle
 from fraudlab.stack.provision.progress import Say
 
@@ -90,7 +90,7 @@ def loads(library: str) -> bool:
 
 
 def bring_libraries(home: Path, say: Say) -> None:
-    """Bring the libraries that are missing. Raises StackError, with a command to copy, if that is not possible."""
+    """Bring the libraries that are missing. Raises UserError, with a command to copy, if that is not possible."""
     _link_renamed_libaio(home, Path("/"))
     _copy_bundled_libraries(home)
     needs = missing_libraries(home)
@@ -106,17 +106,17 @@ def bring_libraries(home: Path, say: Say) -> None:
         _link_renamed_libaio(home, Path("/"))
     still = missing_libraries(home)
     if still:
-        raise StackError(
+        raise UserError(
             f"{' and '.join(LIBRARIES[one] for one in still)} cannot be loaded, even after installing the package.",
             "`fraudlab doctor` says what was looked for.",
         )
 
 
 def chromium() -> str:
-    """The path of Chromium, which only the tests of the pages need. Raises StackError if there is none."""
+    """The path of Chromium, which only the tests of the pages need. Raises UserError if there is none."""
     found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if found is None:
-        raise StackError("This machine has no Chromium.", command_to_install(["chromium"]))
+        raise UserError("This machine has no Chromium.", command_to_install(["chromium"]))
     return found
 
 
@@ -128,13 +128,13 @@ def has_chromium() -> bool:
 def install(needs: Sequence[str], say: Say) -> None:
     """Install what is needed with the system's package manager, as root or with a sudo that asks for no password.
 
-    Raises StackError with one command to copy if that is not possible.
+    Raises UserError with one command to copy if that is not possible.
     """
     manager = package_manager()
     prefix = _privilege()
     names = packages(needs)
     if manager is None or prefix is None or not names:
-        raise StackError(f"This machine lacks {', '.join(needs)}.", command_to_install(needs))
+        raise UserError(f"This machine lacks {', '.join(needs)}.", command_to_install(needs))
     say(f"installing {', '.join(names)} with {manager}")
     if manager == "apt-get":
         _run([*prefix, "apt-get", "update", "-qq"], must_work=False)
@@ -257,10 +257,10 @@ def _run(command: list[str], *, must_work: bool = True) -> None:
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise StackError(f"`{' '.join(command)}` took over {TIMEOUT_S} s.", "Run it by hand to see why.") from error
+        raise UserError(f"`{' '.join(command)}` took over {TIMEOUT_S} s.", "Run it by hand to see why.") from error
     if must_work and done.returncode != 0:
         last = "\n".join(done.stdout.splitlines()[-8:])
-        raise StackError(f"`{' '.join(command)}` failed:\n{last}", "Fix that, then run the command again.")
+        raise UserError(f"`{' '.join(command)}` failed:\n{last}", "Fix that, then run the command again.")
 
 
 def _succeeds(command: list[str], folder: Path) -> bool:

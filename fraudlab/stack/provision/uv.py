@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fraudlab.stack.errors import StackError
+from fraudlab.errors import UserError
 from fraudlab.stack.provision import bundle, network, system
 from fraudlab.stack.provision.paths import lock
 from fraudlab.stack.provision.progress import Say
@@ -19,7 +19,7 @@ WHEELS = ("/usr/share/python-wheels", "/usr/share/python3-wheels")
 
 
 class Uv:
-    """uv in a home. Raises StackError, saying what to do next, if a call that must work fails."""
+    """uv in a home. Raises UserError, saying what to do next, if a call that must work fails."""
 
     def __init__(self, home: Path, say: Say) -> None:
         self._folder = home / "uv"
@@ -61,7 +61,7 @@ class Uv:
             check=False,
         )
         if done.returncode != 0:
-            raise StackError(f"pip could not fetch uv:\n{_last_lines(done.stdout)}", network.ADVICE)
+            raise UserError(f"pip could not fetch uv:\n{_last_lines(done.stdout)}", network.ADVICE)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -91,10 +91,10 @@ class Uv:
 
     @staticmethod
     def require_success(process: subprocess.Popen[str], output: str) -> None:
-        """Raise StackError with the end of its output if a command of uv that has ended failed."""
+        """Raise UserError with the end of its output if a command of uv that has ended failed."""
         if process.returncode != 0:
             arguments = process.args if isinstance(process.args, list) else [process.args]
-            raise StackError(
+            raise UserError(
                 f"`uv {' '.join(str(part) for part in arguments[1:3])}` failed:\n{_last_lines(output)}",
                 network.advice(),
             )
@@ -108,7 +108,7 @@ class Uv:
             system.unpack_debs(["python3-pip-whl"], self._home)
             wheel = self._pip_wheel()
         if wheel is None:
-            raise StackError(f"The Python {sys.executable} has no pip.", system.command_to_install(["pip"]))
+            raise UserError(f"The Python {sys.executable} has no pip.", system.command_to_install(["pip"]))
         return [sys.executable, wheel / "pip"]
 
     def _pip_wheel(self) -> Path | None:

@@ -16,7 +16,7 @@ from fraudlab.course.exercise import (
     right,
     wrong,
 )
-from fraudlab.course.world import World
+from fraudlab.course.workspace import Workspace
 
 # 00.1
 
@@ -151,7 +151,7 @@ SLOTS = Exercise(
         "Three jobs and a query are four slots. Divide all slots by four, and forget what is left over.",
     ),
     shape="a whole number",
-    observe=lambda world, _answer: Slots(*world.slots()),
+    observe=lambda workspace, _answer: Slots(*workspace.slots()),
     judge=judge_slots,
 )
 
@@ -173,17 +173,17 @@ class Countries:
     truth: Mapping[str, tuple[int, int]]
 
 
-def observe_countries(world: World, query: str) -> Countries:
+def observe_countries(workspace: Workspace, query: str) -> Countries:
     """Starts the learner's query if it is not running yet, and reads its answer."""
     running = _running.get(query)
-    if running is None or not any(job.name == COUNTRIES_QUERY for job in world.jobs()):
+    if running is None or not any(job.name == COUNTRIES_QUERY for job in workspace.jobs()):
         try:
-            running = live.stream(world, query, COUNTRIES_QUERY)
+            running = live.stream(workspace, query, COUNTRIES_QUERY)
         except Exception as error:
             raise AnswerFailed(f"Flink does not accept this query: {live.reason(error)}") from error
         _running.clear()
         _running[query] = running
-    truth = world.rows(
+    truth = workspace.rows(
         "SELECT country, COUNT(*) AS payments, COUNT(DISTINCT user_id) AS users FROM transactions GROUP BY country"
     )
     return Countries(

@@ -18,7 +18,7 @@ from fraudlab.course.exercise import (
     right,
     wrong,
 )
-from fraudlab.course.world import World, in_eur
+from fraudlab.course.workspace import Workspace, in_eur
 from fraudlab.pipeline.rule import Rule
 
 BANK = {"payments": 3000, "users": 300, "seed": 7, "hours": 6, "frauds": 30}
@@ -39,9 +39,9 @@ class Labels:
     users: int
 
 
-def observe_labels(world: World, _answer: object) -> Labels:
+def observe_labels(workspace: Workspace, _answer: object) -> Labels:
     """Counts in MySQL."""
-    (row,) = world.rows(
+    (row,) = workspace.rows(
         "SELECT COUNT(*) AS stolen_payments, COUNT(DISTINCT user_id) AS robbed_accounts,"
         " COUNT(DISTINCT scenario) AS scenarios, (SELECT COUNT(*) FROM user_profile) AS users,"
         " (SELECT COUNT(*) FROM transactions WHERE user_id IN"
@@ -122,13 +122,13 @@ class Theft:
     rule: Rule = Rule()  # noqa: RUF009 - frozen
 
 
-def observe_theft(world: World, user_id: int) -> Theft:
+def observe_theft(workspace: Workspace, user_id: int) -> Theft:
     """Reads the account's payments."""
-    known = world.value("SELECT COUNT(*) AS n FROM user_profile WHERE user_id = %s", int(user_id))
-    rows = world.rows(
+    known = workspace.value("SELECT COUNT(*) AS n FROM user_profile WHERE user_id = %s", int(user_id))
+    rows = workspace.rows(
         "SELECT transaction_time AS time, country, amount, currency FROM transactions WHERE user_id = %s", int(user_id)
     )
-    return Theft(bool(known), tuple(Paid(**row) for row in rows), world.settings.rule)
+    return Theft(bool(known), tuple(Paid(**row) for row in rows), workspace.settings.rule)
 
 
 def judge_theft(observed: Theft, _user_id: int) -> Verdict:
@@ -286,9 +286,9 @@ CHANGES = Exercise(
 )
 
 
-def outcome(world: World) -> None:
+def outcome(workspace: Workspace) -> None:
     """The bank has customers and a history of payments."""
-    world.generate(**BANK)
+    workspace.generate(**BANK)
 
 
 LAB = Lab(

@@ -20,7 +20,7 @@ from fraudlab.course.exercise import (
     right,
     wrong,
 )
-from fraudlab.course.world import Job, World, wait_until
+from fraudlab.course.workspace import Job, Workspace, wait_until
 
 JOB = "cdc-ingestion"
 TABLES = {"user_profile": "user_id", "transactions": "transaction_id"}
@@ -198,17 +198,17 @@ class Ingestion:
     own: bool = True
 
 
-def observe_ingestion(world: World, *_answers: object) -> Ingestion:
+def observe_ingestion(workspace: Workspace, *_answers: object) -> Ingestion:
     """Counts jobs in Flink, rows in MySQL and records in Kafka."""
-    runs = [job for job in world.jobs() if job.name == JOB]
+    runs = [job for job in workspace.jobs() if job.name == JOB]
     if len(runs) != 1:
         return Ingestion(len(runs), {})
-    return Ingestion(1, {table: _topic(world, table, runs[0]) for table in TABLES}, world.is_own(runs[0]))
+    return Ingestion(1, {table: _topic(workspace, table, runs[0]) for table in TABLES}, workspace.is_own(runs[0]))
 
 
-def _topic(world: World, table: str, job: Job) -> Topic:
+def _topic(workspace: Workspace, table: str, job: Job) -> Topic:
     ids, strangers, bad_keys, no_envelopes = set(), set(), 0, 0
-    for record in world.records_of_run(table, job):
+    for record in workspace.records_of_run(table, job):
         # One that goes on from a checkpoint has written rows before, but the mistakes may be those of the job before it.
         fresh = record.written_ms >= job.started_ms
         envelope = record.json
@@ -222,7 +222,7 @@ def _topic(world: World, table: str, job: Job) -> Topic:
         elif fresh:
             strangers.add(name)
         bad_keys += fresh and record.key != str(row["user_id"])
-    rows = int(world.value(f"SELECT COUNT(*) AS n FROM {table}"))  # noqa: S608
+    rows = int(workspace.value(f"SELECT COUNT(*) AS n FROM {table}"))  # noqa: S608
     return Topic(rows, len(ids), tuple(sorted(strangers)), bad_keys, no_envelopes)
 
 
@@ -327,9 +327,9 @@ STATEMENTS = {
 """The people in the exercise's statements, and the mistake of predicting other envelopes for them."""
 
 
-def observe_changes(world: World, _answer: object) -> dict[str, str]:
+def observe_changes(workspace: Workspace, _answer: object) -> dict[str, str]:
     """The kinds of envelopes of each person since their account was opened, in order; none where there is no such account."""
-    return changes_of([record.json for record in world.records("user_profile")])
+    return changes_of([record.json for record in workspace.records("user_profile")])
 
 
 def changes_of(envelopes: Iterable[Mapping[str, Any]]) -> dict[str, str]:
@@ -461,9 +461,9 @@ class Repeated:
     truth: Decimal
 
 
-def observe_repeated(world: World, _answer: object) -> Repeated:
+def observe_repeated(workspace: Workspace, _answer: object) -> Repeated:
     """The user with the most duplicates in the topic."""
-    envelopes = [record.json for record in world.records("transactions") if record.value]
+    envelopes = [record.json for record in workspace.records("transactions") if record.value]
     ids = Counter(one["after"]["transaction_id"] for one in envelopes if one["after"])
     repeated = Counter(
         one["after"]["user_id"] for one in envelopes if one["after"] and ids[one["after"]["transaction_id"]] > 1
@@ -471,7 +471,7 @@ def observe_repeated(world: World, _answer: object) -> Repeated:
     if not repeated:
         return Repeated((), Decimal(0))
     ((user, _),) = repeated.most_common(1)
-    total = world.value("SELECT SUM(amount) AS total FROM transactions WHERE user_id = %s", user)
+    total = workspace.value("SELECT SUM(amount) AS total FROM transactions WHERE user_id = %s", user)
     return Repeated([one for one in envelopes if one["after"] and one["after"]["user_id"] == user], Decimal(total))
 
 
@@ -520,12 +520,12 @@ ONCE = Exercise(
 )
 
 
-def outcome(world: World) -> None:
+def outcome(workspace: Workspace) -> None:
     """The ingestion is running, and everything in the bank is in the two topics."""
-    world.start_pipeline(JOB)
-    rows = {table: int(world.value(f"SELECT COUNT(*) AS n FROM {table}")) for table in TABLES}  # noqa: S608
+    workspace.start_pipeline(JOB)
+    rows = {table: int(workspace.value(f"SELECT COUNT(*) AS n FROM {table}")) for table in TABLES}  # noqa: S608
     wait_until(
-        lambda: all(world.count(table) >= count for table, count in rows.items()), "the snapshot is in the topics"
+        lambda: all(workspace.count(table) >= count for table, count in rows.items()), "the snapshot is in the topics"
     )
 
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from fraudlab.course.answers import Answers, Example
-from fraudlab.course.labs.lab03.checks import JOINS, Flags, Joined, Payment, Resent
+from fraudlab.course.labs.lab03.checks import JOINS, Flags, Joined, Resent, StoredPayment
 
 # 03.1
 
@@ -60,10 +60,10 @@ WHO_KNOWS = Answers(
 STATEMENT = "INSERT INTO transaction_mid SELECT …"
 
 _BANK = {
-    1: Payment(7, "Ada", False),
-    2: Payment(8, "Ben", True),
-    3: Payment(9, None, None),
-    4: Payment(7, "Ada", False),
+    1: StoredPayment(7, "Ada", False),
+    2: StoredPayment(8, "Ben", True),
+    3: StoredPayment(9, None, None),
+    4: StoredPayment(7, "Ada", False),
 }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from fraudlab.course import live
 from fraudlab.course.exercise import NOT_YOUR_JOB, AnswerFailed, Exercise, Lab, Mistake, Verdict, not_yet, right, wrong
 from fraudlab.course.live import LiveQuery
-from fraudlab.course.world import World, wait_until
+from fraudlab.course.workspace import Workspace, wait_until
 
 JOB = "transaction-join"
 
@@ -26,15 +26,15 @@ class Flags:
     has_column: bool = True
 
 
-def observe_flags(world: World, definition: str) -> Flags:
+def observe_flags(workspace: Workspace, definition: str) -> Flags:
     """Starts a query over the learner's table if it is not running yet, and reads its answer."""
-    rows = world.rows("SELECT user_id, suspicious_activities AS flag FROM user_profile")
+    rows = workspace.rows("SELECT user_id, suspicious_activities AS flag FROM user_profile")
     truth = {int(row["user_id"]): int(row["flag"]) for row in rows}
     running = _running.get(definition)
-    if running is None or not any(job.name == FLAG_QUERY for job in world.jobs()):
+    if running is None or not any(job.name == FLAG_QUERY for job in workspace.jobs()):
         try:
             running = live.stream(
-                world, "SELECT user_id, suspicious_activities FROM user_profile", FLAG_QUERY, [definition]
+                workspace, "SELECT user_id, suspicious_activities FROM user_profile", FLAG_QUERY, [definition]
             )
         except Exception as error:
             said = live.reason(error)
@@ -146,9 +146,9 @@ JOINS = {
 """What each join makes of a payment whose profile arrives two seconds later, and the mistake of expecting something else."""
 
 
-def observe_joins(world: World, _answer: object, joins: LiveQuery) -> dict[str, str]:
+def observe_joins(workspace: Workspace, _answer: object, joins: LiveQuery) -> dict[str, str]:
     """What each join says of the newest payment that is older than its user's profile; empty where there is no such payment."""
-    late = world.rows(
+    late = workspace.rows(
         "SELECT MAX(transaction_id) AS id FROM transactions JOIN user_profile USING (user_id)"
         " WHERE user_profile.created_at > transactions.created_at"
     )[0]["id"]
@@ -206,7 +206,7 @@ WHO_KNOWS = Exercise(
 
 
 @dataclass(frozen=True, slots=True)
-class Payment:
+class StoredPayment:
     """A payment in MySQL: its user, and the profile's first name and flag; None if there is no profile."""
 
     user_id: int
@@ -227,33 +227,35 @@ class Joined:
     """
 
     runs: int
-    payments: Mapping[int, Payment]
+    payments: Mapping[int, StoredPayment]
     newest: Mapping[int, Mapping[str, Any]]
     names: Mapping[int, frozenset[str]]
     own: bool = True
 
 
-def observe_joined(world: World, _statement: str) -> Joined:
+def observe_joined(workspace: Workspace, _statement: str) -> Joined:
     """Reads what the running join has written to `transaction_mid`, and asks MySQL for the same."""
-    runs = [job for job in world.jobs() if job.name == JOB]
+    runs = [job for job in workspace.jobs() if job.name == JOB]
     if len(runs) != 1:
         return Joined(len(runs), {}, {}, {})
-    rows = world.rows(
+    rows = workspace.rows(
         "SELECT transaction_id, t.user_id, first_name, suspicious_activities AS flag"
         " FROM transactions AS t LEFT JOIN user_profile AS u USING (user_id)"
     )
     payments = {
-        row["transaction_id"]: Payment(
+        row["transaction_id"]: StoredPayment(
             row["user_id"], row["first_name"], None if row["flag"] is None else bool(row["flag"])
         )
         for row in rows
     }
     newest: dict[int, Mapping[str, Any]] = {}
     names: dict[int, set[str]] = {}
-    for record in (one.json for one in world.records_of_run("transaction_mid", runs[0]) if one.value):
+    for record in (one.json for one in workspace.records_of_run("transaction_mid", runs[0]) if one.value):
         newest[record["transaction_id"]] = record
         names.setdefault(record["transaction_id"], set()).update({record["user_first_name"]} - {None})
-    return Joined(1, payments, newest, {one: frozenset(found) for one, found in names.items()}, world.is_own(runs[0]))
+    return Joined(
+        1, payments, newest, {one: frozenset(found) for one, found in names.items()}, workspace.is_own(runs[0])
+    )
 
 
 def judge_joined(observed: Joined, statement: str) -> Verdict:
@@ -437,9 +439,9 @@ class Resent:
     all_sent: bool = True
 
 
-def observe_resent(world: World, _answer: object, user_id: int, before: int) -> Resent:
+def observe_resent(workspace: Workspace, _answer: object, user_id: int, before: int) -> Resent:
     """A user's records in `transaction_mid` after the first `before`, up to the one that ends the first change."""
-    mine = [record.json for record in world.records("transaction_mid") if record.key == str(int(user_id))]
+    mine = [record.json for record in workspace.records("transaction_mid") if record.key == str(int(user_id))]
     return resent(mine, int(before))
 
 
@@ -503,11 +505,11 @@ COST = Exercise(
 )
 
 
-def outcome(world: World) -> None:
+def outcome(workspace: Workspace) -> None:
     """The join runs, and each payment of the bank is in `transaction_mid`."""
-    payments = int(world.value("SELECT COUNT(*) AS n FROM transactions"))
-    world.start_pipeline(JOB)
-    wait_until(lambda: world.count("transaction_mid") >= payments, "the payments are joined")
+    payments = int(workspace.value("SELECT COUNT(*) AS n FROM transactions"))
+    workspace.start_pipeline(JOB)
+    wait_until(lambda: workspace.count("transaction_mid") >= payments, "the payments are joined")
 
 
 LAB = Lab(number="03", name="sql-join", title="The SQL join", exercises=(FLAG, WHO_KNOWS, JOIN, COST), outcome=outcome)

@@ -23,7 +23,7 @@ from fraudlab.course.exercise import (
     wrong,
 )
 from fraudlab.course.jobs import ValueOfOneUser
-from fraudlab.course.world import FIRST_OWN_USER, World, wait_until
+from fraudlab.course.workspace import FIRST_OWN_USER, Workspace, wait_until
 from fraudlab.pipeline.contracts import Names
 from fraudlab.pipeline.records import iso
 from fraudlab.pipeline.rule import Rule
@@ -408,17 +408,19 @@ class Found:
     expected_activities: int
 
 
-def observe_found(world: World, *_answers: object) -> Found:
+def observe_found(workspace: Workspace, *_answers: object) -> Found:
     """Reads the activities, and recomputes from MySQL which must be there."""
-    raised = {record.json["activity_id"]: record.json["user_id"] for record in world.records("suspicious_activities")}
-    with closing(system.connect(world.settings, "operator", database=world.names.database)) as connection:
-        truth = recompute(connection, world.settings)
+    raised = {
+        record.json["activity_id"]: record.json["user_id"] for record in workspace.records("suspicious_activities")
+    }
+    with closing(system.connect(workspace.settings, "operator", database=workspace.names.database)) as connection:
+        truth = recompute(connection, workspace.settings)
     expected = {f"activity-{one.transaction_id}": one.user_id for one in truth.expected.values()}
     return Found(
         _customers(raised.values()),
         _customers(expected.values()),
         _customers(user for user, _ in truth.labels.values()),
-        _customers(row["user_id"] for row in world.rows("SELECT DISTINCT user_id FROM transactions")),
+        _customers(row["user_id"] for row in workspace.rows("SELECT DISTINCT user_id FROM transactions")),
         len(raised),
         len(expected),
     )
@@ -500,12 +502,12 @@ SCORE = Exercise(
 )
 
 
-def outcome(world: World) -> None:
+def outcome(workspace: Workspace) -> None:
     """The detector is running, and has raised the activities of the bank's history."""
-    world.start_pipeline(DETECTOR)
+    workspace.start_pipeline(DETECTOR)
 
     def raised() -> bool:
-        found = observe_found(world)
+        found = observe_found(workspace)
         return found.activities >= found.expected_activities > 0
 
     wait_until(raised, "the detector has raised the activities of the history")

@@ -10,7 +10,7 @@ from uuid import uuid4
 from fraudlab.course import consumers, inbox
 from fraudlab.course.consumers import Crash
 from fraudlab.course.exercise import Exercise, Lab, Mistake, Verdict, call, right, wrong
-from fraudlab.course.world import World, wait_until
+from fraudlab.course.workspace import Workspace, wait_until
 from fraudlab.services.consumer import Received
 from fraudlab.settings import Settings
 
@@ -59,7 +59,7 @@ BUSY = Exercise(
         "Four partitions for three: one of the three gets a second one. Four for five: one gets 0.",
     ),
     shape="two lists of whole numbers, one for each consumer",
-    observe=lambda world, *_answers: world.partitions("suspicious_activities"),
+    observe=lambda workspace, *_answers: workspace.partitions("suspicious_activities"),
     judge=judge_busy,
 )
 
@@ -67,11 +67,11 @@ BUSY = Exercise(
 # 05.2
 
 
-def observe_crash(world: World, work_through: Callable[..., object]) -> Crash:
+def observe_crash(workspace: Workspace, work_through: Callable[..., object]) -> Crash:
     """Crashes the learner's loop in the middle of the topic, and starts it again."""
     if not callable(work_through):
         raise TypeError("not a function")
-    return consumers.crash(world, work_through)
+    return consumers.crash(workspace, work_through)
 
 
 def judge_crash(observed: Crash, _work_through: Callable[..., object]) -> Verdict:
@@ -176,20 +176,20 @@ def ids_of(message_id: Callable[[Activity, int], object]) -> tuple[str, ...]:
     return tuple(str(one) for one in ids)
 
 
-def observe_messages(world: World, message_id: Callable[[Activity, int], str]) -> Sent:
+def observe_messages(workspace: Workspace, message_id: Callable[[Activity, int], str]) -> Sent:
     """Sends a mail for each delivery to the inbox, all to one address, and asks how many it shows."""
     ids = ids_of(message_id)
-    family = inbox.address(world, f"family-{uuid4().hex[:8]}")
+    family = inbox.address(workspace, f"family-{uuid4().hex[:8]}")
     if all(_fits_a_header(one) for one in ids):
-        inbox.serve(world)
-        with inbox.mail_server(world) as server:
+        inbox.serve(workspace)
+        with inbox.mail_server(workspace) as server:
             for one in ids:
                 mail = EmailMessage()
                 mail["From"], mail["To"], mail["Subject"] = "bank@lab-bank.example", family, "We stopped your account"
                 mail["Message-ID"] = f"<{one}@lab-bank.example>"
                 mail.set_content("Was it you?")
                 server.send_message(mail)
-    return Sent(ids, len(inbox.messages(world, family)))
+    return Sent(ids, len(inbox.messages(workspace, family)))
 
 
 def _fits_a_header(text: str) -> bool:
@@ -291,30 +291,30 @@ class Flags:
     after_new: bool
 
 
-def observe_flagger(world: World, flagger_class: Callable[[Settings], Any]) -> Flags:
+def observe_flagger(workspace: Workspace, flagger_class: Callable[[Settings], Any]) -> Flags:
     """Lets the learner's flagger handle activities of accounts made for this, and puts back what it did."""
-    victim, cleared = world.open_account(), world.open_account()
-    before = _stopped(world)
-    flagger = call(flagger_class, world.settings)
+    victim, cleared = workspace.open_account(), workspace.open_account()
+    before = _stopped(workspace)
+    flagger = call(flagger_class, workspace.settings)
     try:
-        fraud = _activity_now(world, victim)
+        fraud = _activity_now(workspace, victim)
         _handle(flagger, fraud)
         _handle(flagger, fraud)
-        others = len(_stopped(world) - before - {victim})
-        earlier = _activity_now(world, cleared)
-        world.execute("UPDATE user_profile SET suspicious_activities = TRUE WHERE user_id = %s", cleared)
-        world.execute("UPDATE user_profile SET suspicious_activities = FALSE WHERE user_id = %s", cleared)
+        others = len(_stopped(workspace) - before - {victim})
+        earlier = _activity_now(workspace, cleared)
+        workspace.execute("UPDATE user_profile SET suspicious_activities = TRUE WHERE user_id = %s", cleared)
+        workspace.execute("UPDATE user_profile SET suspicious_activities = FALSE WHERE user_id = %s", cleared)
         _handle(flagger, earlier)
-        after_replay = cleared in _stopped(world)
-        _handle(flagger, _activity_now(world, cleared))
-        stopped = _stopped(world)
+        after_replay = cleared in _stopped(workspace)
+        _handle(flagger, _activity_now(workspace, cleared))
+        stopped = _stopped(workspace)
         return Flags(victim in stopped, others, after_replay, cleared in stopped)
     finally:
         if (connection := getattr(flagger, "_connection", None)) is not None:
             connection.close()
-        if stopped_here := _stopped(world) - before:
+        if stopped_here := _stopped(workspace) - before:
             places = ", ".join(["%s"] * len(stopped_here))
-            world.execute(
+            workspace.execute(
                 f"UPDATE user_profile SET suspicious_activities = FALSE WHERE user_id IN ({places})",  # noqa: S608
                 *stopped_here,
             )
@@ -324,16 +324,16 @@ def _handle(flagger: Any, activity: dict[str, Any]) -> None:
     call(flagger.handle, Received(activity, 0, 0))
 
 
-def _activity_now(world: World, user_id: int) -> dict[str, Any]:
+def _activity_now(workspace: Workspace, user_id: int) -> dict[str, Any]:
     """What a flagger reads of an activity that became known with a payment of now."""
-    payment = world.pay(user_id, "1.00", "EUR", "DE").transaction_id
-    moment: datetime = world.value("SELECT NOW(3) AS moment")
+    payment = workspace.pay(user_id, "1.00", "EUR", "DE").transaction_id
+    moment: datetime = workspace.value("SELECT NOW(3) AS moment")
     created_at = f"{moment.isoformat(timespec='milliseconds')}Z"
     return {"user_id": user_id, "transaction_id": payment, "known_by": payment, "created_at": created_at}
 
 
-def _stopped(world: World) -> set[int]:
-    return {row["user_id"] for row in world.rows("SELECT user_id FROM user_profile WHERE suspicious_activities")}
+def _stopped(workspace: Workspace) -> set[int]:
+    return {row["user_id"] for row in workspace.rows("SELECT user_id FROM user_profile WHERE suspicious_activities")}
 
 
 def judge_flagger(observed: Flags, _flagger_class: Callable[[Settings], Any]) -> Verdict:
@@ -390,19 +390,19 @@ STOP = Exercise(
 )
 
 
-def outcome(world: World) -> None:
+def outcome(workspace: Workspace) -> None:
     """Flagger, notifier and inbox are running, and have handled everything that the detector found."""
-    inbox.serve(world)
+    inbox.serve(workspace)
     for name in ("flagger", "notifier"):
-        world.start_service(name)
-    wait_until(lambda: settled(world), "the customers are told, and the accounts are stopped")
+        workspace.start_service(name)
+    wait_until(lambda: settled(workspace), "the customers are told, and the accounts are stopped")
 
 
-def settled(world: World) -> bool:
+def settled(workspace: Workspace) -> bool:
     """Whether flagger and notifier have nothing left to do."""
-    if any(consumers.lag(world, name) for name in ("flagger", "notifier")):
+    if any(consumers.lag(workspace, name) for name in ("flagger", "notifier")):
         return False
-    return not world.value("SELECT COUNT(*) AS pending FROM notifications WHERE status = 'pending'")
+    return not workspace.value("SELECT COUNT(*) AS pending FROM notifications WHERE status = 'pending'")
 
 
 LAB = Lab(

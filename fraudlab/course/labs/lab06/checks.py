@@ -8,7 +8,7 @@ from typing import Any
 
 from fraudlab.course import breaking
 from fraudlab.course.exercise import Exercise, Lab, Mistake, Verdict, call, not_yet, nothing_to_observe, right, wrong
-from fraudlab.course.world import World
+from fraudlab.course.workspace import Workspace
 from fraudlab.stack.flink import get_json
 
 # 06.1
@@ -24,9 +24,9 @@ class Alarm:
     happened: datetime
 
 
-def observe_alarms(world: World, _longest_s: float, began: datetime) -> tuple[Alarm, ...]:
+def observe_alarms(workspace: Workspace, _longest_s: float, began: datetime) -> tuple[Alarm, ...]:
     """The alarms of payments that were stored since then."""
-    found = [record.json for record in world.records("suspicious_activities")]
+    found = [record.json for record in workspace.records("suspicious_activities")]
     times = ("created_at", "detected_at", "window_end")
     alarms = [Alarm(one["activity_id"], *(datetime.fromisoformat(one[name]) for name in times)) for one in found]
     return tuple(one for one in alarms if one.created >= began)
@@ -229,9 +229,9 @@ class Latecomer:
     allowed_min: float = 30.0
 
 
-def observe_latecomer(world: World, user_id: int) -> Latecomer:
+def observe_latecomer(workspace: Workspace, user_id: int) -> Latecomer:
     """Reads the account's payments, and what the pipeline made of them."""
-    rows = world.rows(
+    rows = workspace.rows(
         "SELECT transaction_id, transaction_time, created_at FROM transactions WHERE user_id = %s ORDER BY transaction_id",
         int(user_id),
     )
@@ -241,20 +241,22 @@ def observe_latecomer(world: World, user_id: int) -> Latecomer:
         payments.append(Arrived(row["transaction_id"], (newest - row["transaction_time"]) / timedelta(minutes=1)))
     mine = {one.transaction_id for one in payments}
     key = str(int(user_id))
-    joined = {one.json["transaction_id"] for one in world.records("transaction_mid") if one.key == key and one.value}
+    joined = {
+        one.json["transaction_id"] for one in workspace.records("transaction_mid") if one.key == key and one.value
+    }
     # An alarm carries the `created_at` of the payment that made it known, which need not be the last of its hour.
     known_at = {
         datetime.fromisoformat(one.json["created_at"]).replace(tzinfo=None)
-        for one in world.records("suspicious_activities")
+        for one in workspace.records("suspicious_activities")
         if one.key == key
     }
-    letters = [one.json for one in world.records("dead_letters")]
+    letters = [one.json for one in workspace.records("dead_letters")]
     return Latecomer(
         tuple(payments),
         frozenset(row["transaction_id"] for row in rows if row["created_at"] in known_at),
         frozenset(one["transaction_id"] for one in letters if one.get("transaction_id") in mine),
         len(mine - joined),
-        world.settings.allowed_lateness_s / 60,
+        workspace.settings.allowed_lateness_s / 60,
     )
 
 
@@ -341,13 +343,13 @@ class Detectors:
     is_savepoint: bool = False
 
 
-def observe_detectors(world: World, _savepoint: str) -> Detectors:
+def observe_detectors(workspace: Workspace, _savepoint: str) -> Detectors:
     """Asks Flink."""
-    running = [job for job in world.jobs() if job.name == DETECTOR and job.state == "RUNNING"]
-    widths = tuple(breaking.parallelism(world, DETECTOR))
+    running = [job for job in workspace.jobs() if job.name == DETECTOR and job.state == "RUNNING"]
+    widths = tuple(breaking.parallelism(workspace, DETECTOR))
     if not running or not widths:
         return Detectors(())
-    restored = get_json(world.settings, f"/jobs/{running[-1].id}/checkpoints")["latest"]["restored"] or {}
+    restored = get_json(workspace.settings, f"/jobs/{running[-1].id}/checkpoints")["latest"]["restored"] or {}
     return Detectors(widths, str(restored.get("external_path") or ""), bool(restored.get("is_savepoint")))
 
 
@@ -491,7 +493,7 @@ TRANSACTIONS = Exercise(
         "The timeout is in milliseconds: more than the 2 seconds between checkpoints, at most 15 minutes, for instance 10 minutes.",
     ),
     shape="a dictionary with the three options",
-    observe=lambda world, _options: world.settings.learner,
+    observe=lambda workspace, _options: workspace.settings.learner,
     judge=judge_options,
 )
 

@@ -26,7 +26,7 @@ from fraudlab.course.exercise import (
     right,
     wrong,
 )
-from fraudlab.course.world import World
+from fraudlab.course.workspace import Workspace
 from fraudlab.pipeline.records import iso
 from fraudlab.pipeline.rule import Rule
 
@@ -310,27 +310,27 @@ HOUR = timedelta(hours=1)
 OVER_DELAY_MINUTES = 90
 
 
-def observe_query(world: World, name: str, definitions: Sequence[str], query: str, payment: int) -> Answer:
+def observe_query(workspace: Workspace, name: str, definitions: Sequence[str], query: str, payment: int) -> Answer:
     """Runs a query over all payments in the topic, and returns its answer when it is complete.
 
     The same query runs again only if the topic has grown since. Users whose payments came twice are left out, rows and payments: that SQL counts those twice is what the lab shows next.
 
     Args:
-        world: The learner's world.
+        workspace: The learner's workspace.
         name: The job's name.
         definitions: Statements that the query needs.
         query: The query.
         payment: The place of the column that names a payment.
     """
-    text, records = "\n".join((*definitions, query)), world.count("transaction_mid")
+    text, records = "\n".join((*definitions, query)), workspace.count("transaction_mid")
     asked, running = _running.get(text, (0, None))
     if running is None or (running.ended and asked != records):
         try:
-            _, tables = jobs.environments(world)
-            jobs.read_payments(world, tables, delay_minutes=OVER_DELAY_MINUTES, bounded=True)
+            _, tables = jobs.environments(workspace)
+            jobs.read_payments(workspace, tables, delay_minutes=OVER_DELAY_MINUTES, bounded=True)
             for statement in definitions:
-                jobs.sql(world, tables, statement)
-            running = jobs.watch(world, tables, query, name)
+                jobs.sql(workspace, tables, statement)
+            running = jobs.watch(workspace, tables, query, name)
         except Exception as error:
             raise AnswerFailed(f"Flink does not accept this: {live.reason(error)}") from error
         _running.clear()
@@ -338,24 +338,26 @@ def observe_query(world: World, name: str, definitions: Sequence[str], query: st
     columns = tuple(running.columns)
     if not running.ended or payment >= len(columns):
         return Answer(columns, None, ())
-    times = _times_in_topic(world)
+    times = _times_in_topic(workspace)
     twice = {user_id for (user_id, _), number in times.items() if number > 1}
     there = {transaction_id for _, transaction_id in times}
-    payments = tuple(paid for paid in _payments(world) if paid.user_id not in twice and paid.transaction_id in there)
+    payments = tuple(
+        paid for paid in _payments(workspace) if paid.user_id not in twice and paid.transaction_id in there
+    )
     known = {paid.transaction_id for paid in payments}
     return Answer(columns, frozenset(row for row in running.rows() if row[payment] in known), payments)
 
 
-def _times_in_topic(world: World) -> Counter[tuple[int, int]]:
+def _times_in_topic(workspace: Workspace) -> Counter[tuple[int, int]]:
     """How often the topic has each payment (user, transaction), without those of accounts that were stopped, which the query leaves out."""
-    records = [record.json for record in world.records("transaction_mid") if record.value]
+    records = [record.json for record in workspace.records("transaction_mid") if record.value]
     return Counter(
         (one["user_id"], one["transaction_id"]) for one in records if one["user_suspicious_activity"] is False
     )
 
 
-def _payments(world: World) -> tuple[Paid, ...]:
-    found = jobs.payments(world)
+def _payments(workspace: Workspace) -> tuple[Paid, ...]:
+    found = jobs.payments(workspace)
     paid = [
         Paid(row.transaction_id, row.user_id, row.transaction_time.to_pydatetime(), row.country, row.eur)  # type: ignore[arg-type,union-attr]
         for row in found.itertuples()
@@ -368,9 +370,9 @@ _HOURS_QUERY = (
 )
 
 
-def observe_over(world: World, definition: str) -> Answer:
+def observe_over(workspace: Workspace, definition: str) -> Answer:
     """Runs the learner's view `hours`, and asks it for the suspicious ones."""
-    return observe_query(world, "over-window", [definition], _HOURS_QUERY, payment=0)
+    return observe_query(workspace, "over-window", [definition], _HOURS_QUERY, payment=0)
 
 
 def judge_over(observed: Answer, definition: str) -> Verdict:
@@ -471,9 +473,9 @@ OVER = Exercise(
 )
 
 
-def observe_pattern(world: World, query: str) -> Answer:
+def observe_pattern(workspace: Workspace, query: str) -> Answer:
     """Runs the learner's pattern."""
-    return observe_query(world, "pattern", [], query, payment=2)
+    return observe_query(workspace, "pattern", [], query, payment=2)
 
 
 def judge_pattern(observed: Answer, _query: str) -> Verdict:

@@ -1,9 +1,9 @@
 """A payment's journey as a diagram: of each stage how much came, how much waits, and whether it stands still."""
 
+from fraudlab.services.analytics.formatting import number, rate
 from fraudlab.services.analytics.model import Model
 from fraudlab.services.analytics.parts.elements import Words, block, card, icon
 from fraudlab.services.analytics.stages import Stage, State
-from fraudlab.services.analytics.words import number, rate
 
 COLUMNS: tuple[tuple[tuple[str, str, str, str], ...], ...] = (
     (("mysql", "MySQL", "payments stored", "database"),),

@@ -1,8 +1,8 @@
 """Precision and recall against the labels of the synthetic bank."""
 
+from fraudlab.services.analytics.formatting import number, share
 from fraudlab.services.analytics.model import Model
 from fraudlab.services.analytics.parts.elements import Words, block, card
-from fraudlab.services.analytics.words import number, share
 from fraudlab.verification.score import Recall, Score
 
 

@@ -5,10 +5,10 @@ from itertools import islice
 
 from nicegui import ui
 
+from fraudlab.services.analytics.formatting import clock, countries, duration, euros, isolated, person
 from fraudlab.services.analytics.model import Model
 from fraudlab.services.analytics.parts.elements import Words, block, card
 from fraudlab.services.analytics.records import Activity
-from fraudlab.services.analytics.words import clock, countries, duration, euros, isolated, person
 
 SHOWN = 12
 SPEAK_EVERY_S = 5.0

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from xml.etree import ElementTree
 
-from fraudlab.course import pulse
+from fraudlab.course import flow_picture
 from fraudlab.course.pictures import Lane, Picture
 from fraudlab.course.pictures import pulse as draw
 
@@ -32,7 +32,7 @@ def watched(seconds: float, counting_s: float = 0.0) -> tuple[list[Picture], flo
     shown: list[Picture] = []
     clock = Clock(counting_s)
     counts = clock.counts()
-    pulse.watch(lambda: next(counts), seconds, shown.append, clock=clock.read, wait=clock.wait)
+    flow_picture.watch(lambda: next(counts), seconds, shown.append, clock=clock.read, wait=clock.wait)
     return shown, clock.now - 100
 
 

@@ -1,10 +1,10 @@
-"""The one error that the local stack raises."""
+"""The one error that is meant for the person at the keyboard."""
 
 from __future__ import annotations
 
 
-class StackError(Exception):
-    """Something about the local stack went wrong: `str()` says what and what it means, `advice` what to do next."""
+class UserError(Exception):
+    """Something that the user can mend: `str()` says what and what it means, `advice` what to do next."""
 
     def __init__(self, what: str, advice: str) -> None:
         super().__init__(what)

@@ -3,7 +3,7 @@
 import pytest
 
 from fraudlab.pipeline import contracts
-from fraudlab.services.analytics import bank, geography, words
+from fraudlab.services.analytics import bank, formatting, geography
 
 
 @pytest.mark.parametrize(
@@ -11,20 +11,20 @@ from fraudlab.services.analytics import bank, geography, words
     [(0, "0 ms"), (999, "999 ms"), (1_000, "1.0 s"), (119_999, "120.0 s"), (180_000, "3 min"), (None, "—")],
 )
 def test_a_duration_has_the_unit_that_suits_it(milliseconds: int | None, text: str) -> None:
-    assert words.duration(milliseconds) == text
+    assert formatting.duration(milliseconds) == text
 
 
 def test_countries_are_listed_as_in_a_sentence() -> None:
-    assert words.countries(["DE"]) == "Germany"
-    assert words.countries(["DE", "FR", "XX"]) == "Germany, France and XX"
-    assert words.countries([]) == "—"
+    assert formatting.countries(["DE"]) == "Germany"
+    assert formatting.countries(["DE", "FR", "XX"]) == "Germany, France and XX"
+    assert formatting.countries([]) == "—"
 
 
 def test_a_name_cannot_turn_the_direction_of_what_stands_after_it() -> None:
-    assert words.person("Ada \u202eecalevoL\u2069", 7) == "Ada ecalevoL"
-    assert words.person("\u202e", 7) == words.person("", 7) == "user 7"
-    assert words.isolated("Ada") == "Ada"
-    assert words.isolated("עדה") == "\u2068עדה\u2069"
+    assert formatting.person("Ada \u202eecalevoL\u2069", 7) == "Ada ecalevoL"
+    assert formatting.person("\u202e", 7) == formatting.person("", 7) == "user 7"
+    assert formatting.isolated("Ada") == "Ada"
+    assert formatting.isolated("עדה") == "\u2068עדה\u2069"
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_only_plain_digits_are_the_number_of_a_user(text: str, is_number: bool) 
 
 
 def test_one_is_not_many() -> None:
-    assert [words.counted(count, "dead letter") for count in (0, 1, 1_200)] == [
+    assert [formatting.counted(count, "dead letter") for count in (0, 1, 1_200)] == [
         "0 dead letters",
         "1 dead letter",
         "1,200 dead letters",
@@ -43,7 +43,7 @@ def test_one_is_not_many() -> None:
 
 
 def test_a_share_of_nothing_is_no_number() -> None:
-    assert (words.share(1, 2), words.share(0, 0)) == ("50 %", "—")
+    assert (formatting.share(1, 2), formatting.share(0, 0)) == ("50 %", "—")
 
 
 def test_every_place_is_a_country_and_nearly_every_country_has_a_place() -> None:

@@ -8,7 +8,7 @@ from data_generator import sink
 from kafka.errors import KafkaTimeoutError
 from mysql.connector.errors import get_mysql_exception
 
-from fraudlab.services.patience import LOCKED, MAY_PASS, ending_in_one_line, is_locked, may_pass
+from fraudlab.services.mysql_retry import LOCKED, MAY_PASS, ending_in_one_line, is_locked, may_pass
 
 AWAY = [
     2002,

@@ -6,9 +6,9 @@ from collections.abc import Collection
 from itertools import chain
 from pathlib import Path
 
+from fraudlab.errors import UserError
 from fraudlab.settings import LOOPBACK, Settings
 from fraudlab.stack import ports
-from fraudlab.stack.errors import StackError
 from fraudlab.stack.supervisor import Progress, Stack
 
 PORT_RANGE = range(20_000, 30_000)
@@ -50,7 +50,7 @@ def free_base(home: Path, taken: Collection[int] = ()) -> int:
     for base in chain(BASES[first:], BASES[:first]):
         if base not in taken and all(ports.is_free(LOOPBACK, port) for port in ports_of(base)):
             return base
-    raise StackError("No free ports are left for another system.", "End one of the systems that run: `make stop`.")
+    raise UserError("No free ports are left for another system.", "End one of the systems that run: `make stop`.")
 
 
 def ports_of(base: int) -> list[int]:

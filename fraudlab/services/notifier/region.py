@@ -49,7 +49,7 @@ ENGLISH = "en_GB"
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
+class Region:
     """`locale` is English as it is written there, or in Britain; `currency` is one of the project's table of rates."""
 
     locale: Locale
@@ -59,12 +59,12 @@ class Home:
 
 
 @cache
-def home_of(country: str | None) -> Home:
+def region_of(country: str | None) -> Region:
     """The home of somebody from a country (ISO 3166-1 alpha-2): of one that is unknown, UTC and EUR."""
     zones = _zones().get(country or "", [])
     zone = CAPITAL_ZONES.get(country or "") or (zones[0] if len(zones) == 1 else "UTC")
     currencies = [one for one in get_territory_currencies(country or "ZZ") if one in eur_rates()]
-    return Home(
+    return Region(
         locale=_english(country), zone=ZoneInfo(zone), zone_name=_city(zone), currency=(currencies or ["EUR"])[0]
     )
 

@@ -37,7 +37,7 @@ def activity(user_id: int, learner: str, at: datetime | None = None, **fields: o
     return {**msgspec.to_builtins(record), **fields}
 
 
-class Telling:
+class NotifierLab:
     """A learner's people and their notifications."""
 
     def __init__(self, lab: LearnerLab) -> None:
@@ -81,7 +81,7 @@ class Telling:
 
 
 @contextmanager
-def telling(settings: Settings) -> Iterator[Telling]:
+def notifier_lab(settings: Settings) -> Iterator[NotifierLab]:
     """People of a learner's own, with no job and no service yet. Nothing of it is left afterwards, but for what the inbox has."""
     with learner_lab(settings, f"told{next(_learners)}") as lab:
-        yield Telling(lab)
+        yield NotifierLab(lab)

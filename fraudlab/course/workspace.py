@@ -1,4 +1,4 @@
-"""A learner's world: their database, topics, consumer groups, jobs and services, and nobody else's."""
+"""A learner's workspace: their database, topics, consumer groups, jobs and services, and nobody else's."""
 
 import http.client
 import time
@@ -23,7 +23,7 @@ from fraudlab.settings import Settings
 from fraudlab.skipped_records import SkippedRecords
 from fraudlab.stack import flink_jobs
 from fraudlab.stack.flink import connect, get_json
-from fraudlab.stack.supervisor import Stack, StackError
+from fraudlab.stack.supervisor import Stack, UserError
 
 if TYPE_CHECKING:
     from fraudlab.pipeline.flink import FlinkCluster
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 DEFAULT_LEARNER = "lab"
 """Whoever gives no name works under this one, so that labs and `make demo` share no table, topic or job."""
 
-OUTAGES = (mysql.connector.Error, KafkaError, OSError, http.client.HTTPException, StackError)
+OUTAGES = (mysql.connector.Error, KafkaError, OSError, http.client.HTTPException, UserError)
 """What an access raises when a part of the stack is away (and, some of them, for other reasons)."""
 
 OWN = "from-a-notebook"
@@ -108,7 +108,7 @@ class PaymentResult:
         return f"refused: {self.refused}" if self.refused else f"payment {self.transaction_id} is stored"
 
 
-class World:
+class Workspace:
     """MySQL, Kafka and Flink as one learner sees them. Every name in it carries the learner's prefix."""
 
     def __init__(self, settings: Settings) -> None:
@@ -265,7 +265,7 @@ class World:
         known |= {getattr(self.names, one): one for one in ("suspicious_activities", "dead_letters")}
         full = name if name in known else self.names.group(name)
         if full not in known and full not in self.other_topics():
-            raise StackError(f"There is no topic {name!r}.", f"Topics: {', '.join(known.values())}.")
+            raise UserError(f"There is no topic {name!r}.", f"Topics: {', '.join(known.values())}.")
         return full
 
     def other_topics(self) -> list[str]:
@@ -448,7 +448,7 @@ class World:
     def reset(self) -> None:
         """Brings the world to its beginning: an empty database, empty topics, no offsets, no job, no service.
 
-        Consumers that a notebook has left open are put out of their groups. Raises StackError where one comes back at once; then the
+        Consumers that a notebook has left open are put out of their groups. Raises UserError where one comes back at once; then the
         database is as it was.
         """
         system.create_kafka_accounts(self.settings)  # the first time this learner has none
@@ -478,7 +478,7 @@ class World:
                     admin.remove_group_members(group, members)
             said = admin.delete_groups(groups)
             groups = [group for group in groups if said[group] == NonEmptyGroupError.__name__]
-        raise StackError(
+        raise UserError(
             f"Consumers of {', '.join(sorted(groups))} still run, so their offsets cannot be forgotten.",
             "Close them (`consumer.close()`, or restart the kernel of the notebook that made them), then try again.",
         )

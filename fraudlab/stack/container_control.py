@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fraudlab.stack.errors import StackError
+from fraudlab.errors import UserError
 
 CONTROL = Path("/control")
 """A volume that all containers share."""
@@ -20,6 +20,6 @@ def kill(name: str) -> int:
     """Has a program killed (SIGKILL), and gives the number of the life that ends. Docker starts its container again."""
     ending = life(name)
     if not ending:
-        raise StackError(f"{name} does not run, so it cannot be killed.", "`docker compose ps` shows what runs.")
+        raise UserError(f"{name} does not run, so it cannot be killed.", "`docker compose ps` shows what runs.")
     (CONTROL / f"{name}.kill").write_text(f"{ending}\n", encoding="ascii")
     return ending

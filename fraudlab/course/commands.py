@@ -12,13 +12,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 from fraudlab import system
-from fraudlab.course import notebooks, workplace
+from fraudlab.course import learner_folder, notebooks
 from fraudlab.course.labs import all_labs, lab_of
 from fraudlab.course.progress import Progress, Record
-from fraudlab.course.world import learner_settings
+from fraudlab.course.workspace import learner_settings
+from fraudlab.errors import UserError
 from fraudlab.settings import LOOPBACK, Settings
 from fraudlab.stack import ports
-from fraudlab.stack.errors import StackError
 from fraudlab.stack.supervisor import Stack
 
 
@@ -44,7 +44,7 @@ def prepare(say: Callable[[str], None]) -> Settings:
     say(f"database {settings.names.database} and topics {settings.names.group('*')} are there")
     if note := system.partitions_note(settings):
         say(note)
-    for sentence in workplace.lay_out(settings.work):
+    for sentence in learner_folder.lay_out(settings.work):
         say(sentence)
     say(f"your notebooks are in {settings.work}")
     return settings
@@ -53,21 +53,21 @@ def prepare(say: Callable[[str], None]) -> Settings:
 def fresh(number: str) -> str:
     """Puts a lab's notebook into the learner's folder as the course has it; says what became of their own, which is kept."""
     work, lab = learner_settings().work, lab_of(number)
-    said = workplace.fresh(work, lab.file, datetime.now().astimezone())
-    workplace.lay_out(work)
+    said = learner_folder.fresh(work, lab.file, datetime.now().astimezone())
+    learner_folder.lay_out(work)
     return said
 
 
 def jupyter(number: str, *, browser: bool) -> tuple[str, list[str], dict[str, str]]:
     """JupyterLab on a lab: its address, its command, and its environment, from which notebooks learn where the stack is.
 
-    Raises StackError where it cannot be had.
+    Raises UserError where it cannot be had.
     """
     settings, lab = learner_settings(), lab_of(number)
     if importlib.util.find_spec("jupyterlab") is None:
-        raise StackError("JupyterLab is not installed here.", "`make lab` installs it.")
+        raise UserError("JupyterLab is not installed here.", "`make lab` installs it.")
     if not ports.is_free(LOOPBACK, settings.jupyter_port):
-        raise StackError(
+        raise UserError(
             f"Port {settings.jupyter_port}, which JupyterLab needs, is held by {ports.holder(settings.jupyter_port)}.",
             "If that is your JupyterLab, use it. Otherwise choose another port: export FRAUDLAB_JUPYTER_PORT=<port>.",
         )

@@ -7,8 +7,8 @@ from contextlib import closing, contextmanager
 from kafka import TopicPartition
 
 from fraudlab.course.pictures import Lane, Picture, pulse
-from fraudlab.course.world import World
-from fraudlab.stack.errors import StackError
+from fraudlab.course.workspace import Workspace
+from fraudlab.errors import UserError
 
 STEP_S = 0.5
 TOPICS = {"payments": "transactions", "joined": "transaction_mid", "activities": "suspicious_activities"}
@@ -20,26 +20,26 @@ Counts = Mapping[str, int]
 
 
 @contextmanager
-def counting(world: World, stages: Sequence[str]) -> Iterator[Callable[[], Counts]]:
+def counting(workspace: Workspace, stages: Sequence[str]) -> Iterator[Callable[[], Counts]]:
     """A function that says how many records each of the stages has had so far, for a `with` statement: it holds a connection.
 
     Raises:
-        StackError: There is no such stage.
+        UserError: There is no such stage.
     """
     for stage in stages:
         if stage not in STAGES:
-            raise StackError(f"There is no stage {stage!r}.", f"Stages: {', '.join(STAGES)}.")
-    with closing(world.consumer()) as consumer:
+            raise UserError(f"There is no stage {stage!r}.", f"Stages: {', '.join(STAGES)}.")
+    with closing(workspace.consumer()) as consumer:
         partitions = {
             stage: [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
-            for stage, topic in ((one, world.topic(TOPICS[one])) for one in stages if one in TOPICS)
+            for stage, topic in ((one, workspace.topic(TOPICS[one])) for one in stages if one in TOPICS)
         }
 
         def count() -> Counts:
             ends = consumer.end_offsets([one for group in partitions.values() for one in group]) if partitions else {}
             counts = {stage: sum(ends[one] for one in group) for stage, group in partitions.items()}
             if REFUSED in stages:
-                counts[REFUSED] = int(world.value("SELECT COUNT(*) AS n FROM declined_transactions"))
+                counts[REFUSED] = int(workspace.value("SELECT COUNT(*) AS n FROM declined_transactions"))
             return {stage: counts[stage] for stage in stages}
 
         yield count
