@@ -24,6 +24,8 @@ from rich.progress import track
 from rich.table import Table
 
 from fraudlab import system
+from fraudlab.clients.flink_rest import ENDED
+from fraudlab.clients.waiting import until
 from fraudlab.pipeline import detector
 from fraudlab.pipeline.contracts import Names
 from fraudlab.pipeline.flink import FlinkCluster, kafka_values
@@ -31,8 +33,7 @@ from fraudlab.pipeline.records import JoinedTransaction, encode, iso
 from fraudlab.pipeline.statements import eur_rate_cases, fill
 from fraudlab.pipeline.topics import follow, partitions
 from fraudlab.settings import Settings
-from fraudlab.stack import second_stack
-from fraudlab.stack.flink import get_json
+from fraudlab.stack import flink, second_stack
 from fraudlab.stack.supervisor import Stack, UserError
 
 HERE = Path(__file__).parent
@@ -164,11 +165,8 @@ def recreate(settings: Settings, topics: list[str]) -> None:
     old = [topic for topic in topics if topic in admin.list_topics()]
     if old:
         admin.delete_topics(old)
-    deadline = time.monotonic() + 60
-    while set(old) & set(admin.list_topics()):
-        if time.monotonic() > deadline:
-            sys.exit(f"Kafka did not delete {old} within a minute. Run `fraudlab reset` and try again.")
-        time.sleep(0.1)
+    if not until(lambda: not set(old) & set(admin.list_topics()), 60):
+        sys.exit(f"Kafka did not delete {old} within a minute. Run `fraudlab reset` and try again.")
     admin.create_topics([NewTopic(topic, settings.partitions, 1) for topic in topics])
     admin.close()
 
@@ -230,15 +228,13 @@ def run_loop(settings: Settings, topic: str) -> float:
 
 def job_seconds(settings: Settings, job: str) -> float:
     """Waits for a job's end. Returns how long it ran, by Flink's own clock."""
-    deadline = time.monotonic() + JOB_DEADLINE_S
-    while time.monotonic() < deadline:
-        state = get_json(settings, f"/jobs/{job}")
-        if state["state"] == "FINISHED":
-            return float(state["timestamps"]["FINISHED"] - state["timestamps"]["RUNNING"]) / 1000
-        if state["state"] in ("FAILED", "CANCELED"):
-            sys.exit(f"Job {job} {state['state'].lower()}: see /jobs/{job}/exceptions of Flink's REST API")
-        time.sleep(0.2)
-    sys.exit(f"Job {job} did not end within {JOB_DEADLINE_S} s.")
+    rest = flink.rest(settings)
+    if not until(lambda: rest.job(job)["state"] in ENDED, JOB_DEADLINE_S, 0.2):
+        sys.exit(f"Job {job} did not end within {JOB_DEADLINE_S} s.")
+    ended = rest.job(job)
+    if ended["state"] != "FINISHED":
+        sys.exit(f"Job {job} {ended['state'].lower()}: see /jobs/{job}/exceptions of Flink's REST API")
+    return float(ended["timestamps"]["FINISHED"] - ended["timestamps"]["RUNNING"]) / 1000
 
 
 def read_result(settings: Settings) -> dict[int, tuple[str, int]]:

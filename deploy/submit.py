@@ -3,22 +3,19 @@
 It makes no database, account or topic: those must be there (docs/scaling-out.md). Jobs that run already are left alone.
 """
 
-import json
 import ssl
 import sys
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from fraudlab.clients.flink_rest import FlinkRest
 from fraudlab.kafka_access import KafkaAccess
 from fraudlab.pipeline import cdc, detector, join
 from fraudlab.pipeline.flink import FlinkCluster, MySqlEndpoint
 from fraudlab.settings import Settings
-
-ENDED = ("FAILED", "CANCELED", "FINISHED")
 
 
 class Addresses(BaseSettings):
@@ -47,10 +44,7 @@ def present(where: Addresses) -> set[str]:
     context = ssl.create_default_context(cafile=where.flink_ca)
     if where.flink_key is not None:
         context.load_cert_chain(where.flink_key)
-    address = f"{where.flink_url}/jobs/overview"
-    with urllib.request.urlopen(address, timeout=30, context=context) as answer:  # noqa: S310 - our own cluster's address
-        jobs = json.load(answer)["jobs"]
-    return {str(job["name"]) for job in jobs if job["state"] not in ENDED}
+    return {job.name for job in FlinkRest(where.flink_url, context).jobs() if not job.ended}
 
 
 def main() -> int:

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import http.client
 import json
 import os
 import subprocess
@@ -20,6 +19,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from fraudlab import pages, system
+from fraudlab.clients.flink_rest import NoAnswer
 from fraudlab.settings import Settings
 from fraudlab.stack import doctor as stack_doctor
 from fraudlab.stack import watch
@@ -96,7 +96,7 @@ def _expected() -> Iterator[None]:
     except (
         KafkaError,
         mysql.connector.Error,
-        http.client.HTTPException,
+        NoAnswer,
         ConnectionRefusedError,
         ConnectionResetError,
         TimeoutError,

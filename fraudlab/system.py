@@ -18,6 +18,8 @@ from kafka.admin import OffsetSpec
 from kafka.errors import KafkaError
 from mysql.connector import errorcode
 
+from fraudlab.clients import waiting
+from fraudlab.clients.flink_rest import Job, NoAnswer
 from fraudlab.kafka_access import KafkaAccess
 from fraudlab.mysql_session import Session
 from fraudlab.pipeline import captured, database, deletions, kafka_accounts, tables_check, topics
@@ -286,7 +288,7 @@ def status(settings: Settings) -> Status:
     try:
         known = job_status(settings, wanted)
         begun = bool(started) or any(job.state != flink_jobs.ABSENT for job in known)
-    except flink.NO_ANSWER as error:
+    except NoAnswer as error:
         problem = f"is not known: Flink does not answer ({error})"
         known = [flink_jobs.JobStatus(name, "UNKNOWN", 0, None, problem) for name in wanted]
         begun = bool(started)
@@ -413,19 +415,18 @@ def _bank_problem(settings: Settings) -> str | None:
         "SELECT (SELECT MAX(transaction_id) FROM transactions), (SELECT MAX(declined_id) FROM declined_transactions)"
     )
     options = {"database": settings.names.database, "connection_timeout": 3, "autocommit": True}
-    deadline = time.monotonic() + PAYMENT_PATIENCE_S
     try:
         with connect(settings, "generator", **options) as connection, connection.cursor() as cursor:
-            cursor.execute(newest)
-            before = cursor.fetchone()
-            while time.monotonic() < deadline:
-                time.sleep(0.1)
+
+            def ids() -> Any:
                 cursor.execute(newest)
-                if cursor.fetchone() != before:
-                    return None
+                return cursor.fetchone()
+
+            before = ids()
+            came = waiting.until(lambda: ids() != before, PAYMENT_PATIENCE_S)
     except mysql.connector.Error as error:
         return f"the database cannot be asked for its payments ({error})"
-    return f"no payment came within {PAYMENT_PATIENCE_S} s"
+    return None if came else f"no payment came within {PAYMENT_PATIENCE_S} s"
 
 
 def _consumer_problem(settings: Settings, service: str) -> str | None:
@@ -452,18 +453,18 @@ def _group_problem(settings: Settings, service: str) -> str | None:
             state = admin.describe_groups([group])[group]["group_state"]
             if state != "Stable":
                 return f"its consumer group {group} has no member that reads yet ({state})"
-            deadline = time.monotonic() + STUCK_AFTER_S
             before, unread = _reading(settings, admin, group)
-            while unread and time.monotonic() < deadline:
-                time.sleep(0.2)
+
+            def gets_on() -> bool:
+                nonlocal unread
                 committed, unread = _reading(settings, admin, group)
-                if committed != before:
-                    return None
+                return not unread or committed != before
+
+            if not unread or waiting.until(gets_on, STUCK_AFTER_S, 0.2):
+                return None
     except (KafkaError, KeyError) as error:
         return f"Kafka cannot be asked for its consumer group {group} ({error!r})"
-    if unread:
-        return f"it is stuck: its consumer group {group} has {unread} activities to read and commits none"
-    return None
+    return f"it is stuck: its consumer group {group} has {unread} activities to read and commits none"
 
 
 def _reading(settings: Settings, admin: Any, group: str) -> tuple[dict[TopicPartition, int], int]:
@@ -586,7 +587,7 @@ def skip_record(settings: Settings, place: str, progress: Progress) -> None:
     submit_jobs(settings, progress, only=(job,))
 
 
-def _has_passed(settings: Settings, job: flink_jobs.Job, group: str, place: str) -> bool:
+def _has_passed(settings: Settings, job: Job, group: str, place: str) -> bool:
     """Whether a job runs, and has a checkpoint behind this record: with a checkpoint it commits the offsets of its group."""
     failed = flink_jobs.failures(settings, job)
     if place in {one.cause.record for one in failed} or not flink_jobs.has_settled(
@@ -655,19 +656,21 @@ def _submissions(settings: Settings) -> dict[str, Callable[[], object]]:
 
 def wait_for_account(settings: Settings, role: str, progress: Progress, deadline_s: float = 600) -> None:
     """Waits until a role's account can use the database: where nobody starts programs in order, it may come later."""
-    deadline = time.monotonic() + deadline_s
-    while True:
+
+    def log_in() -> None:
         try:
-            with connect(settings, role, database=settings.names.database, connection_timeout=3):
-                return
+            connect(settings, role, database=settings.names.database, connection_timeout=3).close()
         except mysql.connector.Error as error:
-            if time.monotonic() > deadline:
-                raise UserError(
-                    f"The database {settings.names.database} has rejected the login of {role} for {deadline_s:.0f} s: {error}",
-                    "`fraudlab up` creates the database and its accounts.",
-                ) from error
             progress(f"waiting for the database {settings.names.database} and its account {role} ({error})")
-        time.sleep(2)
+            raise
+
+    try:
+        waiting.answered(log_in, mysql.connector.Error, deadline_s, 2)
+    except mysql.connector.Error as error:
+        raise UserError(
+            f"The database {settings.names.database} has rejected the login of {role} for {deadline_s:.0f} s: {error}",
+            "`fraudlab up` creates the database and its accounts.",
+        ) from error
 
 
 def wait_for_jobs(
@@ -678,23 +681,22 @@ def wait_for_jobs(
     Failures before `since_ms`, or before this call, do not count: what a job needs may not have been there yet.
     """
     since_ms = time.time_ns() // 1_000_000 if since_ms is None else since_ms
-    deadline = time.monotonic() + deadline_s
-    while True:
-        unanswered: Exception | None = None
-        try:
-            known = flink_jobs.newest(settings, names)
-            settled = [_has_settled(settings, job, since_ms) for job in known.values()]
-            if len(settled) == len(names) and all(settled):
-                return
-        except flink.NO_ANSWER as error:
-            unanswered = error  # a JobManager that is busy, or that was just killed, answers later
-        if time.monotonic() > deadline:
-            what = f"Flink does not answer ({unanswered})" if unanswered else _unsettled(settings, names)
-            raise UserError(
-                f"Not all jobs run after {deadline_s:.0f} s: {what}.",
-                "Look at Flink's web page (`fraudlab open flink`) and `fraudlab logs taskmanager`.",
-            )
-        time.sleep(0.2)
+
+    def all_run() -> bool:
+        known = flink_jobs.newest(settings, names)
+        settled = [_has_settled(settings, job, since_ms) for job in known.values()]
+        return len(settled) == len(names) and all(settled)
+
+    try:  # a JobManager that is busy, or that was just killed, answers later
+        if waiting.until(all_run, deadline_s, 0.2, despite=NoAnswer):
+            return
+        what = _unsettled(settings, names)
+    except NoAnswer as error:
+        what = f"Flink does not answer ({error})"
+    raise UserError(
+        f"Not all jobs run after {deadline_s:.0f} s: {what}.",
+        "Look at Flink's web page (`fraudlab open flink`) and `fraudlab logs taskmanager`.",
+    )
 
 
 def _unsettled(settings: Settings, names: Collection[str]) -> str:
@@ -702,7 +704,7 @@ def _unsettled(settings: Settings, names: Collection[str]) -> str:
     return "; ".join(f"{one.name} {one.problem}" for one in unhealthy)
 
 
-def _has_settled(settings: Settings, job: flink_jobs.Job, since_ms: int) -> bool:
+def _has_settled(settings: Settings, job: Job, since_ms: int) -> bool:
     """Whether a job runs and will go on. Raises UserError where it has ended, or restarts in a loop."""
     failed = flink_jobs.failures(settings, job)
     if job.ended:
@@ -729,7 +731,7 @@ def wait_for_binlog_reader(
         try:
             reads = _reads_binlog(settings, name)
             wrong = _known_capture_problem(settings) if reads else None
-        except (mysql.connector.Error, KafkaError, *flink.NO_ANSWER) as error:
+        except (mysql.connector.Error, KafkaError, NoAnswer) as error:
             unknown, reads, wrong = error, False, None
         if wrong is not None:
             raise UserError(

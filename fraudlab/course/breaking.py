@@ -21,8 +21,6 @@ from fraudlab.course.cards import Card
 from fraudlab.course.workspace import OUTAGES, Late, Workspace, wait_until
 from fraudlab.errors import UserError
 from fraudlab.pipeline.records import epoch_ms, read_change
-from fraudlab.stack import flink_jobs
-from fraudlab.stack.flink import connect, get_json
 from fraudlab.verification.verify import verify as verify_system
 
 SHARED = ("mysql", "zookeeper", "kafka", "jobmanager", "taskmanager", "flink-page", "watcher", "inbox")
@@ -36,7 +34,7 @@ SETTLED_S = 0.5
 def others(workspace: Workspace) -> list[str]:
     """Who else works on this stack: learners, and the demo, by their jobs and services."""
     mine = workspace.names.job("")
-    jobs = [job.name for job in flink_jobs.jobs(workspace.settings) if not job.ended]
+    jobs = [job.name for job in workspace.flink.jobs() if not job.ended]
     programs = [one.name for one in workspace.stack.status() if one.name not in SHARED]
     foreign = [name for name in [*jobs, *programs] if not name.startswith(mine)]
     return sorted({name.partition(".")[0] if "." in name else "the demo" for name in foreign})
@@ -116,7 +114,7 @@ def _jobs_run(workspace: Workspace, since_ms: int) -> bool:
     """
     deadline = time.monotonic() + SETTLED_S
     while True:
-        details = [get_json(workspace.settings, f"/jobs/{job.id}") for job in workspace.jobs()]
+        details = [workspace.flink.job(job.id) for job in workspace.jobs()]
         if not all(one["state"] == "RUNNING" and _parts(one) == {"RUNNING"} for one in details):
             return False
         if any(vertex["start-time"] < since_ms for one in details for vertex in one["vertices"]):
@@ -193,7 +191,7 @@ def checkpoints(workspace: Workspace) -> pd.DataFrame:
     """
     rows = []
     for job in workspace.jobs():
-        said = get_json(workspace.settings, f"/jobs/{job.id}/checkpoints")
+        said = workspace.flink.checkpoints(job.id)
         last, restored = said["latest"]["completed"] or {}, said["latest"]["restored"] or {}
         rows.append(
             (
@@ -227,13 +225,8 @@ def stop_with_savepoint(workspace: Workspace, name: str) -> str:
     if not found:
         raise UserError(f"No job {name!r} of yours runs.", "`lab.jobs()` shows those that do.")
     job = found[-1]
-    trigger = _post(workspace, f"/jobs/{job.id}/stop", {"drain": False})["request-id"]
-
-    def outcome() -> dict[str, Any] | None:
-        said = get_json(workspace.settings, f"/jobs/{job.id}/savepoints/{trigger}")
-        return dict(said["operation"]) if said["status"]["id"] == "COMPLETED" else None
-
-    operation = wait_until(outcome, f"the savepoint of {name!r}")
+    trigger = workspace.flink.stop(job.id)
+    operation = wait_until(lambda: workspace.flink.savepoint(job.id, trigger), f"the savepoint of {name!r}")
     if "location" not in operation:
         cause = str(operation["failure-cause"]["stack-trace"]).splitlines()[0]
         raise UserError(f"Flink could not take the savepoint: {cause}", "Is the job running? `lab.jobs()`")
@@ -244,7 +237,7 @@ def stop_with_savepoint(workspace: Workspace, name: str) -> str:
 def parallelism(workspace: Workspace, name: str) -> list[int]:
     """The parallelism of each job of this name: of its widest part."""
     return [
-        max(vertex["parallelism"] for vertex in get_json(workspace.settings, f"/jobs/{job.id}")["vertices"])
+        max(vertex["parallelism"] for vertex in workspace.flink.job(job.id)["vertices"])
         for job in workspace.jobs()
         if job.name == name
     ]
@@ -253,12 +246,6 @@ def parallelism(workspace: Workspace, name: str) -> list[int]:
 def same_place(one: str, other: str) -> bool:
     """Whether two addresses name the same folder."""
     return unquote(urlsplit(one).path).rstrip("/") == unquote(urlsplit(other).path).rstrip("/")
-
-
-def _post(workspace: Workspace, path: str, body: Mapping[str, Any]) -> Any:
-    with closing(connect(workspace.settings)) as connection:
-        connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
-        return json.loads(connection.getresponse().read())
 
 
 # How long records take

@@ -2,7 +2,6 @@
 
 import queue
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from string import Template
@@ -12,6 +11,7 @@ from uuid import uuid4
 import pandas as pd
 
 from fraudlab import system
+from fraudlab.clients.waiting import until
 from fraudlab.course.workspace import Late, Workspace
 
 SERVER_IDS = range(500_000_000, 1_000_000_000)
@@ -65,12 +65,14 @@ class LiveQuery:
 
     def wait(self, holds: Callable[[pd.DataFrame], object], deadline_s: float = 30) -> pd.DataFrame:
         """Waits until something holds for the answer, and gives it. Raises Late when it does not come in time."""
-        deadline = time.monotonic() + deadline_s
-        while not holds(answer := self.answer()):
-            if time.monotonic() > deadline:
-                raise Late(f"Not within {deadline_s:.0f} s; so far the answer has {len(answer)} rows.")
-            time.sleep(0.1)
-        return answer
+
+        def look() -> list[pd.DataFrame]:  # a table by itself is neither true nor false
+            answer = self.answer()
+            return [answer] if holds(answer) else []
+
+        if not (found := until(look, deadline_s)):
+            raise Late(f"Not within {deadline_s:.0f} s; so far the answer has {len(self.rows())} rows.")
+        return found[0]
 
     def stop(self) -> None:
         """Ends the query's job."""

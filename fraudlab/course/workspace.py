@@ -1,7 +1,5 @@
 """A learner's workspace: their database, topics, consumer groups, jobs and services, and nobody else's."""
 
-import http.client
-import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,11 +16,12 @@ from kafka.errors import KafkaError, NonEmptyGroupError
 from kafka.partitioner.default import murmur2
 
 from fraudlab import system
+from fraudlab.clients import waiting
+from fraudlab.clients.flink_rest import FlinkRest
 from fraudlab.pipeline.transaction import eur_cents
 from fraudlab.settings import Settings
 from fraudlab.skipped_records import SkippedRecords
-from fraudlab.stack import flink_jobs
-from fraudlab.stack.flink import connect, get_json
+from fraudlab.stack import flink, flink_jobs
 from fraudlab.stack.supervisor import Stack, UserError
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 DEFAULT_LEARNER = "lab"
 """Whoever gives no name works under this one, so that labs and `make demo` share no table, topic or job."""
 
-OUTAGES = (mysql.connector.Error, KafkaError, OSError, http.client.HTTPException, UserError)
+OUTAGES = (mysql.connector.Error, KafkaError, OSError, UserError)
 """What an access raises when a part of the stack is away (and, some of them, for other reasons)."""
 
 OWN = "from-a-notebook"
@@ -58,11 +57,9 @@ class Late(Exception):  # noqa: N818 - learners read this name
 
 def wait_until(probe: Callable[[], T | None], what: str, deadline_s: float = 60.0) -> T:
     """The first true value that `probe` gives. Raises Late, naming `what`, when none comes in time."""
-    deadline = time.monotonic() + deadline_s
-    while not (value := probe()):
-        if time.monotonic() > deadline:
-            raise Late(f"Not within {deadline_s:.0f} s: {what}.")
-        time.sleep(0.1)
+    value = waiting.until(probe, deadline_s)
+    if not value:
+        raise Late(f"Not within {deadline_s:.0f} s: {what}.")
     return value
 
 
@@ -315,6 +312,11 @@ class Workspace:
 
     # Flink
 
+    @property
+    def flink(self) -> FlinkRest:
+        """Flink's REST API."""
+        return flink.rest(self.settings)
+
     def cluster(self, /, **options: str) -> "FlinkCluster":
         """Returns the running Flink cluster, to which you submit jobs. In options of Flink, write `__` for `.` and `_` for `-`.
 
@@ -330,20 +332,20 @@ class Workspace:
         prefix = self.names.job("")
         return [
             Job(job.id, job.name.removeprefix(prefix), job.state, datetime.fromtimestamp(job.started_ms / 1000, UTC))
-            for job in flink_jobs.jobs(self.settings)
+            for job in self.flink.jobs()
             if job.name.startswith(prefix) and not job.ended
         ]
 
     def job_troubles(self) -> dict[str, str]:
         """The ids of the learner's jobs that fail, each with the reason in words."""
         ids = {job.id for job in self.jobs()}
-        known = [job for job in flink_jobs.jobs(self.settings) if job.id in ids]
+        known = [job for job in self.flink.jobs() if job.id in ids]
         found = {job.id: flink_jobs.trouble(self.settings, job) for job in known}
         return {id: str(trouble) for id, trouble in found.items() if trouble is not None}
 
     def slots(self) -> tuple[int, int]:
         """Free task slots, and all."""
-        overview = get_json(self.settings, "/overview")
+        overview = self.flink.get("/overview")
         return int(overview["slots-available"]), int(overview["slots-total"])
 
     def wait_for_job(self, name: str, deadline_s: float = 60) -> Job:
@@ -375,9 +377,7 @@ class Workspace:
         """
         ending = [job for job in self.jobs() if name is None or job.name == name]
         for job in ending:
-            with closing(connect(self.settings)) as connection:
-                connection.request("PATCH", f"/jobs/{job.id}?mode=cancel")
-                connection.getresponse().read()
+            self.flink.cancel(job.id)
         ids = {job.id for job in ending}
         wait_until(lambda: not ids & {job.id for job in self.jobs()}, "the cancelled jobs end")
         return [job.name for job in ending]
@@ -392,14 +392,11 @@ class Workspace:
             lab.checkpoint("cdc-ingestion")
         """
         job = self.wait_for_job(name, deadline_s)
-        path = f"/jobs/{job.id}/checkpoints"
-        before = int(get_json(self.settings, path)["counts"]["completed"])
-        with closing(connect(self.settings)) as connection:
-            connection.request("POST", path, body="{}", headers={"Content-Type": "application/json"})
-            connection.getresponse().read()
+        before = int(self.flink.checkpoints(job.id)["counts"]["completed"])
+        self.flink.take_checkpoint(job.id)
 
         def place() -> str | None:
-            found = get_json(self.settings, path)
+            found = self.flink.checkpoints(job.id)
             latest = found["latest"]["completed"]
             return str(latest["external_path"]) if latest and int(found["counts"]["completed"]) > before else None
 
@@ -423,13 +420,13 @@ class Workspace:
 
         All of them, where the job goes on from a checkpoint or savepoint: then it wrote the earlier ones, too.
         """
-        found = get_json(self.settings, f"/jobs/{job.id}/checkpoints")
+        found = self.flink.checkpoints(job.id)
         since_ms = 0 if found["latest"]["restored"] else job.started_ms
         return [record for record in self.records(topic) if record.written_ms >= since_ms]
 
     def is_own(self, job: Job) -> bool:
         """Whether a job was started from a notebook, and not by `catch_up`, which starts the pipeline's own."""
-        execution = get_json(self.settings, f"/jobs/{job.id}/config")["execution-config"]
+        execution = self.flink.get(f"/jobs/{job.id}/config")["execution-config"]
         return OWN in execution["user-config"]
 
     def start_pipeline(self, *jobs: str) -> None:

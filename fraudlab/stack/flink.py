@@ -1,18 +1,17 @@
 """Flink as a local session cluster: a JobManager with high availability, and a TaskManager."""
 
-import http.client
-import json
 import os
 import re
 import ssl
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from fraudlab.clients import waiting
+from fraudlab.clients.flink_rest import FlinkRest, NoAnswer
 from fraudlab.settings import Settings
 from fraudlab.stack import flink_keys, java, ports, shell, zookeeper
 from fraudlab.stack.class_sharing import SharedClasses
@@ -258,52 +257,26 @@ def process_environment(layout: Layout) -> dict[str, str]:
     }
 
 
-NO_ANSWER = (OSError, http.client.HTTPException, ValueError)
-"""What `get_json` and `request` raise."""
+def rest(settings: Settings) -> FlinkRest:
+    """The local cluster's REST API, as the holder of the key that it asks for. Raises NoAnswer where there is no key yet."""
+    try:
+        return FlinkRest(settings.flink_url, rest_context(settings))
+    except OSError as error:
+        raise NoAnswer(str(error)) from error
+
+
+def rest_context(settings: Settings) -> ssl.SSLContext:
+    """The TLS of a connection to Flink's REST API. Raises OSError where there is no key yet."""
+    pem = flink_keys.pem(Layout(settings.home))
+    return _context(pem, pem.stat().st_mtime_ns)
 
 
 def answered(ask: Callable[[], T], deadline_s: float = ANSWER_DEADLINE_S) -> T:
     """What `ask` gives as soon as Flink answers it: a JobManager that is busy, or was just started again, takes its time.
 
-    Raises what `ask` raises when the deadline has passed.
+    Raises NoAnswer when the deadline has passed.
     """
-    deadline = time.monotonic() + deadline_s
-    while True:
-        try:
-            return ask()
-        except NO_ANSWER:
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(0.5)
-
-
-def get_json(settings: Settings, path: str, timeout_s: float = 3) -> Any:
-    """GET a path of Flink's REST API. Raises OSError, HTTPException or ValueError where it gives no JSON."""
-    return request(settings, "GET", path, timeout_s=timeout_s)
-
-
-def request(settings: Settings, method: str, path: str, body: Any = None, timeout_s: float = 10) -> Any:
-    """A request to Flink's REST API, with a body as JSON; gives the JSON of its answer. Raises as `get_json` does."""
-    connection = connect(settings, timeout_s)
-    try:
-        headers = {"Content-Type": "application/json"}
-        connection.request(method, path, None if body is None else json.dumps(body), {} if body is None else headers)
-        response = connection.getresponse()
-        answer = response.read()
-        if response.status not in (http.client.OK, http.client.ACCEPTED):
-            raise http.client.HTTPException(f"HTTP status {response.status}")
-        return json.loads(answer)
-    finally:
-        connection.close()
-
-
-def connect(settings: Settings, timeout_s: float = 10) -> http.client.HTTPSConnection:
-    """A connection to Flink's REST API, with the key that it asks for. Raises OSError where there is no key yet."""
-    pem = flink_keys.pem(Layout(settings.home))
-    context = _context(pem, pem.stat().st_mtime_ns)
-    return http.client.HTTPSConnection(
-        settings.flink_host, settings.flink_rest_port, timeout=timeout_s, context=context
-    )
+    return waiting.answered(ask, NoAnswer, deadline_s)
 
 
 @lru_cache(maxsize=4)
@@ -318,16 +291,16 @@ def _context(pem: Path, mtime_ns: int) -> ssl.SSLContext:
 
 def _jobmanager_problem(settings: Settings) -> str | None:
     try:
-        get_json(settings, "/overview")
-    except NO_ANSWER as error:
+        rest(settings).get("/overview")
+    except NoAnswer as error:
         return f"its REST API on port {settings.flink_rest_port} does not answer yet ({error})"
     return None
 
 
 def _taskmanager_problem(settings: Settings) -> str | None:
     try:
-        registered = get_json(settings, "/taskmanagers")["taskmanagers"]
-    except NO_ANSWER as error:
+        registered = rest(settings).get("/taskmanagers")["taskmanagers"]
+    except NoAnswer as error:
         return f"the JobManager cannot be asked for it yet ({error})"
     # one that was killed is listed until its heartbeats time out
     alive = sum(ports.answers(settings.taskmanager_host, one["dataPort"]) for one in registered)

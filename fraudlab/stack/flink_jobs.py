@@ -1,19 +1,18 @@
 """The jobs of the Flink cluster: how each one is, and in words why one does not run."""
 
-import http.client
 import re
 import time
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import Any
 
+from fraudlab.clients.flink_rest import Job, Refused
+from fraudlab.clients.waiting import until
 from fraudlab.errors import UserError
 from fraudlab.settings import Settings
-from fraudlab.stack.flink import JOBMANAGER, answered, get_json, request
+from fraudlab.stack.flink import JOBMANAGER, answered, rest
 from fraudlab.stack.layout import Layout
 
-ENDED = ("FAILED", "CANCELED", "FINISHED")
 ABSENT = "ABSENT"
 """The state of a job that Flink does not know. The other states are Flink's own."""
 
@@ -40,27 +39,6 @@ CHECKPOINTS_WAIT = (
 SNAPSHOT_ADVICE = "`fraudlab resnapshot` reads the tables and their columns again, and goes on from there."
 """What gets a job that reads a binlog out of a place where it cannot go on."""
 SKIP_ADVICE = "`fraudlab skip {}` moves this record to dead_letters, and the job goes on without it."
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A job as Flink lists it. `running_tasks` of `tasks` run or are done; a job can be RUNNING while its tasks still start."""
-
-    id: str
-    name: str
-    state: str
-    started_ms: int
-    running_tasks: int
-    tasks: int
-
-    @property
-    def ended(self) -> bool:
-        return self.state in ENDED
-
-    @property
-    def runs(self) -> bool:
-        """Whether all of it runs."""
-        return self.state == "RUNNING" and self.running_tasks == self.tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,15 +108,9 @@ class JobStatus:
     """What to do about the problem, where there is something to do."""
 
 
-def jobs(settings: Settings) -> list[Job]:
-    """All jobs that Flink knows, the oldest first. Raises what `get_json` raises."""
-    known = [_job(entry) for entry in get_json(settings, "/jobs/overview")["jobs"]]
-    return sorted(known, key=lambda job: job.started_ms)
-
-
 def newest(settings: Settings, names: Collection[str]) -> dict[str, Job]:
-    """Name to job, for those of `names` that Flink knows; the newest where it knows several."""
-    return {job.name: job for job in jobs(settings) if job.name in names}
+    """Name to job, for those of `names` that Flink knows; the newest where it knows several. Raises NoAnswer."""
+    return {job.name: job for job in rest(settings).jobs() if job.name in names}
 
 
 def cancel(settings: Settings, name: str) -> list[Job]:
@@ -146,30 +118,32 @@ def cancel(settings: Settings, name: str) -> list[Job]:
 
     Raises UserError where one does not end in time.
     """
-    ending = [job for job in answered(lambda: jobs(settings)) if job.name == name and not job.ended]
+
+    def running() -> list[Job]:
+        return [job for job in answered(rest(settings).jobs) if job.name == name and not job.ended]
+
+    ending = running()
     for job in ending:
-        request(settings, "PATCH", f"/jobs/{job.id}?mode=cancel")
-    deadline = time.monotonic() + CANCEL_DEADLINE_S
-    while {job.id for job in ending} & {job.id for job in answered(lambda: jobs(settings)) if not job.ended}:
-        if time.monotonic() > deadline:
-            raise UserError(
-                f"The job {name} was cancelled and has not ended after {CANCEL_DEADLINE_S} s.",
-                "Look at Flink's web page (`fraudlab open flink`), then try again.",
-            )
-        time.sleep(0.1)
+        rest(settings).cancel(job.id)
+    ids = {job.id for job in ending}
+    if not until(lambda: not ids & {job.id for job in running()}, CANCEL_DEADLINE_S):
+        raise UserError(
+            f"The job {name} was cancelled and has not ended after {CANCEL_DEADLINE_S} s.",
+            "Look at Flink's web page (`fraudlab open flink`), then try again.",
+        )
     return ending
 
 
 def attempt_s(settings: Settings, job: Job) -> float:
     """The seconds since the newest of a job's tasks was started, for the first time or again; 0 where one is not started."""
-    seen = get_json(settings, f"/jobs/{job.id}")
+    seen = rest(settings).job(job.id)
     started_ms = [int(vertex["start-time"]) for vertex in seen["vertices"]]
     return max(0.0, (int(seen["now"]) - max(started_ms)) / 1000) if min(started_ms) > 0 else 0.0
 
 
 def latest_checkpoint(settings: Settings, job: Job) -> str | None:
     """Where a job's last complete checkpoint is, or the one that it has gone on from; None where it has none."""
-    latest = get_json(settings, f"/jobs/{job.id}/checkpoints")["latest"]
+    latest = rest(settings).checkpoints(job.id)["latest"]
     found = [one for one in (latest["completed"], latest["savepoint"], latest["restored"]) if one]
     newest_one = max(found, key=lambda one: int(one["id"]), default=None)
     return str(newest_one["external_path"]) if newest_one else None
@@ -178,8 +152,8 @@ def latest_checkpoint(settings: Settings, job: Job) -> str | None:
 def failures(settings: Settings, job: Job) -> list[Failure]:
     """What made a job fail, the newest first; Flink keeps the last 16. Empty where Flink has just forgotten the job."""
     try:
-        entries = get_json(settings, f"/jobs/{job.id}/exceptions")["exceptionHistory"]["entries"]
-    except http.client.HTTPException:
+        entries = rest(settings).exceptions(job.id)
+    except Refused:
         return []
     found = [Failure(int(one["timestamp"]), cause_of(str(one["stacktrace"]))) for one in entries]
     return sorted(found, key=lambda failure: failure.at_ms, reverse=True)
@@ -242,8 +216,8 @@ def problem_of(
 def failed_checkpoints(settings: Settings, job: Job) -> FailedCheckpoints | None:
     """The checkpoints that failed since the last complete one; None where the last one did not fail, or Flink has forgotten the job."""
     try:
-        seen = get_json(settings, f"/jobs/{job.id}/checkpoints")
-    except http.client.HTTPException:
+        seen = rest(settings).checkpoints(job.id)
+    except Refused:
         return None
     known = sorted(seen["history"], key=lambda one: int(one["id"]), reverse=True)
     ended = [one for one in known if one["status"] != "IN_PROGRESS"]
@@ -272,7 +246,7 @@ def _checkpoint_cause(settings: Settings, job: Job, said: str) -> Cause:
 
 
 def status(settings: Settings, names: Iterable[str]) -> list[JobStatus]:
-    """How the jobs of these names are. Raises what `get_json` raises."""
+    """How the jobs of these names are. Raises NoAnswer."""
     wanted = list(names)
     known = newest(settings, wanted)
     return [_status(settings, known[name]) if name in known else _absent(name) for name in wanted]
@@ -406,18 +380,6 @@ def _attempts(at_ms: Iterable[int]) -> int:
     return attempts
 
 
-def _job(entry: dict[str, Any]) -> Job:
-    tasks = entry["tasks"]
-    return Job(
-        str(entry["jid"]),
-        str(entry["name"]),
-        str(entry["state"]),
-        int(entry["start-time"]),
-        int(tasks["running"]) + int(tasks["finished"]),
-        int(tasks["total"]),
-    )
-
-
 def _absent(name: str) -> JobStatus:
     return JobStatus(name, ABSENT, 0, None, "does not run: nobody has submitted it", "`fraudlab up` submits it.")
 
@@ -426,10 +388,9 @@ def _status(settings: Settings, job: Job) -> JobStatus:
     failed = failures(settings, job)
     counted, completed = 0, None
     if not job.ended:
-        metrics = get_json(settings, f"/jobs/{job.id}/metrics?get=numRestarts")
         # The metric comes seconds late, the history at once, but it forgets the oldest.
-        counted = max(int(metrics[0]["value"]) if metrics else 0, _attempts(one.at_ms for one in failed))
-        completed = get_json(settings, f"/jobs/{job.id}/checkpoints")["latest"]["completed"]
+        counted = max(rest(settings).restarts(job.id), _attempts(one.at_ms for one in failed))
+        completed = rest(settings).checkpoints(job.id)["latest"]["completed"]
     checkpoint = (
         Checkpoint(int(completed["id"]), int(completed["latest_ack_timestamp"]), int(completed["state_size"]))
         if completed

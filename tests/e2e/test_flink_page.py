@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from fraudlab import pages
 from fraudlab.settings import LOOPBACK, Settings
-from fraudlab.stack.flink import get_json
+from fraudlab.stack import flink
 from fraudlab.stack.provision.system import chromium
 from tests.e2e.conftest import PATIENCE_MS, Visit, visit
 from tests.support.home import outside_pytest
@@ -76,8 +76,8 @@ def job(settings: Settings) -> str:
 
 
 def running(settings: Settings) -> list[str]:
-    jobs = get_json(settings, "/jobs/overview", 30)["jobs"]
-    return [str(one["jid"]) for one in jobs if one["name"] == "to-cancel" and one["state"] == "RUNNING"]
+    jobs = flink.rest(settings).jobs()
+    return [one.id for one in jobs if one.name == "to-cancel" and one.state == "RUNNING"]
 
 
 @pytest.fixture

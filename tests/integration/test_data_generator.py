@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from fractions import Fraction
 from itertools import islice
@@ -30,7 +30,7 @@ from data_generator import (
 )
 from data_generator.sink import GeneratorError
 
-from tests.support.waiting import patient
+from tests.support.waiting import eventually, patient
 
 DEADLINE_S = 30.0
 SEEDING = StreamOptions(event_rate=Fraction(10))
@@ -52,13 +52,6 @@ def stop_account(database: Any, user_id: int, stopped: bool = True) -> None:
     with closing(database.connect("flagger")) as session, closing(session.cursor()) as cursor:
         cursor.execute("UPDATE user_profile SET suspicious_activities = %s WHERE user_id = %s", (int(stopped), user_id))
         session.commit()
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    deadline_s = time.monotonic() + patient(DEADLINE_S)
-    while not condition():
-        assert time.monotonic() < deadline_s, f"not within {patient(DEADLINE_S):.0f} s: {what}"
-        time.sleep(0.02)
 
 
 def payments_of(count: int, thief: bool | None = None) -> list[DatedPayment]:
@@ -293,7 +286,7 @@ def test_a_signal_ends_the_command_cleanly_with_its_report(database: Any, tmp_pa
     environment = {**os.environ, **database.environment("generator")}
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
     try:
-        wait_until(
+        eventually(
             lambda: process.poll() is not None or query(database, "SELECT COUNT(*) FROM transactions")[0][0] > 50,
             "50 payments",
         )

@@ -112,9 +112,7 @@ def kafka_passwords(layout: Layout) -> dict[str, str]:
 
 
 def get(settings: Settings, path: str) -> str:
-    with closing(flink.connect(settings)) as connection:
-        connection.request("GET", path)
-        return connection.getresponse().read().decode(errors="replace")
+    return json.dumps(flink.rest(settings).get(path, patient(10)), ensure_ascii=False)
 
 
 def pages(settings: Settings) -> Iterator[str]:

@@ -1,14 +1,16 @@
 """Flink's REST API, as far as the tests need it."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+from fraudlab.clients.flink_rest import FlinkRest
 from fraudlab.settings import Settings
-from fraudlab.stack.flink import answered, get_json, request
+from fraudlab.stack import flink
 from tests.support.waiting import eventually, patient
 
-ENDED = {"FAILED", "CANCELED", "FINISHED"}
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -25,32 +27,29 @@ class Job:
     failures: int
 
 
-def _get(settings: Settings, path: str) -> Any:
-    return answered(lambda: get_json(settings, path), patient(30))
+def _answer(settings: Settings, ask: Callable[[FlinkRest], T]) -> T:
+    return flink.answered(lambda: ask(flink.rest(settings)), patient(30))
 
 
 def jobs_of(settings: Settings) -> list[Job]:
     """The learner's jobs that have not ended."""
     names = {settings.names.job(job) for job in ("cdc-ingestion", "transaction-join", "fraud-detector")}
-    return [
-        Job(job["jid"], job["name"], job["state"], _restarts(settings, job["jid"]), _failures(settings, job["jid"]))
-        for job in _get(settings, "/jobs/overview")["jobs"]
-        if job["name"] in names and job["state"] not in ENDED
-    ]
+    mine = [job for job in _answer(settings, FlinkRest.jobs) if job.name in names and not job.ended]
+    return [_job(settings, job.id, job.name, job.state) for job in mine]
 
 
-def _restarts(settings: Settings, job_id: str) -> int:
-    (metric,) = _get(settings, f"/jobs/{job_id}/metrics?get=numRestarts") or [{"value": "0"}]
-    return int(metric["value"])
+def _job(settings: Settings, job_id: str, name: str, state: str) -> Job:
+    failures = _answer(settings, lambda rest: rest.exceptions(job_id))
+    return Job(job_id, name, state, _answer(settings, lambda rest: rest.restarts(job_id)), len(failures))
 
 
-def _failures(settings: Settings, job_id: str) -> int:
-    return len(_get(settings, f"/jobs/{job_id}/exceptions")["exceptionHistory"]["entries"])
+def _checkpoints(settings: Settings, job_id: str) -> Any:
+    return _answer(settings, lambda rest: rest.checkpoints(job_id))
 
 
 def restored_from(settings: Settings, job_id: str) -> int | None:
     """The checkpoint that a job has last gone on from; None where it has not, since the JobManager last took it over."""
-    restored = _get(settings, f"/jobs/{job_id}/checkpoints")["latest"]["restored"]
+    restored = _checkpoints(settings, job_id)["latest"]["restored"]
     return int(restored["id"]) if restored else None
 
 
@@ -74,12 +73,12 @@ def await_checkpoint(settings: Settings) -> None:
 
 
 def _last_checkpoint_ms(settings: Settings, job_id: str) -> int:
-    completed = _get(settings, f"/jobs/{job_id}/checkpoints")["latest"]["completed"]
+    completed = _checkpoints(settings, job_id)["latest"]["completed"]
     return int(completed["trigger_timestamp"]) if completed else 0
 
 
 def cancel(settings: Settings) -> None:
     """Ends the learner's jobs, and waits until their slots are free."""
     for job in jobs_of(settings):
-        request(settings, "PATCH", f"/jobs/{job.id}?mode=cancel", timeout_s=patient(10))
+        flink.rest(settings).cancel(job.id)
     eventually(lambda: not jobs_of(settings), f"jobs {settings.names.job('*')} end")

@@ -1,16 +1,16 @@
 """Waiting for a condition, with a deadline; never for a time."""
 
 import os
-import time
 from collections.abc import Callable
 from typing import TypeVar
+
+from fraudlab.clients.waiting import POLL_S, until
 
 T = TypeVar("T")
 
 PATIENCE = "FRAUDLAB_TEST_PATIENCE"
 """A factor in the environment that stretches every deadline of the tests, for a slow or busy machine."""
 DEADLINE_S = 60.0
-POLL_S = 0.1
 
 
 def patient(seconds: float) -> float:
@@ -27,15 +27,13 @@ def patient(seconds: float) -> float:
     return seconds * factor
 
 
-def eventually(probe: Callable[[], T | None], what: str, deadline_s: float = DEADLINE_S) -> T:
+def eventually(probe: Callable[[], T | None], what: str, deadline_s: float = DEADLINE_S, every_s: float = POLL_S) -> T:
     """Returns the first true value of `probe`; fails with `what` and the last value if there is none by the deadline.
 
     `patient` stretches the deadline.
     """
     deadline_s = patient(deadline_s)
-    deadline = time.monotonic() + deadline_s
-    while not (value := probe()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"Not within {deadline_s:.0f} s: {what}. Last seen: {value!r}")
-        time.sleep(POLL_S)
+    value = until(probe, deadline_s, every_s)
+    if not value:
+        raise AssertionError(f"Not within {deadline_s:.0f} s: {what}. Last seen: {value!r}")
     return value

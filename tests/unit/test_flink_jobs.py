@@ -2,12 +2,12 @@
 
 import pytest
 
+from fraudlab.clients.flink_rest import Job
 from fraudlab.stack.flink_jobs import (
     SKIP_ADVICE,
     Cause,
     FailedCheckpoints,
     Failure,
-    Job,
     cause_of,
     has_settled,
     loop_cause,

@@ -1,7 +1,5 @@
 """Checks the pipeline's jobs and services, as `fraudlab status` does."""
 
-import http.client
-
 from fraudlab.pipeline.contracts import JOBS
 from fraudlab.services.analytics.model import JobProblem
 from fraudlab.services.analytics.reader import Feed, Reader
@@ -16,7 +14,7 @@ class JobReader(Reader):
     """Asks Flink for the jobs, MySQL for the services' accounts, and why one of them does not do its work."""
 
     source = "Flink"
-    errors = (OSError, http.client.HTTPException, ValueError)
+    errors = (OSError,)  # as `flink_rest.NoAnswer` is
 
     def __init__(self, settings: Settings, feed: Feed) -> None:
         super().__init__(feed)

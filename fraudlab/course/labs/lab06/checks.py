@@ -9,7 +9,6 @@ from typing import Any
 from fraudlab.course import breaking
 from fraudlab.course.exercise import Exercise, Lab, Mistake, Verdict, call, not_yet, nothing_to_observe, right, wrong
 from fraudlab.course.workspace import Workspace
-from fraudlab.stack.flink import get_json
 
 # 06.1
 
@@ -349,7 +348,7 @@ def observe_detectors(workspace: Workspace, _savepoint: str) -> Detectors:
     widths = tuple(breaking.parallelism(workspace, DETECTOR))
     if not running or not widths:
         return Detectors(())
-    restored = get_json(workspace.settings, f"/jobs/{running[-1].id}/checkpoints")["latest"]["restored"] or {}
+    restored = workspace.flink.checkpoints(running[-1].id)["latest"]["restored"] or {}
     return Detectors(widths, str(restored.get("external_path") or ""), bool(restored.get("is_savepoint")))
 
 

@@ -1,0 +1,121 @@
+"""Flink's REST API."""
+
+import ssl
+from dataclasses import dataclass
+from typing import Any
+
+ENDED = ("FAILED", "CANCELED", "FINISHED")
+
+TIMEOUT_S = 3
+"""Of a question. What changes something may take longer."""
+CHANGE_TIMEOUT_S = 10
+
+
+class NoAnswer(ConnectionError):  # noqa: N818 - what did not come
+    """Flink did not answer, or its answer was no JSON."""
+
+
+class Refused(NoAnswer):
+    """Flink answered with an error: it does not know the job, for instance, or is not ready yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as Flink lists it. `running_tasks` of `tasks` run or are done; a job can be RUNNING while its tasks still start."""
+
+    id: str
+    name: str
+    state: str
+    started_ms: int
+    running_tasks: int
+    tasks: int
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+    @property
+    def runs(self) -> bool:
+        """Whether all of it runs."""
+        return self.state == "RUNNING" and self.running_tasks == self.tasks
+
+
+@dataclass(frozen=True, slots=True)
+class FlinkRest:
+    """A Flink cluster, by its REST API. All methods raise NoAnswer.
+
+    Attributes:
+        url: `https://host:port`.
+        context: Which certificate Flink must have, and which one this client shows.
+    """
+
+    url: str
+    context: ssl.SSLContext
+
+    def get(self, path: str, timeout_s: float = TIMEOUT_S) -> Any:
+        """The JSON at a path."""
+        return self._ask("GET", path, timeout_s=timeout_s)
+
+    def jobs(self) -> list[Job]:
+        """All jobs that Flink knows, the oldest first."""
+        return sorted((_job(one) for one in self.get("/jobs/overview")["jobs"]), key=lambda job: job.started_ms)
+
+    def job(self, job_id: str) -> Any:
+        """A job in detail: its state, and each of its parts."""
+        return self.get(f"/jobs/{job_id}")
+
+    def exceptions(self, job_id: str) -> list[Any]:
+        """What made a job fail; Flink keeps the last 16."""
+        return list(self.get(f"/jobs/{job_id}/exceptions")["exceptionHistory"]["entries"])
+
+    def restarts(self, job_id: str) -> int:
+        """How often a job was restarted since the JobManager took it over, as the metrics say, which come seconds late."""
+        metrics = self.get(f"/jobs/{job_id}/metrics?get=numRestarts")
+        return int(metrics[0]["value"]) if metrics else 0
+
+    def checkpoints(self, job_id: str) -> Any:
+        """A job's checkpoints: how many, the latest of each kind, the history."""
+        return self.get(f"/jobs/{job_id}/checkpoints")
+
+    def cancel(self, job_id: str) -> None:
+        """Asks Flink to cancel a job. It ends later."""
+        self._ask("PATCH", f"/jobs/{job_id}?mode=cancel")
+
+    def take_checkpoint(self, job_id: str) -> None:
+        """Asks Flink for a checkpoint. It is complete later."""
+        self._ask("POST", f"/jobs/{job_id}/checkpoints", {})
+
+    def stop(self, job_id: str) -> str:
+        """Asks Flink to stop a job with a savepoint. Returns what `savepoint` takes."""
+        return str(self._ask("POST", f"/jobs/{job_id}/stop", {"drain": False})["request-id"])
+
+    def savepoint(self, job_id: str, request: str) -> Any:
+        """What came of a savepoint: its `location` or its `failure-cause`; None while it is taken."""
+        said = self.get(f"/jobs/{job_id}/savepoints/{request}")
+        return said["operation"] if said["status"]["id"] == "COMPLETED" else None
+
+    def _ask(self, method: str, path: str, body: Any = None, timeout_s: float = CHANGE_TIMEOUT_S) -> Any:
+        import httpx  # here: it takes a tenth of a second and 8 MiB, and most programs never ask Flink
+
+        try:
+            # A connection of its own for each question, so that none survives a JobManager. No proxy of the environment: it has no key.
+            answer = httpx.request(
+                method, self.url + path, json=body, timeout=timeout_s, verify=self.context, trust_env=False
+            )
+            if not answer.is_success:
+                raise Refused(f"HTTP status {answer.status_code}")
+            return answer.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise NoAnswer(str(error) or type(error).__name__) from error
+
+
+def _job(entry: dict[str, Any]) -> Job:
+    tasks = entry["tasks"]
+    return Job(
+        str(entry["jid"]),
+        str(entry["name"]),
+        str(entry["state"]),
+        int(entry["start-time"]),
+        int(tasks["running"]) + int(tasks["finished"]),
+        int(tasks["total"]),
+    )
