@@ -20,8 +20,8 @@ from playwright.sync_api import Page, sync_playwright
 from rich.console import Console
 
 from fraudlab import system
+from fraudlab.clients.topics import end_offsets
 from fraudlab.pipeline.records import Activity, encode, example, iso
-from fraudlab.pipeline.topics import partitions
 from fraudlab.settings import Settings
 from fraudlab.stack.provision.system import chromium
 from fraudlab.stack.supervisor import Stack
@@ -234,7 +234,7 @@ def wait_until_read(settings: Settings, service: str) -> None:
     group, topic = settings.names.group(service), settings.names.suspicious_activities
     deadline = time.monotonic() + DEADLINE_S
     with closing(system.kafka(settings).consumer(group_id=None)) as consumer:
-        ends = consumer.end_offsets(partitions(consumer, [topic]))
+        ends = end_offsets(consumer, [topic])
     with closing(system.kafka(settings).admin()) as admin:
         while time.monotonic() < deadline:
             committed = admin.list_group_offsets(group).get(group, {})

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,13 +26,14 @@ from rich.table import Table
 
 from fraudlab import system
 from fraudlab.clients.flink_rest import ENDED
+from fraudlab.clients.topics import read
 from fraudlab.clients.waiting import until
 from fraudlab.pipeline import detector
 from fraudlab.pipeline.contracts import Names
 from fraudlab.pipeline.flink import FlinkCluster, kafka_values
 from fraudlab.pipeline.records import JoinedTransaction, encode, iso
 from fraudlab.pipeline.statements import eur_rate_cases, fill
-from fraudlab.pipeline.topics import follow, partitions
+from fraudlab.pipeline.topics import length
 from fraudlab.settings import Settings
 from fraudlab.stack import flink, second_stack
 from fraudlab.stack.supervisor import Stack, UserError
@@ -146,10 +148,7 @@ def transactions(count: int, users: int) -> Iterator[tuple[bytes, bytes]]:
 def fill_topic(settings: Settings, count: int, users: int) -> str:
     """Writes the transactions to a topic, unless an earlier run did. Returns its name."""
     topic = f"{NAMES.transaction_mid}.{count}.{users}"
-    consumer = system.kafka(settings).consumer()
-    there = sum(consumer.end_offsets(partitions(consumer, [topic])).values()) == count
-    consumer.close()
-    if not there:
+    if length(system.kafka(settings), [topic]) != count:
         recreate(settings, [topic])
         producer = system.kafka(settings).producer(linger_ms=50, batch_size=2**18)
         for key, value in track(transactions(count, users), "writing the topic", total=count, console=console):
@@ -239,20 +238,14 @@ def job_seconds(settings: Settings, job: str) -> float:
 
 def read_result(settings: Settings) -> dict[int, tuple[str, int]]:
     """What a contestant wrote: transaction id to the hour's total in EUR and number of countries; nothing of pairs."""
-    consumer = system.kafka(settings).consumer(enable_auto_commit=False)
-    follow(consumer, [NAMES.suspicious_activities])
-    left = sum(consumer.end_offsets(list(consumer.assignment())).values())
     found: dict[int, tuple[str, int]] = {}
-    while left:
-        for records in consumer.poll(timeout_ms=1000, max_records=5000).values():
-            left -= len(records)
-            for record in records:
-                activity = orjson.loads(record.value)
-                if "countries" in activity:
-                    countries = activity["countries"]
-                    number = countries if isinstance(countries, int) else len(countries)
-                    found[activity["transaction_id"]] = activity["total_amount_eur"], number
-    consumer.close()
+    with closing(system.kafka(settings).consumer(enable_auto_commit=False)) as consumer:
+        for record in read(consumer, [NAMES.suspicious_activities]):
+            activity = orjson.loads(record.value)
+            if "countries" in activity:
+                countries = activity["countries"]
+                number = countries if isinstance(countries, int) else len(countries)
+                found[activity["transaction_id"]] = activity["total_amount_eur"], number
     return found
 
 

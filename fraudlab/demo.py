@@ -25,9 +25,9 @@ from rich.table import Table
 from rich.text import Text
 
 from fraudlab import system
+from fraudlab.clients.topics import follow, length
 from fraudlab.demo_fraud import DemoFraud
 from fraudlab.pipeline.records import Activity, epoch_ms, moment, read_activity
-from fraudlab.pipeline.topics import follow, partitions
 from fraudlab.settings import Settings
 from fraudlab.stack.setup_times import SetupTimes
 from fraudlab.stack.supervisor import Stack, UserError
@@ -335,7 +335,7 @@ class Watcher:
         self.view.latest.append(activity)
 
     def _end_offset(self, topic: str) -> int:
-        return sum(self._consumer.end_offsets(partitions(self._consumer, [topic])).values())
+        return length(self._consumer, [topic])
 
     def _rows(self, name: str) -> int:
         """How many rows have come since the watcher began. Of the others none is looked at: this must not slow the database down."""

@@ -12,10 +12,10 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pandas as pd
-from kafka import TopicPartition
 from kafka.admin import NewTopic
 
 from fraudlab import system
+from fraudlab.clients.topics import end_offsets
 from fraudlab.course import cards
 from fraudlab.course.cards import Card
 from fraudlab.course.workspace import OUTAGES, Late, Workspace, wait_until
@@ -283,13 +283,10 @@ class Reader:
             isolation_level=isolation,
             fetch_max_wait_ms=20,
         )
-        full = workspace.names.group(topic)
-        partitions = [
-            TopicPartition(full, number) for number in sorted(self._consumer.partitions_for_topic(full) or ())
-        ]
-        self._consumer.assign(partitions)
-        for at in partitions:
-            self._consumer.seek(at, self._consumer.end_offsets([at])[at])
+        ends = end_offsets(self._consumer, [workspace.names.group(topic)])
+        self._consumer.assign(list(ends))
+        for partition, end in ends.items():
+            self._consumer.seek(partition, end)
         self.delays_ms: list[int] = []
 
     def look(self) -> None:

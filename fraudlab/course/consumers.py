@@ -13,6 +13,7 @@ import pandas as pd
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
+from fraudlab.clients.topics import end_offsets
 from fraudlab.course.exercise import AnswerFailed, NotSolvedYet
 from fraudlab.course.workspace import Late, Workspace, wait_until
 
@@ -107,8 +108,7 @@ def lag(workspace: Workspace, group: str, topic: str = "suspicious_activities") 
 
 def _ends(workspace: Workspace, topic: str) -> dict[int, int]:
     with closing(workspace.consumer()) as reader:
-        partitions = [TopicPartition(topic, number) for number in reader.partitions_for_topic(topic) or ()]
-        return {at.partition: int(end) for at, end in reader.end_offsets(partitions).items()}
+        return {at.partition: int(end) for at, end in end_offsets(reader, [topic]).items()}
 
 
 # A crash, on purpose

@@ -4,8 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 
-from kafka import TopicPartition
-
+from fraudlab.clients.topics import partitions as topic_partitions
 from fraudlab.course.pictures import Lane, Picture, pulse
 from fraudlab.course.workspace import Workspace
 from fraudlab.errors import UserError
@@ -30,10 +29,8 @@ def counting(workspace: Workspace, stages: Sequence[str]) -> Iterator[Callable[[
         if stage not in STAGES:
             raise UserError(f"There is no stage {stage!r}.", f"Stages: {', '.join(STAGES)}.")
     with closing(workspace.consumer()) as consumer:
-        partitions = {
-            stage: [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
-            for stage, topic in ((one, workspace.topic(TOPICS[one])) for one in stages if one in TOPICS)
-        }
+        topics = {stage: workspace.topic(TOPICS[stage]) for stage in stages if stage in TOPICS}
+        partitions = {stage: topic_partitions(consumer, [topic]) for stage, topic in topics.items()}
 
         def count() -> Counts:
             ends = consumer.end_offsets([one for group in partitions.values() for one in group]) if partitions else {}

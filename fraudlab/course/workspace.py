@@ -1,6 +1,6 @@
 """A learner's workspace: their database, topics, consumer groups, jobs and services, and nobody else's."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import mysql.connector
 import orjson
-from kafka import TopicPartition
 from kafka.admin import MemberToRemove
 from kafka.errors import KafkaError, NonEmptyGroupError
 from kafka.partitioner.default import murmur2
 
 from fraudlab import system
-from fraudlab.clients import waiting
+from fraudlab.clients import bank, topics, waiting
 from fraudlab.clients.flink_rest import FlinkRest
 from fraudlab.pipeline.transaction import eur_cents
 from fraudlab.settings import Settings
@@ -35,7 +34,6 @@ OUTAGES = (mysql.connector.Error, KafkaError, OSError, UserError)
 
 OWN = "from-a-notebook"
 """Stands in the configuration of jobs that a notebook starts, so that a check can tell them from those that `catch_up` starts."""
-REFUSED = "45000"
 FIRST_OWN_USER = 1_000_000
 """Ids of accounts that a learner opens; the generator's are below."""
 
@@ -150,16 +148,9 @@ class Workspace:
             ada = lab.open_account(first_name="Ada", home_country="DE")
         """
         user_id = max(FIRST_OWN_USER, int(self.value("SELECT COALESCE(MAX(user_id), 0) + 1 AS next FROM user_profile")))
-        row: dict[str, object] = {
-            "user_id": user_id,
-            "first_name": "Ada",
-            "last_name": "Lovelace",
-            "email": f"ada.{user_id}@example.com",
-            "phone_number": "+49 30 1234567",
-            "home_country": "DE",
-        }
-        self._insert("user_profile", row | fields)
-        return int(str((row | fields)["user_id"]))
+        user_id = int(str(fields.pop("user_id", user_id)))
+        with closing(self._connect("learner")) as connection:
+            return bank.open_account(connection, user_id, **fields)
 
     def pay(
         self,
@@ -191,21 +182,15 @@ class Workspace:
         Example:
             lab.pay(ada, "25.00", "EUR", "DE", minutes_ago=10)
         """
-        row: dict[str, object] = {
-            "user_id": int(user_id),  # from a table it is a number of NumPy's
-            "amount": amount,
-            "currency": currency,
-            "type": kind,
-            "country": country,
-            "merchant": merchant,
-            "transaction_time": (at or datetime.now(UTC) - timedelta(minutes=minutes_ago))
-            .astimezone(UTC)
-            .replace(tzinfo=None),
-        }
+        at = at or datetime.now(UTC) - timedelta(minutes=minutes_ago)
+        number = int(user_id)  # from a table it is a number of NumPy's
         try:
-            return PaymentResult(self._insert("transactions", row))
+            with closing(self._connect("learner")) as connection:
+                return PaymentResult(
+                    bank.pay(connection, number, amount, currency, country, at, merchant=merchant, type=kind)
+                )
         except mysql.connector.Error as error:
-            if error.sqlstate != REFUSED:
+            if error.sqlstate != bank.REFUSED:
                 raise
             return PaymentResult(None, str(error.msg))
 
@@ -245,12 +230,6 @@ class Workspace:
         )
         return run(config, Connection.from_environment(system.generator_environment(self.settings))).as_dict()
 
-    def _insert(self, table: str, row: Mapping[str, object]) -> int:
-        places = ", ".join(["%s"] * len(row))
-        with closing(self._connect("learner")) as connection, closing(connection.cursor()) as cursor:
-            cursor.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({places})", tuple(row.values()))  # noqa: S608
-            return int(cursor.lastrowid or 0)
-
     def _connect(self, role: str) -> Any:
         return system.connect(self.settings, role, database=self.names.database, autocommit=True, connection_timeout=3)
 
@@ -274,33 +253,21 @@ class Workspace:
     def partitions(self, topic: str) -> int:
         """How many partitions a topic has."""
         with closing(self.consumer()) as consumer:
-            return len(self._partitions(consumer, self.topic(topic)))
+            return len(topics.partitions(consumer, [self.topic(topic)]))
 
     def count(self, topic: str) -> int:
         """How many records were ever written to a topic."""
         with closing(self.consumer()) as consumer:
-            return sum(consumer.end_offsets(self._partitions(consumer, self.topic(topic))).values())
+            return topics.length(consumer, [self.topic(topic)])
 
     def records(self, topic: str, last: int | None = None) -> list[Record]:
         """The records of a topic, by partition and offset; with `last` only so many of the newest of each partition."""
         with closing(self.consumer()) as consumer:
-            partitions = self._partitions(consumer, self.topic(topic))
-            consumer.assign(partitions)
-            begins, ends = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
-            for partition in partitions:
-                first = begins[partition] if last is None else max(begins[partition], ends[partition] - last)
-                consumer.seek(partition, first)
-            found = []
-            while any(consumer.position(partition) < ends[partition] for partition in partitions):
-                for batch in consumer.poll(timeout_ms=200).values():
-                    found += [
-                        Record(one.partition, one.offset, _text(one.key), _text(one.value), one.timestamp)
-                        for one in batch
-                    ]
+            found = [
+                Record(one.partition, one.offset, _text(one.key), _text(one.value), one.timestamp)
+                for one in topics.read(consumer, [self.topic(topic)], last)
+            ]
         return sorted(found, key=lambda record: (record.partition, record.offset))
-
-    def _partitions(self, consumer: Any, topic: str) -> list[TopicPartition]:
-        return [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
 
     def consumer(self) -> Any:
         """A `KafkaConsumer` without a group, as the learner. Close it."""
@@ -481,10 +448,10 @@ class Workspace:
         )
 
     def _delete_topics(self, admin: Any) -> None:
-        topics = [topic for topic in admin.list_topics() if topic.startswith(f"{self.settings.learner}.")]
-        if topics:
-            admin.delete_topics(topics)
-            wait_until(lambda: not set(topics) & set(admin.list_topics()), "the old topics are gone")
+        mine = [topic for topic in admin.list_topics() if topic.startswith(f"{self.settings.learner}.")]
+        if mine:
+            admin.delete_topics(mine)
+            wait_until(lambda: not set(mine) & set(admin.list_topics()), "the old topics are gone")
 
 
 def _text(value: bytes | None) -> str | None:

@@ -1,15 +1,12 @@
 """Whether what the job cdc-ingestion writes is what the tables hold: neither a binlog that was reset nor columns that moved end the job."""
 
 import re
-import time
-from collections.abc import Collection, Iterator
 from contextlib import closing
 from typing import Any
 
 import orjson
-from kafka import TopicPartition
-from kafka.errors import KafkaTimeoutError
 
+from fraudlab.clients import topics
 from fraudlab.kafka_access import KafkaAccess
 from fraudlab.pipeline.contracts import MOVED, Names
 from fraudlab.pipeline.records import Envelope, Source, read_envelope
@@ -38,9 +35,10 @@ def problem(kafka: KafkaAccess, names: Names, connection: Any, since_ms: int) ->
         KafkaError, mysql.connector.Error: Kafka or MySQL does not answer.
     """
     with closing(kafka.consumer(enable_auto_commit=False)) as consumer:
+        looked_at = (names.user_profile, names.transactions, names.dead_letters)
         newest = [
             (one.topic, one.value)
-            for one in _newest(consumer, (names.user_profile, names.transactions, names.dead_letters))
+            for one in topics.read(consumer, looked_at, LOOKED_AT, PATIENCE_S)
             if one.timestamp >= since_ms
         ]
     if any(str(_json(value).get("reason")).startswith(MOVED) for topic, value in newest if topic == names.dead_letters):
@@ -56,20 +54,6 @@ def problem(kafka: KafkaAccess, names: Names, connection: Any, since_ms: int) ->
     if _differ(connection, names.database, [row for row in payments if row is not None]):
         return NOT_THE_ROW
     return None
-
-
-def _newest(consumer: Any, topics: Collection[str]) -> Iterator[Any]:
-    partitions = [TopicPartition(name, each) for name in topics for each in consumer.partitions_for_topic(name) or ()]
-    consumer.assign(partitions)
-    ends, begins = consumer.end_offsets(partitions), consumer.beginning_offsets(partitions)
-    for one in partitions:
-        consumer.seek(one, max(begins[one], ends[one] - LOOKED_AT))
-    deadline = time.monotonic() + PATIENCE_S
-    while any(consumer.position(one) < ends[one] for one in partitions) and time.monotonic() < deadline:
-        for some in consumer.poll(timeout_ms=200).values():
-            yield from some
-    if any(consumer.position(one) < ends[one] for one in partitions):
-        raise KafkaTimeoutError(f"the newest records of {', '.join(topics)} did not come within {PATIENCE_S} s")
 
 
 def _began_again(connection: Any, envelopes: list[Envelope]) -> bool:

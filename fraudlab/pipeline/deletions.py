@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from kafka import TopicPartition
 
+from fraudlab.clients import topics
 from fraudlab.kafka_access import KafkaAccess
 from fraudlab.pipeline.contracts import Names
 from fraudlab.pipeline.records import read_change
@@ -15,7 +16,6 @@ from fraudlab.pipeline.records import read_change
 KEYS = {"user_profile": "user_id", "transactions": "transaction_id"}
 """The tables that are captured, and their primary keys."""
 IDS_A_QUERY = 1_000
-LONGEST_SILENCE_S = 30
 
 Place = tuple[int, int]
 """Partition and offset of a row's newest envelope."""
@@ -50,7 +50,7 @@ def write_missing(kafka: KafkaAccess, names: Names, connection: Any) -> dict[str
             written[table] = 0
             for row_id in gone:
                 partition, offset = held[row_id]
-                before = _read_one(consumer, TopicPartition(topic, partition), offset)
+                before = _row_at(consumer, TopicPartition(topic, partition), offset)
                 if before is None or not _still_absent(connection, f"{names.database}.{table}", key, row_id):
                     continue
                 envelope = _deletion(before, names.database, table)
@@ -64,8 +64,8 @@ def write_missing(kafka: KafkaAccess, names: Names, connection: Any) -> dict[str
 def _held(consumer: Any, topic: str, key: str) -> dict[int, Place]:
     """The rows that are in a topic, by its newest envelopes: id to place."""
     held: dict[int, Place] = {}
-    for partition, offset, value in _records(consumer, topic):
-        change = read_change(value)
+    for record in topics.read(consumer, [topic]):
+        change = read_change(record.value)
         row = (change and change.row) or {}
         row_id = row.get(key)
         if change is None or type(row_id) is not int or type(row.get("user_id")) is not int:
@@ -73,38 +73,15 @@ def _held(consumer: Any, topic: str, key: str) -> dict[int, Place]:
         if change.op == "d":
             held.pop(row_id, None)
         else:
-            held[row_id] = partition, offset
+            held[row_id] = record.partition, record.offset
     return held
 
 
-def _records(consumer: Any, topic: str) -> Iterator[tuple[int, int, bytes | None]]:
-    """Partition, offset and value of every record up to the topic's present end."""
-    partitions = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
-    consumer.assign(partitions)
-    consumer.seek_to_beginning()
-    ends = consumer.end_offsets(partitions)
-    heard = time.monotonic()
-    while any(consumer.position(one) < ends[one] for one in partitions):
-        batch = consumer.poll(timeout_ms=500)
-        if batch:
-            heard = time.monotonic()
-        elif time.monotonic() - heard > LONGEST_SILENCE_S:
-            raise TimeoutError(f"the topic {topic} gave no record for {LONGEST_SILENCE_S} s")
-        for partition, some in batch.items():
-            for one in some:
-                yield partition.partition, one.offset, one.value
-
-
-def _read_one(consumer: Any, partition: TopicPartition, offset: int) -> dict[str, Any] | None:
+def _row_at(consumer: Any, partition: TopicPartition, offset: int) -> dict[str, Any] | None:
     """The row in the envelope at this place; None if the broker has deleted it."""
-    consumer.assign([partition])
-    consumer.seek(partition, offset)
-    deadline = time.monotonic() + LONGEST_SILENCE_S
-    while time.monotonic() < deadline:
-        for some in consumer.poll(timeout_ms=500, max_records=1).values():
-            change = read_change(some[0].value) if some[0].offset == offset else None
-            return change.after if change else None
-    raise TimeoutError(f"the record {partition.topic}-{partition.partition}-{offset} did not come")
+    record = topics.read_one(consumer, partition, offset)
+    change = read_change(record.value) if record is not None else None
+    return change.after if change else None
 
 
 def _absent(connection: Any, table: str, key: str, held: dict[int, Place]) -> Iterator[int]:

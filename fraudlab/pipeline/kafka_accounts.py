@@ -1,7 +1,6 @@
 """The accounts of Kafka: a job, a service or a learner may do its own work there, and nothing else."""
 
 import hashlib
-import time
 from collections.abc import Collection, Mapping
 from contextlib import closing
 from typing import Any
@@ -19,6 +18,7 @@ from kafka.admin import (
 )
 from kafka.errors import KafkaError, KafkaTimeoutError
 
+from fraudlab.clients.waiting import until
 from fraudlab.kafka_access import KafkaAccess
 from fraudlab.pipeline.contracts import CDC_JOB, DETECTOR_JOB, JOBS, JOIN_JOB, Names
 
@@ -140,11 +140,8 @@ def _set_grants(admin: Any, accounts: Collection[str], wanted: list[ACL]) -> Non
     if missing := [one for one in wanted if one not in there]:
         if refused := admin.create_acls(missing)["failed"]:
             raise KafkaError(f"Kafka refuses {len(refused)} of its accounts' rights: {refused[0].__name__}")
-        deadline = time.monotonic() + KNOWN_WITHIN_S
-        while not set(missing) <= _grants_of(admin, accounts):
-            if time.monotonic() > deadline:
-                raise KafkaTimeoutError("Kafka has accepted its accounts' rights, and does not know of them")
-            time.sleep(0.02)
+        if not until(lambda: set(missing) <= _grants_of(admin, accounts), KNOWN_WITHIN_S, 0.02):
+            raise KafkaTimeoutError("Kafka has accepted its accounts' rights, and does not know of them")
 
 
 def _grants_of(admin: Any, accounts: Collection[str]) -> set[ACL]:

@@ -1,8 +1,7 @@
 """The Kafka topics of the pipeline."""
 
 import contextlib
-import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -10,14 +9,16 @@ from typing import Any
 import orjson
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
-from kafka.errors import KafkaTimeoutError, TopicAlreadyExistsError
+from kafka.errors import TopicAlreadyExistsError
 
+from fraudlab.clients import topics
+from fraudlab.clients.waiting import until
 from fraudlab.kafka_access import KafkaAccess
 from fraudlab.pipeline.contracts import Names, dead_letter
 
 MAX_DEAD_LETTER_BYTES = 4 * 2**20
 """Enough for a record of the largest size that the other topics take (1 MiB), escaped, and for its reason."""
-READ_DEADLINE_S = 30
+WRITE_DEADLINE_S = 30
 CREATED_WITHIN_S = 30
 """How long after its creation a topic may be missing from the broker's metadata."""
 
@@ -61,10 +62,8 @@ def create(kafka: KafkaAccess, names: Names, partitions: int, made: Mapping[str,
         if missing:
             with contextlib.suppress(TopicAlreadyExistsError):
                 admin.create_topics([_topic(topic, names, partitions) for topic in missing])
-        deadline = time.monotonic() + CREATED_WITHIN_S
-        while len(existing := _ids(admin, names)) < len(names.topics) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        return existing
+        until(lambda: len(_ids(admin, names)) == len(names.topics), CREATED_WITHIN_S, 0.05)
+        return _ids(admin, names)
     finally:
         admin.close()
 
@@ -74,30 +73,20 @@ def _ids(admin: KafkaAdminClient, names: Names) -> dict[str, str]:
     return {one["name"]: str(one["topic_id"]) for one in described if one["name"] in names.topics}
 
 
-def length(kafka: KafkaAccess, names: Iterable[str]) -> int:
+def length(kafka: KafkaAccess, names: Collection[str]) -> int:
     """How many records were ever written to these topics. Raises KafkaError if Kafka does not answer."""
     with closing(kafka.consumer()) as consumer:
-        partitions = [
-            TopicPartition(name, each) for name in names for each in consumer.partitions_for_topic(name) or ()
-        ]
-        return sum(consumer.end_offsets(partitions).values()) if partitions else 0
+        return topics.length(consumer, names)
 
 
 def read_record(kafka: KafkaAccess, topic: str, partition: int, offset: int) -> bytes | None:
     """The value of a record, b"" for a tombstone; None if there is no such record. Raises KafkaError if Kafka does not answer."""
     one = TopicPartition(topic, partition)
     with closing(kafka.consumer(enable_auto_commit=False)) as consumer:
-        if partition not in (consumer.partitions_for_topic(topic) or ()):
+        if not offset < topics.end_offsets(consumer, [topic]).get(one, 0):
             return None
-        consumer.assign([one])
-        if not consumer.beginning_offsets([one])[one] <= offset < consumer.end_offsets([one])[one]:
-            return None
-        consumer.seek(one, offset)
-        deadline = time.monotonic() + READ_DEADLINE_S
-        while time.monotonic() < deadline:
-            for some in consumer.poll(timeout_ms=500, max_records=1).values():
-                return (some[0].value or b"") if some[0].offset == offset else None
-    raise KafkaTimeoutError(f"the record {topic}-{partition}-{offset} did not come")
+        record = topics.read_one(consumer, one, offset)
+        return None if record is None else record.value or b""
 
 
 def write_dead_letter(
@@ -108,7 +97,7 @@ def write_dead_letter(
     letter = dead_letter(topic, partition, offset, reason=reason, payload=text)
     with closing(kafka.producer(acks="all")) as producer:
         key = str(letter["dead_letter_id"]).encode()
-        producer.send(names.dead_letters, key=key, value=orjson.dumps(letter)).get(READ_DEADLINE_S)
+        producer.send(names.dead_letters, key=key, value=orjson.dumps(letter)).get(WRITE_DEADLINE_S)
 
 
 def _topic(name: str, names: Names, partitions: int) -> NewTopic:
@@ -119,23 +108,3 @@ def _topic(name: str, names: Names, partitions: int) -> NewTopic:
         # The broker's clock on arrival: latency is measured to here, not to when a producer meant to send.
         configs["message.timestamp.type"] = "LogAppendTime"
     return NewTopic(name, partitions, 1, topic_configs=configs)
-
-
-def partitions(consumer: Any, topics: Collection[str]) -> list[TopicPartition]:
-    """The partitions that topics have now. Asks the broker, because a topic may grow at any time; a missing topic has none."""
-    there = consumer.topics()  # `partitions_for_topic` alone gives what the consumer knew some minutes ago
-    return [
-        TopicPartition(topic, number)
-        for topic in topics
-        if topic in there
-        for number in sorted(consumer.partitions_for_topic(topic))
-    ]
-
-
-def follow(consumer: Any, topics: Collection[str]) -> None:
-    """Makes a consumer without a group read all partitions of topics: new ones from their beginning, the others from where it was."""
-    here = partitions(consumer, topics)
-    new = set(here) - consumer.assignment()
-    if new:
-        consumer.assign(here)
-        consumer.seek_to_beginning(*new)

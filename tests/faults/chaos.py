@@ -23,6 +23,8 @@ import mysql.connector
 from rich.console import Console
 
 from fraudlab import system
+from fraudlab.clients import bank
+from fraudlab.clients.waiting import until
 from fraudlab.settings import Settings
 from fraudlab.stack.supervisor import Stack, UserError
 from fraudlab.verification.report import render
@@ -71,24 +73,15 @@ class Thief:
                 ) as connection,
                 connection.cursor() as cursor,
             ):
-                cursor.execute(
-                    "INSERT INTO user_profile (user_id, first_name, email, home_country) VALUES (%s, 'Eve', %s, 'DE')",
-                    (self._user_id, f"eve{self._user_id}@example.com"),
-                )
+                user_id = bank.open_account(connection, self._user_id, email=f"eve{self._user_id}@example.com")
                 for country in ("DE", "FR"):
-                    cursor.execute(
-                        "INSERT INTO transactions (user_id, amount, currency, type, country, merchant, transaction_time)"
-                        " VALUES (%s, 600, 'EUR', 'online', %s, 'Chaos', UTC_TIMESTAMP(3))",
-                        (self._user_id, country),
-                    )
-                committed = time.monotonic()
-                while time.monotonic() - committed < CAUGHT_WITHIN_S:
-                    cursor.execute(
-                        "SELECT suspicious_activities FROM user_profile WHERE user_id = %s", (self._user_id,)
-                    )
-                    if cursor.fetchone()[0]:
-                        return True
-                    time.sleep(0.02)
+                    bank.pay(connection, user_id, "600.00", "EUR", country)
+
+                def is_stopped() -> bool:
+                    cursor.execute("SELECT suspicious_activities FROM user_profile WHERE user_id = %s", (user_id,))
+                    return bool(cursor.fetchone()[0])
+
+                return until(is_stopped, CAUGHT_WITHIN_S, 0.02)
         except mysql.connector.Error:
             time.sleep(0.2)
         return False

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kafka import KafkaProducer, TopicPartition
+from kafka import KafkaProducer
 from kafka.admin import NewTopic
 from kafka.errors import KafkaError, KafkaTimeoutError
 
 from fraudlab import system
+from fraudlab.clients.topics import read
 from fraudlab.settings import Settings
 from fraudlab.stack import kafka, kafka_metadata, second_stack, watch
 from fraudlab.stack.supervisor import Stack
@@ -84,14 +85,8 @@ class Broker:
 
     def stored(self) -> int:
         """The records in the topic, read to their end."""
-        places = [TopicPartition(TOPIC, one) for one in range(PARTITIONS)]
         with contextlib.closing(system.kafka(self.settings).consumer(enable_auto_commit=False)) as consumer:
-            consumer.assign(places)
-            consumer.seek_to_beginning()
-            ends, found = consumer.end_offsets(places), 0
-            while any(consumer.position(one) < ends[one] for one in places):
-                found += sum(len(records) for records in consumer.poll(timeout_ms=500).values())
-        return found
+            return sum(1 for _ in read(consumer, [TOPIC]))
 
     def stop(self) -> None:
         self.supervisord.shut_down()

@@ -8,9 +8,9 @@ from kafka import KafkaConsumer
 from kafka.errors import KafkaTimeoutError
 
 from fraudlab import system
+from fraudlab.clients.topics import partitions
 from fraudlab.course.consumers import share
 from fraudlab.course.workspace import Workspace
-from fraudlab.pipeline.topics import partitions
 from fraudlab.settings import Settings
 from tests.support.lab import Lab, LearnerLab, assert_exact, drop, learner_lab
 from tests.support.waiting import eventually, patient

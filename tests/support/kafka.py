@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from fraudlab import system
-from fraudlab.pipeline.topics import follow, partitions
+from fraudlab.clients.topics import SILENCE_S, follow, length, partitions, read_to
 from fraudlab.settings import Settings
 from tests.support.waiting import patient
 
@@ -56,18 +56,14 @@ class Topics:
 
     def length(self, topic: str) -> int:
         """How many records were written to a topic."""
-        return sum(self._consumer.end_offsets(partitions(self._consumer, [topic])).values())
+        return length(self._consumer, [topic])
 
     def read(self, topic: str) -> list[Record]:
         """Every record of a topic up to its present end, in the order in which they were read."""
-        follow(self._consumer, self._topics)
-        mine = [partition for partition in self._consumer.assignment() if partition.topic == topic]
-        ends = self._consumer.end_offsets(mine)
-        while any(self._consumer.position(partition) < ends[partition] for partition in mine):
-            for records in self._consumer.poll(timeout_ms=200).values():
-                for one in records:
-                    record = Record(one.topic, one.partition, one.offset, one.key, one.value)
-                    self._records[one.topic].append(record)
+        mine = [partition for partition in follow(self._consumer, self._topics) if partition.topic == topic]
+        for one in read_to(self._consumer, self._consumer.end_offsets(mine), patient(SILENCE_S)):
+            record = Record(one.topic, one.partition, one.offset, one.key, one.value)
+            self._records[one.topic].append(record)
         return list(self._records[topic])
 
     def partitions(self, topic: str) -> int:

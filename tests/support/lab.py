@@ -13,6 +13,7 @@ from typing import Any
 from kafka.partitioner.default import murmur2
 
 from fraudlab import system
+from fraudlab.clients import bank
 from fraudlab.settings import Settings
 from fraudlab.stack.supervisor import Stack
 from fraudlab.verification.verify import Verification, verify
@@ -84,41 +85,26 @@ class Lab:
     def add_user(self, user_id: int | None = None, **fields: object) -> int:
         """Opens an account; gives the user's id."""
         user_id = self.new_user_id() if user_id is None else user_id
-        row: dict[str, object] = {
-            "user_id": user_id,
-            "first_name": "Ada",
-            "last_name": "Lovelace",
-            "email": f"user{user_id}@example.com",
-            "phone_number": "+49 30 1234567",
-            "home_country": "DE",
-        }
-        self._insert("user_profile", row | fields)
-        return user_id
+        return bank.open_account(
+            self._connection("generator"), user_id, **({"email": f"user{user_id}@example.com"} | fields)
+        )
 
     def pay(
-        self, user_id: int, amount: str | None, country: str | None, at: datetime | None = None, **fields: object
+        self,
+        user_id: int,
+        amount: str | None,
+        country: str | None,
+        at: datetime | None = None,
+        currency: str = "EUR",
+        **fields: object,
     ) -> int:
         """Inserts a payment as the bank does; gives its `transaction_id`. `at` is the event time, now without it."""
-        row: dict[str, object] = {
-            "user_id": user_id,
-            "amount": amount,
-            "currency": "EUR",
-            "type": "online",
-            "country": country,
-            "merchant": "Books and more",
-            "transaction_time": (at or datetime.now(UTC)).astimezone(UTC).replace(tzinfo=None),
-        }
-        return self._insert("transactions", row | fields)
+        return bank.pay(self._connection("generator"), user_id, amount, currency, country, at, **fields)
 
     def commit_fraud(self, user_id: int, at: datetime | None = None) -> tuple[int, int]:
         """600.00 EUR each in Germany and, a second later in event time, in France; gives the payments' ids."""
         end = at or datetime.now(UTC)
         return self.pay(user_id, "600.00", "DE", end - timedelta(seconds=1)), self.pay(user_id, "600.00", "FR", end)
-
-    def _insert(self, table: str, row: dict[str, object]) -> int:
-        places = ", ".join(["%s"] * len(row))
-        statement = f"INSERT INTO {table} ({', '.join(row)}) VALUES ({places})"
-        return self.execute(statement, *row.values(), role="generator")
 
     # What came of it
 

@@ -11,7 +11,7 @@ from kafka import TopicPartition
 from kafka.errors import KafkaError
 
 from fraudlab import system
-from fraudlab.pipeline.topics import follow, partitions
+from fraudlab.clients.topics import follow, partitions
 from fraudlab.services.analytics import records
 from fraudlab.services.analytics.model import Model
 from fraudlab.services.analytics.reader import Feed, Reader
