@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fraudlab import system
+from fraudlab.clients.waiting import answered, until
 from fraudlab.course.workspace import Workspace
 from fraudlab.pipeline.records import Activity, encode, epoch_ms, example, iso, read_activity
 from fraudlab.settings import Settings
@@ -176,12 +177,14 @@ def latencies(page: Page, producer: Any, workspace: Workspace, count: int) -> li
         read_activity(record.value).activity_id: record.written_ms
         for record in workspace.records("suspicious_activities")
     }
-    deadline = time.monotonic() + DEADLINE_S
-    arrivals: dict[str, int] = {}
-    while not arrivals.keys() >= set(names):
-        if time.monotonic() > deadline:
-            sys.exit(f"{len(set(names) - arrivals.keys())} of {count} activities never came to the page.")
-        arrivals = page.evaluate("window.arrivals")
+
+    def missing() -> list[str]:
+        arrived = page.evaluate("window.arrivals")
+        return [name for name in names if name not in arrived]
+
+    if not until(lambda: not missing(), DEADLINE_S):
+        sys.exit(f"{len(missing())} of {count} activities never came to the page.")
+    arrivals = page.evaluate("window.arrivals")
     return [arrivals[name] - stored[name] for name in names]
 
 
@@ -215,15 +218,10 @@ def opened_ms(browser: Browser, settings: Settings) -> int:
 
 def wait_for_page(settings: Settings) -> None:
     """Waits until the page is served."""
-    deadline = time.monotonic() + DEADLINE_S
-    while True:
-        try:
-            answer_ms(settings)
-            return
-        except OSError:
-            if time.monotonic() > deadline:
-                sys.exit("The dashboard did not become ready: `fraudlab logs analytics`.")
-            time.sleep(0.1)
+    try:
+        answered(lambda: answer_ms(settings), OSError, DEADLINE_S, 0.1)
+    except OSError:
+        sys.exit("The dashboard did not become ready: `fraudlab logs analytics`.")
 
 
 def resident_mib(stack: Stack, name: str) -> int:

@@ -21,6 +21,7 @@ from rich.console import Console
 
 from fraudlab import system
 from fraudlab.clients.topics import end_offsets
+from fraudlab.clients.waiting import until
 from fraudlab.pipeline.records import Activity, encode, example, iso
 from fraudlab.settings import Settings
 from fraudlab.stack.provision.system import chromium
@@ -103,11 +104,8 @@ def latency(settings: Settings, count: int, rate: float) -> dict[str, Any]:
 
 def wait_for_inbox(settings: Settings) -> None:
     """Waits until the inbox shows its page."""
-    deadline = time.monotonic() + 60
-    while problem := system.problem(settings, "inbox"):
-        if time.monotonic() > deadline:
-            sys.exit(f"The inbox does not serve: {problem}. See `fraudlab logs inbox`.")
-        time.sleep(0.1)
+    if not until(lambda: system.problem(settings, "inbox") is None, 60):
+        sys.exit("The inbox is not ready. See `fraudlab status` and `fraudlab logs inbox`.")
 
 
 @contextmanager
@@ -126,13 +124,13 @@ def open_phone(settings: Settings) -> Iterator[Page]:
 
 def arrived_on_the_phone(page: Page, users: Collection[int]) -> dict[int, int]:
     """When each of these people's push messages was on the open page, in ms since the epoch."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        arrived = {user_of(topic): at_ms for topic, at_ms in page.evaluate("window.arrivals").items()}
-        if set(users) <= arrived.keys():
-            return arrived
-        time.sleep(0.1)
-    sys.exit("Some push messages never came to the open page.")
+
+    def arrived() -> dict[int, int]:
+        return {user_of(topic): at_ms for topic, at_ms in page.evaluate("window.arrivals").items()}
+
+    if not until(lambda: set(users) <= arrived().keys(), 60):
+        sys.exit("Some push messages never came to the open page.")
+    return arrived()
 
 
 def backlog(settings: Settings, count: int) -> dict[str, Any]:
@@ -217,31 +215,31 @@ class Writer:
 
 def wait_until_told(settings: Settings, users: set[int]) -> None:
     """Waits until the table says that all of them were told by both channels."""
-    deadline = time.monotonic() + DEADLINE_S
     query = "SELECT COUNT(*) FROM notifications WHERE status = 'sent' AND user_id BETWEEN %s AND %s"
     with closing(system.connect(settings, "operator", database=settings.names.database, autocommit=True)) as connection:
-        while time.monotonic() < deadline:
+
+        def told() -> int:
             with connection.cursor() as cursor:
                 cursor.execute(query, (min(users), max(users)))
-                if cursor.fetchone()[0] == 2 * len(users):
-                    return
-            time.sleep(0.1)
-    sys.exit(f"Not everybody was told within {DEADLINE_S} s. See the table notifications.")
+                return int(cursor.fetchone()[0])
+
+        if not until(lambda: told() == 2 * len(users), DEADLINE_S):
+            sys.exit(f"Not everybody was told within {DEADLINE_S} s. See the table notifications.")
 
 
 def wait_until_read(settings: Settings, service: str) -> None:
     """Waits until a service has committed the end of the topic."""
     group, topic = settings.names.group(service), settings.names.suspicious_activities
-    deadline = time.monotonic() + DEADLINE_S
     with closing(system.kafka(settings).consumer(group_id=None)) as consumer:
         ends = end_offsets(consumer, [topic])
     with closing(system.kafka(settings).admin()) as admin:
-        while time.monotonic() < deadline:
+
+        def all_read() -> bool:
             committed = admin.list_group_offsets(group).get(group, {})
-            if all(one in committed and committed[one].offset >= ends[one] for one in ends if ends[one]):
-                return
-            time.sleep(0.5)
-    sys.exit(f"The {service} has not read everything within {DEADLINE_S} s.")
+            return all(one in committed and committed[one].offset >= ends[one] for one in ends if ends[one])
+
+        if not until(all_read, DEADLINE_S, 0.5):
+            sys.exit(f"The {service} has not read everything within {DEADLINE_S} s.")
 
 
 def messages(settings: Settings, kind: str) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from kafka.admin import NewTopic
 
 from fraudlab import system
 from fraudlab.clients.topics import end_offsets
+from fraudlab.clients.waiting import until
 from fraudlab.course import cards
 from fraudlab.course.cards import Card
 from fraudlab.course.workspace import OUTAGES, Late, Workspace, wait_until
@@ -112,16 +113,14 @@ def _jobs_run(workspace: Workspace, since_ms: int) -> bool:
 
     For a second or two Flink does not know that a TaskManager has died, and calls its jobs running.
     """
-    deadline = time.monotonic() + SETTLED_S
-    while True:
+
+    def one_is_away() -> bool:
         details = [workspace.flink.job(job.id) for job in workspace.jobs()]
         if not all(one["state"] == "RUNNING" and _parts(one) == {"RUNNING"} for one in details):
-            return False
-        if any(vertex["start-time"] < since_ms for one in details for vertex in one["vertices"]):
-            return False
-        if time.monotonic() > deadline:
             return True
-        time.sleep(0.1)
+        return any(vertex["start-time"] < since_ms for one in details for vertex in one["vertices"])
+
+    return not until(one_is_away, SETTLED_S)
 
 
 def _parts(details: Mapping[str, Any]) -> set[str]:

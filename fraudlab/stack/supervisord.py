@@ -15,8 +15,8 @@ from typing import Any
 
 import psutil
 from supervisor.xmlrpc import Faults, SupervisorTransport
-from tenacity import Retrying, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
 
+from fraudlab.clients.waiting import answered, until
 from fraudlab.errors import UserError
 from fraudlab.stack import shell, space
 from fraudlab.stack.layout import Layout, private_folder
@@ -80,13 +80,7 @@ class Supervisord:
             text=True,
             check=False,
         )
-        answering = Retrying(
-            retry=retry_if_result(lambda running: not running),
-            stop=stop_after_delay(10 if done.returncode == 0 else 0),
-            wait=wait_fixed(0.05),
-            retry_error_callback=lambda _: False,
-        )
-        if not answering(self.is_running):
+        if not until(self.is_running, 10 if done.returncode == 0 else 0, 0.05):
             raise UserError(
                 f"supervisord, which runs the services, did not start: {done.stdout.strip()}",
                 f"Its log is {layout.logs / 'supervisord.log'}. `fraudlab down`, then this again, starts afresh.",
@@ -163,24 +157,15 @@ class Supervisord:
             return None
 
     def _wait_stopped(self, names: list[str]) -> None:
-        waiting = Retrying(
-            retry=retry_if_result(bool),
-            stop=stop_after_delay(STOP_PATIENCE_S),
-            wait=wait_fixed(0.05),
-            retry_error_callback=lambda _: None,  # whoever calls ends what is left, by its number
-        )
-        waiting(lambda: [one for one in self.processes() if one["name"] in names and one["statename"] in ALIVE])
+        def stopped() -> bool:
+            return not any(one["name"] in names and one["statename"] in ALIVE for one in self.processes())
+
+        until(stopped, STOP_PATIENCE_S, 0.05)  # whoever calls ends what is left, by its number
 
     def _remove_group(self, name: str) -> None:
         with _ignoring(Faults.NOT_RUNNING):
             self._call("stopProcess", name, True)
-        removing = Retrying(
-            retry=retry_if_exception_type(xmlrpc.client.Fault),
-            stop=stop_after_delay(10),
-            wait=wait_fixed(0.05),
-            reraise=True,
-        )
-        removing(self._call, "removeProcessGroup", name)
+        answered(lambda: self._call("removeProcessGroup", name), xmlrpc.client.Fault, 10, 0.05)
 
     @property
     def _socket(self) -> Path:

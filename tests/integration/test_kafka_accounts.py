@@ -20,6 +20,7 @@ from kafka.admin import NewTopic, UserScramCredentialDeletion, UserScramCredenti
 from kafka.errors import AuthorizationError, KafkaError, SaslAuthenticationFailedError
 
 from fraudlab import system
+from fraudlab.clients.waiting import until
 from fraudlab.kafka_access import KafkaAccess
 from fraudlab.pipeline import kafka_accounts
 from fraudlab.pipeline.contracts import Names
@@ -154,14 +155,10 @@ def reads(access: KafkaAccess, topic: str, patience_s: float) -> bool:
     with closing(access.consumer(enable_auto_commit=False)) as consumer:
         consumer.assign([TopicPartition(topic, 0)])
         consumer.seek(TopicPartition(topic, 0), 0)
-        deadline = time.monotonic() + patience_s
-        while time.monotonic() < deadline:
-            try:
-                if consumer.poll(timeout_ms=500):
-                    return True
-            except AuthorizationError:
-                return False
-    return False
+        try:
+            return bool(until(lambda: consumer.poll(timeout_ms=500), patience_s, 0))
+        except AuthorizationError:
+            return False
 
 
 def writes(access: KafkaAccess, topic: str) -> bool:

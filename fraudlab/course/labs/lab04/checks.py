@@ -367,7 +367,7 @@ def _sent(detector: Callable[..., Any], values: Sequence[str]) -> Sent:
 
     for value in values:
         user = orjson.loads(value.split(":", 2)[2])["user_id"]
-        made._user = states.setdefault(user, ValueOfOneUser())
+        made._user = states.setdefault(user, ValueOfOneUser())  # noqa: SLF001 - as `open` would, which asks a cluster for it
         for row in call(process_element, value):
             message = orjson.loads(row[2])
             sent.append((row[0], message.get("activity_id") or message["dead_letter_id"]))

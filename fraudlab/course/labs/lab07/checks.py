@@ -238,7 +238,7 @@ def _run(detector: Callable[..., Any], steps: Sequence[_Step]) -> list[tuple[int
         elif isinstance(step, str):
             made = call(detector, Rule())
         else:
-            made._user = states.setdefault(step.user, jobs.ValueOfOneUser())
+            made._user = states.setdefault(step.user, jobs.ValueOfOneUser())  # noqa: SLF001 - as `open` would, which asks a cluster for it
             raised += [(row[1], row[3]) for row in call(process_element, _record(step))]
     return raised
 
