@@ -4,10 +4,14 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
+from kafka import TopicPartition
 from kafka.admin import NewTopic
+from kafka.errors import KafkaTimeoutError
 
 from fraudlab import system
+from fraudlab.clients import topics
 from fraudlab.errors import UserError
+from fraudlab.pipeline.topics import read_record
 from fraudlab.settings import Settings
 from fraudlab.stack import kafka_metadata
 from tests.support.lab import LearnerLab, learner_lab
@@ -63,3 +67,42 @@ def test_disk_01_topics_that_an_older_version_lost_to_a_full_disk_are_named(
         system.prepare(own.settings)
     own.execute("DELETE FROM transactions")  # without payments nothing can be missed
     system.prepare(own.settings)
+
+
+def test_topics_are_read_to_their_end_or_the_newest_of_each_partition(own: LearnerLab) -> None:
+    topic = own.names.transaction_mid
+    written = [own.topics.publish(topic, None, str(number).encode(), partition=number % 2) for number in range(7)]
+    with closing(system.kafka(own.settings).consumer(enable_auto_commit=False)) as consumer:
+        assert topics.length(consumer, [topic, own.names.dead_letters]) == len(written)
+        assert topics.length(consumer, ["no.such.topic"]) == 0
+        assert list(topics.read(consumer, ["no.such.topic"])) == []
+        assert {one.value for one in topics.read(consumer, [topic])} == {one.value for one in written}
+        assert {one.value for one in topics.read(consumer, [topic], last=2)} == {b"3", b"5", b"4", b"6"}
+
+
+def test_a_topic_whose_records_do_not_come_is_not_waited_for_indefinitely(own: LearnerLab) -> None:
+    place = own.topics.publish(own.names.transaction_mid, None, b"the last one")
+    one = TopicPartition(place.topic, place.partition)
+    with closing(system.kafka(own.settings).consumer(enable_auto_commit=False)) as consumer:
+        consumer.assign([one])
+        consumer.seek_to_beginning()
+        reading = topics.read_to(consumer, {one: place.offset + 2}, silence_s=0.5)
+        assert next(reading).value == b"the last one"
+        with pytest.raises(KafkaTimeoutError, match=f"more are in {one.topic}-{one.partition}"):
+            next(reading)
+
+
+def test_a_record_is_found_at_its_offset_and_a_deleted_one_is_none(own: LearnerLab) -> None:
+    topic = own.names.transaction_mid
+    old, tombstone, new = (own.topics.publish(topic, "1", value, partition=0) for value in (b"old", None, b"new"))
+    kafka = system.kafka(own.settings)
+
+    def read() -> list[bytes | None]:
+        offsets = (old.offset, tombstone.offset, new.offset, new.offset + 1)
+        return [read_record(kafka, topic, 0, offset) for offset in offsets]
+
+    assert read() == [b"old", b"", b"new", None]
+    assert read_record(kafka, topic, 99, 0) is None
+    with closing(kafka.admin()) as admin:
+        admin.delete_records({TopicPartition(topic, 0): new.offset})
+    assert read() == [None, None, b"new", None]
