@@ -44,7 +44,7 @@ def present(where: Addresses) -> set[str]:
     context = ssl.create_default_context(cafile=where.flink_ca)
     if where.flink_key is not None:
         context.load_cert_chain(where.flink_key)
-    return {job.name for job in FlinkRest(where.flink_url, context).jobs() if not job.ended}
+    return {job.name for job in FlinkRest(where.flink_url, context, timeout_s=30).jobs() if not job.ended}
 
 
 def main() -> int:

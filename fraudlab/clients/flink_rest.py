@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 ENDED = ("FAILED", "CANCELED", "FINISHED")
+ALREADY_ENDED = (404, 409)
+"""With these Flink refuses to cancel a job that has ended."""
 
 TIMEOUT_S = 3
-"""Of a question. What changes something may take longer."""
 CHANGE_TIMEOUT_S = 10
+"""What changes something may take so long, at least."""
 
 
 class NoAnswer(ConnectionError):  # noqa: N818 - what did not come
@@ -17,6 +19,10 @@ class NoAnswer(ConnectionError):  # noqa: N818 - what did not come
 
 class Refused(NoAnswer):
     """Flink answered with an error: it does not know the job, for instance, or is not ready yet."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"HTTP status {status}")
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +53,16 @@ class FlinkRest:
     Attributes:
         url: `https://host:port`.
         context: Which certificate Flink must have, and which one this client shows.
+        timeout_s: How long Flink may take to answer.
     """
 
     url: str
     context: ssl.SSLContext
+    timeout_s: float = TIMEOUT_S
 
-    def get(self, path: str, timeout_s: float = TIMEOUT_S) -> Any:
+    def get(self, path: str) -> Any:
         """The JSON at a path."""
-        return self._ask("GET", path, timeout_s=timeout_s)
+        return self._ask("GET", path)
 
     def jobs(self) -> list[Job]:
         """All jobs that Flink knows, the oldest first."""
@@ -78,8 +86,12 @@ class FlinkRest:
         return self.get(f"/jobs/{job_id}/checkpoints")
 
     def cancel(self, job_id: str) -> None:
-        """Asks Flink to cancel a job. It ends later."""
-        self._ask("PATCH", f"/jobs/{job_id}?mode=cancel")
+        """Asks Flink to cancel a job, unless it has ended. It ends later."""
+        try:
+            self._ask("PATCH", f"/jobs/{job_id}?mode=cancel")
+        except Refused as error:
+            if error.status not in ALREADY_ENDED:
+                raise
 
     def take_checkpoint(self, job_id: str) -> None:
         """Asks Flink for a checkpoint. It is complete later."""
@@ -94,16 +106,17 @@ class FlinkRest:
         said = self.get(f"/jobs/{job_id}/savepoints/{request}")
         return said["operation"] if said["status"]["id"] == "COMPLETED" else None
 
-    def _ask(self, method: str, path: str, body: Any = None, timeout_s: float = CHANGE_TIMEOUT_S) -> Any:
+    def _ask(self, method: str, path: str, body: Any = None) -> Any:
         import httpx  # here: it takes a tenth of a second and 8 MiB, and most programs never ask Flink
 
+        timeout_s = self.timeout_s if method == "GET" else max(self.timeout_s, CHANGE_TIMEOUT_S)
         try:
-            # A connection of its own for each question, so that none survives a JobManager. No proxy of the environment: it has no key.
+            # A connection of its own for each question: whether Flink accepts one is part of the answer. No proxy: it has no key.
             answer = httpx.request(
                 method, self.url + path, json=body, timeout=timeout_s, verify=self.context, trust_env=False
             )
             if not answer.is_success:
-                raise Refused(f"HTTP status {answer.status_code}")
+                raise Refused(answer.status_code)
             return answer.json()
         except (httpx.HTTPError, ValueError) as error:
             raise NoAnswer(str(error) or type(error).__name__) from error

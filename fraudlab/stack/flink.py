@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from fraudlab.clients import waiting
-from fraudlab.clients.flink_rest import FlinkRest, NoAnswer
+from fraudlab.clients.flink_rest import TIMEOUT_S, FlinkRest, NoAnswer
 from fraudlab.settings import Settings
 from fraudlab.stack import flink_keys, java, ports, shell, zookeeper
 from fraudlab.stack.class_sharing import SharedClasses
@@ -257,10 +257,10 @@ def process_environment(layout: Layout) -> dict[str, str]:
     }
 
 
-def rest(settings: Settings) -> FlinkRest:
+def rest(settings: Settings, timeout_s: float = TIMEOUT_S) -> FlinkRest:
     """The local cluster's REST API, as the holder of the key that it asks for. Raises NoAnswer where there is no key yet."""
     try:
-        return FlinkRest(settings.flink_url, rest_context(settings))
+        return FlinkRest(settings.flink_url, rest_context(settings), timeout_s)
     except OSError as error:
         raise NoAnswer(str(error)) from error
 

@@ -76,7 +76,7 @@ def job(settings: Settings) -> str:
 
 
 def running(settings: Settings) -> list[str]:
-    jobs = flink.rest(settings).jobs()
+    jobs = flink.rest(settings, patient(30)).jobs()
     return [one.id for one in jobs if one.name == "to-cancel" and one.state == "RUNNING"]
 
 

@@ -113,7 +113,7 @@ def kafka_passwords(layout: Layout) -> dict[str, str]:
 
 
 def get(settings: Settings, path: str) -> str:
-    return json.dumps(flink.rest(settings).get(path, patient(10)), ensure_ascii=False)
+    return json.dumps(flink.rest(settings, patient(10)).get(path), ensure_ascii=False)
 
 
 def pages(settings: Settings) -> Iterator[str]:

@@ -80,5 +80,5 @@ def _last_checkpoint_ms(settings: Settings, job_id: str) -> int:
 def cancel(settings: Settings) -> None:
     """Ends the learner's jobs, and waits until their slots are free."""
     for job in jobs_of(settings):
-        flink.rest(settings).cancel(job.id)
+        flink.rest(settings, patient(10)).cancel(job.id)
     eventually(lambda: not jobs_of(settings), f"jobs {settings.names.job('*')} end")
