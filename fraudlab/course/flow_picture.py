@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 
-from fraudlab.clients.topics import partitions as topic_partitions
+from fraudlab.clients.topics import length
 from fraudlab.course.pictures import Lane, Picture, pulse
 from fraudlab.course.workspace import Workspace
 from fraudlab.errors import UserError
@@ -30,11 +30,9 @@ def counting(workspace: Workspace, stages: Sequence[str]) -> Iterator[Callable[[
             raise UserError(f"There is no stage {stage!r}.", f"Stages: {', '.join(STAGES)}.")
     with closing(workspace.consumer()) as consumer:
         topics = {stage: workspace.topic(TOPICS[stage]) for stage in stages if stage in TOPICS}
-        partitions = {stage: topic_partitions(consumer, [topic]) for stage, topic in topics.items()}
 
         def count() -> Counts:
-            ends = consumer.end_offsets([one for group in partitions.values() for one in group]) if partitions else {}
-            counts = {stage: sum(ends[one] for one in group) for stage, group in partitions.items()}
+            counts = {stage: length(consumer, [topic]) for stage, topic in topics.items()}
             if REFUSED in stages:
                 counts[REFUSED] = int(workspace.value("SELECT COUNT(*) AS n FROM declined_transactions"))
             return {stage: counts[stage] for stage in stages}
