@@ -202,7 +202,7 @@ class Proxy:
             threading.Thread(target=self._copy, args=(server, client, True), daemon=True).start()
 
     def _copy(self, source: socket.socket, target: socket.socket, answers: bool) -> None:
-        ends = (source, target)
+        ends: tuple[socket.socket, ...] = (source, target)
         try:
             while data := source.recv(65536):
                 if answers and self._answers_left:

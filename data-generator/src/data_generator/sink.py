@@ -340,7 +340,7 @@ class MySqlSink:
             raise
         self.reconnects += 1
 
-    def _end_earlier_session(self, session_id: int) -> None:
+    def _end_earlier_session(self, session_id: int | None) -> None:
         """The server may not have noticed yet that its client left; until then the earlier session holds its locks."""
         earlier, self._session_id = self._session_id, session_id
         if earlier in (None, session_id):
