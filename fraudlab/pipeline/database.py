@@ -68,7 +68,7 @@ def create(connection: Any, names: Names, passwords: Mapping[str, str], *, clien
         _keep_triggers(cursor, names.database, triggers)
         for role in ROLES:
             cursor.execute(f"CREATE USER IF NOT EXISTS {accounts[role]}")
-            # The connector's binlog client logs in without TLS, which the default plugin refuses.
+            # In containers the connector's binlog client logs in without TLS, which the default plugin refuses.
             plugin = "mysql_native_password" if role == "cdc" else "caching_sha2_password"
             cursor.execute(
                 f"ALTER USER {accounts[role]} IDENTIFIED WITH {plugin} BY %s WITH MAX_USER_CONNECTIONS {CONNECTIONS}",
