@@ -489,14 +489,16 @@ def flink_cluster(settings: Settings, options: Mapping[str, str] | None = None) 
 
 def cdc_endpoint(settings: Settings) -> "MySqlEndpoint":
     """Where and as whom a job reads the binlog."""
-    from fraudlab.pipeline.flink import MySqlEndpoint
+    from fraudlab.pipeline.flink import TRUSTED_PASSWORD, MySqlEndpoint
 
+    stack = Stack(settings)
     return MySqlEndpoint(
         settings.mysql_host,
         settings.mysql_port,
         settings.names.account("cdc"),
-        Stack(settings).secrets.secret(secret_name(settings, "cdc")),
+        stack.secrets.secret(secret_name(settings, "cdc")),
         settings.names.database,
+        stack_mysql.authority_for_java(settings, stack.layout, TRUSTED_PASSWORD),
     )
 
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import secrets
 import sys
 import tempfile
 import time
@@ -19,7 +20,12 @@ from fraudlab.course.workspace import learner_settings
 from fraudlab.errors import UserError
 from fraudlab.settings import LOOPBACK, Settings
 from fraudlab.stack import ports
+from fraudlab.stack.layout import Layout
 from fraudlab.stack.supervisor import Stack
+
+JUPYTER_CONFIG = Path(__file__).with_name("jupyter_config")
+KERNEL_SOCKET = len("/kernel--ipc-1") + 36
+"""Bytes of the name of a kernel's socket within its folder; 36 are a UUID."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +79,7 @@ def jupyter(number: str, *, browser: bool) -> tuple[str, list[str], dict[str, st
         )
     path = f"/lab/tree/{quote(lab.file)}"
     # Who reaches the port can run programs as the learner: other users of this machine, and the neighbours of a container.
-    token = Stack(settings).secrets.secret("jupyter_token")
+    token, folder = secrets.token_urlsafe(24), f"/{secrets.token_urlsafe(24)}"
     command = [
         *(
             sys.executable,
@@ -95,8 +101,17 @@ def jupyter(number: str, *, browser: bool) -> tuple[str, list[str], dict[str, st
         command.append("--allow-root")
     if not browser:
         command.append("--no-browser")
-    environment = {**os.environ, **settings.environment(), "JUPYTER_TOKEN": token}  # not where `ps` shows it
-    return f"http://{LOOPBACK}:{settings.jupyter_port}{path}?token={token}", command, environment
+    config = [str(JUPYTER_CONFIG), *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])]
+    environment = {
+        **os.environ,
+        **settings.environment(),
+        "JUPYTER_CONFIG_PATH": os.pathsep.join(config),
+        "JUPYTER_TOKEN": token,  # not where `ps` shows it
+        "FRAUDLAB_JUPYTER_FOLDER": folder,
+    }
+    if not settings.in_container:
+        environment["FRAUDLAB_JUPYTER_KERNELS"] = str(Layout(settings.home).make_sockets_folder(KERNEL_SOCKET))
+    return f"http://{LOOPBACK}:{settings.jupyter_port}{folder}{path}?token={token}", command, environment
 
 
 def _user_settings(work: Path) -> Path:

@@ -13,6 +13,8 @@ TRIGGER = re.compile(r"CREATE TRIGGER (\w+)\.(\w+) (?:BEFORE|AFTER) \w+ ON \S+ F
 """A trigger's statement in schema.sql: its database and its name."""
 PROCEDURE = re.compile(r"CREATE PROCEDURE (\w+)\.(\w+)\([^)]*\)\s(.*)", re.DOTALL)
 """A procedure's statement in schema.sql: its database, its name and its body."""
+CONNECTIONS = 50
+"""So many sessions may an account have: all accounts of one learner leave some of the server's (`max-connections`) to others."""
 SQL_MODE = "ONLY_FULL_GROUP_BY,STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION"
 """The SQL mode of the triggers. Without NO_ZERO_DATE, so that a row of an earlier version with such a date can be deleted and kept."""
 BINLOG = {"log_bin": "ON", "binlog_format": "ROW", "binlog_row_image": "FULL", "binlog_transaction_compression": "OFF"}
@@ -66,9 +68,12 @@ def create(connection: Any, names: Names, passwords: Mapping[str, str], *, clien
         _keep_triggers(cursor, names.database, triggers)
         for role in ROLES:
             cursor.execute(f"CREATE USER IF NOT EXISTS {accounts[role]}")
-            # The connector's binlog client logs in without TLS, which the default plugin refuses.
+            # In containers the connector's binlog client logs in without TLS, which the default plugin refuses.
             plugin = "mysql_native_password" if role == "cdc" else "caching_sha2_password"
-            cursor.execute(f"ALTER USER {accounts[role]} IDENTIFIED WITH {plugin} BY %s", (passwords[role],))
+            cursor.execute(
+                f"ALTER USER {accounts[role]} IDENTIFIED WITH {plugin} BY %s WITH MAX_USER_CONNECTIONS {CONNECTIONS}",
+                (passwords[role],),
+            )
         _revoke_reading_of_addresses(cursor, names.database, accounts["generator"])
         for statement in statements("accounts.sql", {"database": names.database, **accounts}):
             cursor.execute(statement)

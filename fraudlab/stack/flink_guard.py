@@ -1,7 +1,10 @@
 """The guard of Flink's web page. It holds the key of Flink's REST API, and passes on what a browser may ask for.
 
-A browser is let in with the token that `fraudlab open flink` puts into its address, and known by a cookie from then on. Only GET is
-passed on, and the page's own button for cancelling a job, which is a GET as well. Run as `python -m fraudlab.stack.flink_guard`.
+A browser is let in with the token that `fraudlab open flink` puts into its address. The guard then sends it to a folder whose name only
+this run of the guard knows, and Flink's page is in that folder. There is no cookie: browsers send cookies to every port of a host, and
+another user of this machine may listen on one. The browser keeps the folder's name in its storage for this origin, which knows of ports.
+Only GET is passed on, and the page's own button for cancelling a job, which is a GET as well. Run as
+`python -m fraudlab.stack.flink_guard`.
 """
 
 import http.client
@@ -21,7 +24,6 @@ from fraudlab.stack import flink, flink_page
 from fraudlab.stack.layout import Layout
 from fraudlab.stack.secret_store import SecretStore
 
-KNOWN_FOR_S = 365 * 86_400
 PATIENCE_S = 30
 """For Flink's answer."""
 NO_ANSWER = (OSError, http.client.HTTPException)
@@ -41,15 +43,20 @@ ANSWERED_WITH = (
 
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>{head}
 <body style="font:16px/1.5 system-ui,sans-serif;max-width:40em;margin:3em auto;padding:0 1em"><h1>{title}</h1><p>{text}</p></body></html>"""
+LET_IN = """<script>localStorage.setItem("folder", {folder!r}); location.replace({folder!r})</script>"""
+KNOWN = """<script>
+const folder = localStorage.getItem("folder");
+if (folder && location.pathname === "/" && !location.search) location.replace(folder + location.hash);
+</script>"""
+"""A browser that has been let in finds the way from the address without a folder. After a new start the folder leads nowhere."""
 
 
 class Guard:
-    """An ASGI application: who is known sees Flink's page."""
+    """An ASGI application: Flink's page in a folder for those who know its name."""
 
-    def __init__(self, settings: Settings, token: str) -> None:
+    def __init__(self, settings: Settings, token: str, folder: str = "") -> None:
         self._settings, self._token = settings, token
-        # cookies do not know of ports: a second stack's must not take this one's place
-        self._cookie = f"fraudlab-flink-{settings.flink_page_port}"
+        self.folder = folder or f"/{secrets.token_urlsafe(24)}/"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await self._answer(Request(scope))
@@ -57,9 +64,10 @@ class Guard:
 
     async def _answer(self, request: Request) -> Response:
         given = request.query_params.get(flink_page.TOKEN)
-        if given is not None and self._is_token(given):
-            return self._welcome()
-        if given is not None or not self._is_token(request.cookies.get(self._cookie, "")):
+        if given is not None and _is_same(given, self._token):
+            return _page(200, "Flink", "One moment.", LET_IN.format(folder=self.folder))
+        path = request.scope["raw_path"].decode("ascii")
+        if given is not None or not _is_same(path[: len(self.folder)], self.folder):
             return _stranger(wrong=given is not None)
         if request.method not in ("GET", "HEAD"):
             return _page(
@@ -69,27 +77,14 @@ class Guard:
         if "/yarn-" in request.url.path and request.headers.get("sec-fetch-site") != "same-origin":
             return _page(403, "Not from here", "Only the button on Flink's own page cancels a job.")
         try:
-            return await run_in_threadpool(self._forward, request)
+            return await run_in_threadpool(self._forward, request, path[len(self.folder) - 1 :])
         except NO_ANSWER as error:
             return _page(
                 502, "Flink does not answer", f"{type(error).__name__}. <code>fraudlab status</code> shows why."
             )
 
-    def _is_token(self, given: str) -> bool:
-        return secrets.compare_digest(given.encode("utf-8", "replace"), self._token.encode())
-
-    def _welcome(self) -> Response:
-        """Gives the cookie, then moves on to an address without the token.
-
-        A page that does it, no redirect: coming from elsewhere, a redirected browser would not send a strict cookie.
-        """
-        response = _page(200, "Flink", "One moment.", '<meta http-equiv="refresh" content="0;url=/">')
-        response.set_cookie(self._cookie, self._token, max_age=KNOWN_FOR_S, httponly=True, samesite="strict", path="/")
-        return response
-
-    def _forward(self, request: Request) -> Response:
+    def _forward(self, request: Request, path: str) -> Response:
         """Asks Flink, without a body. Raises NO_ANSWER. Bytes and addresses are passed on as they are, so this is not `flink_rest`."""
-        path = request.scope["raw_path"].decode("ascii")
         query = request.scope["query_string"].decode("ascii")
         headers = {name: request.headers[name] for name in ASKED_WITH if name in request.headers}
         host, port = self._settings.flink_host, self._settings.flink_rest_port
@@ -103,6 +98,10 @@ class Guard:
             raise
         kept = {name: value for name in ANSWERED_WITH if (value := answer.getheader(name)) is not None}
         return StreamingResponse(_pieces(connection, answer), answer.status, kept)
+
+
+def _is_same(given: str, secret: str) -> bool:
+    return secrets.compare_digest(given.encode("utf-8", "replace"), secret.encode())
 
 
 def _pieces(connection: http.client.HTTPSConnection, answer: http.client.HTTPResponse) -> Iterator[bytes]:
@@ -120,7 +119,8 @@ def _stranger(*, wrong: bool) -> Response:
         "Flink asks who you are",
         f"{said}Run <code>fraudlab open flink</code> in a terminal (with Docker: <code>docker compose exec flink-page fraudlab open "
         "flink</code>). "
-        "This browser is known from then on. Why: anyone who can submit a job to Flink can run any program as you.",
+        "This browser is known until the page is started again. Why: anyone who can submit a job to Flink can run any program as you.",
+        KNOWN,
     )
 
 
@@ -128,9 +128,9 @@ def _page(status: int, title: str, text: str, head: str = "") -> Response:
     return HTMLResponse(PAGE.format(title=title, text=text, head=head), status, {"Cache-Control": "no-store"})
 
 
-def application(settings: Settings, token: str) -> ASGIApp:
-    """The guard, which answers under this machine's own names, and no page of another origin."""
-    return SameOrigin(Guard(settings, token), LOOPBACK_NAMES | {settings.flink_page_host})
+def application(settings: Settings, token: str, folder: str = "") -> ASGIApp:
+    """The guard, which answers under this machine's own names, and no page of another origin. Without a folder it makes one up."""
+    return SameOrigin(Guard(settings, token, folder), LOOPBACK_NAMES | {settings.flink_page_host})
 
 
 def main() -> None:

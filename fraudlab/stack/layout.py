@@ -8,8 +8,10 @@ from pathlib import Path
 
 from fraudlab.errors import UserError
 
-MAX_SOCKET_FOLDER_LENGTH = 75
-"""A UNIX socket's path holds at most 103 bytes (macOS; Linux 107); the names in it, with suffixes, need 28."""
+MAX_SOCKET_PATH = 103
+"""Bytes that the path of a UNIX socket may have (macOS; Linux 107)."""
+SOCKET_NAME = 28
+"""Bytes that the names of our own programs' sockets need, with a slash and suffixes."""
 
 
 def private_folder(path: Path) -> Path:
@@ -60,6 +62,11 @@ class Layout:
     @property
     def mysql_data(self) -> Path:
         return self.home / "mysql" / "data"
+
+    @property
+    def mysql_authority(self) -> Path:
+        """The certificate by which MySQL proves itself, as Java reads it."""
+        return self.home / "mysql" / "authority.p12"
 
     @property
     def kafka(self) -> Path:
@@ -132,19 +139,23 @@ class Layout:
 
     @property
     def sockets(self) -> Path:
-        """The folder of UNIX sockets: in `home` where its path is short enough, otherwise in the temporary folder."""
+        """The folder of our own programs' UNIX sockets."""
+        return self.sockets_of(SOCKET_NAME)
+
+    def sockets_of(self, longest: int) -> Path:
+        """The folder of UNIX sockets whose names are that long: in `home` where its path is short enough, else in the temporary folder."""
         inside = self.home / "run"
-        if len(os.fsencode(inside)) <= MAX_SOCKET_FOLDER_LENGTH:
+        if len(os.fsencode(inside)) + longest <= MAX_SOCKET_PATH:
             return inside
         name = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:12]
         return Path(tempfile.gettempdir()) / f"fraudlab-{os.getuid()}-{name}"
 
-    def make_sockets_folder(self) -> Path:
-        """Create the folder of sockets, for nobody but its owner.
+    def make_sockets_folder(self, longest: int = SOCKET_NAME) -> Path:
+        """Create the folder of sockets whose names are that long, for nobody but its owner.
 
         Raises UserError where the folder belongs to somebody else.
         """
-        folder = self.sockets
+        folder = self.sockets_of(longest)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if folder.is_symlink() or folder.stat().st_uid != os.getuid():
             raise UserError(

@@ -58,6 +58,20 @@ def proof(settings: Settings, layout: Layout) -> dict[str, Any]:
     return {} if ca is None else {"ssl_ca": str(ca), "ssl_verify_cert": True}
 
 
+def authority_for_java(settings: Settings, layout: Layout, password: str) -> str:
+    """A file with `authority`, as Java reads it; empty where there is none."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12
+
+    ca = authority(settings, layout)
+    if ca is None:
+        return ""
+    certificate = pkcs12.PKCS12Certificate(x509.load_pem_x509_certificate(ca.read_bytes()), b"mysql")
+    packed = pkcs12.serialize_java_truststore([certificate], BestAvailableEncryption(password.encode()))
+    write_private(layout.mysql_authority, packed)
+    return str(layout.mysql_authority)
+
+
 def connect_as_root(settings: Settings, secrets: SecretStore) -> MySQLConnectionAbstract | PooledMySQLConnection:
     """A connection of the administrator. Raises mysql.connector.Error where the server does not answer within 3 s."""
     return mysql.connector.connect(

@@ -1,17 +1,26 @@
 """A real browser: Debian's Chromium, driven by playwright."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from fraudlab.settings import Settings
+from fraudlab.course.workspace import Workspace
+from fraudlab.settings import LOOPBACK, Settings
+from fraudlab.stack.ports import is_free
 from fraudlab.stack.provision.system import chromium
-from tests.support.waiting import patient
+from fraudlab.stack.second_stack import free_ports
+from tests.support.home import outside_pytest, read_until
+from tests.support.lab import drop
+from tests.support.waiting import eventually, patient
 
+FIRST_LAB = "00"
 PATIENCE_MS = patient(30_000)
 """How long a page may take, on a machine that does a lot else."""
 
@@ -58,6 +67,31 @@ def watched(browser: Browser) -> Iterator[Visit]:
     context.set_default_timeout(PATIENCE_MS)
     yield visit(context)
     context.close()
+
+
+@pytest.fixture(scope="module")
+def jupyterlab(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where JupyterLab serves a learner of its own, by `fraudlab lab`."""
+    (port,) = free_ports(1)
+    own = settings.model_copy(
+        update={"learner": "browser", "work": tmp_path_factory.mktemp("work"), "jupyter_port": port}
+    )
+    command = [str(Path(sys.executable).with_name("fraudlab")), "lab", FIRST_LAB, "--no-browser"]
+    with subprocess.Popen(
+        command,
+        env=outside_pytest() | own.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            line = read_until(process, "token=")
+            eventually(lambda: not is_free(LOOPBACK, port), "JupyterLab serves")
+            yield line.split()[1]
+        finally:
+            process.terminate()
+            Workspace(own).cancel()
+            drop(own)
 
 
 @pytest.fixture

@@ -165,7 +165,7 @@ def test_sec_02_another_name_for_this_machine_is_not_answered(browser: Browser, 
 
 def test_a_job_is_cancelled_by_the_button_on_the_page(owner: Visit, settings: Settings, job: str) -> None:
     page: Page = owner.page
-    page.wait_for_url(f"{settings.flink_page}/#/overview")  # its script goes there, and would interrupt the next step
+    page.wait_for_url(f"{settings.flink_page}/*/#/overview")  # its script goes there, and would interrupt the next step
     page.goto(f"{settings.flink_page}/#/job/running/{job}/overview")
     page.get_by_text("Cancel Job").first.click()
     page.get_by_role("button", name="Yes").click()

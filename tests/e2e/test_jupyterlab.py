@@ -1,50 +1,17 @@
 """A whole lab in JupyterLab in a browser, as a learner goes through it: read, get it wrong, put it right, go on."""
 
 import re
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from fraudlab.course import notebooks
 from fraudlab.course.labs import lab_of
-from fraudlab.course.workspace import Workspace
-from fraudlab.settings import LOOPBACK, Settings
-from fraudlab.stack.ports import is_free
-from fraudlab.stack.second_stack import free_ports
-from tests.e2e.conftest import Visit
-from tests.support.home import outside_pytest, read_until
-from tests.support.lab import drop
-from tests.support.waiting import eventually, patient
+from fraudlab.settings import LOOPBACK
+from tests.e2e.conftest import FIRST_LAB, Visit
+from tests.support.waiting import patient
 
-LAB = "00"
 CELL_MS = patient(90_000)
-
-
-@pytest.fixture
-def address(settings: Settings, tmp_path: Path) -> Iterator[str]:
-    """Where JupyterLab serves a learner of its own, by `fraudlab lab`."""
-    (port,) = free_ports(1)
-    own = settings.model_copy(update={"learner": "browser", "work": tmp_path / "work", "jupyter_port": port})
-    command = [str(Path(sys.executable).with_name("fraudlab")), "lab", LAB, "--no-browser"]
-    with subprocess.Popen(
-        command,
-        env=outside_pytest() | own.environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        try:
-            line = read_until(process, "token=")
-            eventually(lambda: not is_free(LOOPBACK, port), "JupyterLab serves")
-            yield line.split()[1]
-        finally:
-            process.terminate()
-            Workspace(own).cancel()
-            drop(own)
 
 
 class Notebook:
@@ -70,10 +37,10 @@ class Notebook:
         return cell.locator(".jp-Cell-outputArea")
 
 
-def test_a_whole_lab_can_be_done_in_jupyterlab(watched: Visit, address: str, tmp_path: Path) -> None:
-    lab = lab_of(LAB)
+def test_a_whole_lab_can_be_done_in_jupyterlab(watched: Visit, jupyterlab: str, tmp_path: Path) -> None:
+    lab = lab_of(FIRST_LAB)
     cells = notebooks.read(notebooks.LABS / lab.file).cells
-    watched.page.goto(address)
+    watched.page.goto(jupyterlab)
     notebook = Notebook(watched.page)
     exercises = checks = 0
     for number, cell in enumerate(cells):

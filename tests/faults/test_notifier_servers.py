@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from fraudlab.services.notifier.ledger import lock_name
 from fraudlab.services.notifier.outbox import IN_HAND, WORKERS
 from fraudlab.settings import LOOPBACK, Settings
 from fraudlab.stack.second_stack import free_ports
@@ -220,7 +221,7 @@ def test_a_notifier_that_loses_its_turn_sends_nothing_more_of_what_it_had_in_han
         eventually(lambda: told.lab.query(connections, account) == [(4,)], "both want the turn of both channels")
         users = tell(told, 60)
         eventually(lambda: len(states(told, users, "email")) == 60 and both["email"].ids, "one sends, slowly")
-        turn = f"{told.lab.names.group('notifier')}.email"
+        turn = lock_name(told.settings, "email")
         ((holder,),) = told.lab.query("SELECT IS_USED_LOCK(%s)", turn)
         told.lab.execute(f"KILL {holder}")
         eventually(

@@ -71,7 +71,7 @@ ALLOWED = [
         "notifier",
         "SELECT transaction_id, user_id, amount, currency, country, merchant, transaction_time FROM transactions",
     ),
-    ("notifier", "SELECT GET_LOCK('notifier.email', 0)"),
+    ("notifier", "SELECT GET_LOCK('a turn', 0)"),
     *(("analytics", f"SELECT * FROM {table}") for table in TABLES),
     ("operator", "UPDATE user_profile SET suspicious_activities = FALSE WHERE user_id = 1"),
     ("operator", "SELECT * FROM fraud_labels"),

@@ -66,8 +66,7 @@ def mib(limit: str) -> int:
 def test_every_variable_is_a_setting_or_a_secret(name: str) -> None:
     known = {f"FRAUDLAB_{each.upper()}" for each in Settings.model_fields} | SECRETS
     known |= {
-        secret_store.variable(each)
-        for each in ("jupyter_token", "dashboard_password", "flink_keys", "flink_page_token", "zookeeper")
+        secret_store.variable(each) for each in ("dashboard_password", "flink_keys", "flink_page_token", "zookeeper")
     }
     assert set(SERVICES[name]["environment"]) <= known
 

@@ -66,7 +66,18 @@ def test_the_demo_s_own_names_are_nobody_s_world() -> None:
 
 def test_jupyterlab_lets_in_only_who_has_its_address(nothing_runs: None) -> None:
     address, command, environment = commands.jupyter("00", browser=False)
-    token = environment["JUPYTER_TOKEN"]
+    token, folder = environment["JUPYTER_TOKEN"], environment["FRAUDLAB_JUPYTER_FOLDER"]
     assert len(token) >= 20
+    assert len(folder) >= 20
     assert address.endswith(f"?token={token}")
-    assert not any(token in part for part in command), "every user of the machine may see a command"
+    assert f"{folder}/lab/" in address
+    assert not any(secret in part for secret in (token, folder) for part in command), (
+        "every user of the machine may see a command"
+    )
+
+
+def test_the_next_jupyterlab_has_another_address(nothing_runs: None) -> None:
+    """A tab that was left open tells its own to whoever has the port next."""
+    one, two = (commands.jupyter("00", browser=False)[2] for _ in range(2))
+    assert one["JUPYTER_TOKEN"] != two["JUPYTER_TOKEN"]
+    assert one["FRAUDLAB_JUPYTER_FOLDER"] != two["FRAUDLAB_JUPYTER_FOLDER"]

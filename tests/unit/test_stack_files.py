@@ -11,7 +11,7 @@ import pytest
 
 from fraudlab.settings import Settings
 from fraudlab.stack import flink, mysql
-from fraudlab.stack.layout import MAX_SOCKET_FOLDER_LENGTH, Layout
+from fraudlab.stack.layout import MAX_SOCKET_PATH, SOCKET_NAME, Layout
 from fraudlab.stack.provision import own_packages
 from fraudlab.stack.secret_store import SecretStore
 from fraudlab.stack.setup_times import SetupTimes
@@ -80,10 +80,17 @@ def test_sockets_lie_in_a_short_home() -> None:
 
 
 def test_sockets_of_a_long_home_lie_elsewhere_each_home_in_its_own_folder() -> None:
-    homes = [Path("/", "d" * MAX_SOCKET_FOLDER_LENGTH, name) for name in ("one", "two")]
+    homes = [Path("/", "d" * MAX_SOCKET_PATH, name) for name in ("one", "two")]
     one, two = (Layout(home).sockets for home in homes)
     assert one != two
-    assert len(str(one)) <= MAX_SOCKET_FOLDER_LENGTH
+    assert len(str(one)) + SOCKET_NAME <= MAX_SOCKET_PATH
+
+
+def test_sockets_with_long_names_lie_in_a_home_that_is_shorter() -> None:
+    layout = Layout(Path("/", "d" * (MAX_SOCKET_PATH - 40)))
+    assert layout.sockets == layout.home / "run"
+    assert layout.sockets_of(50).parent != layout.home
+    assert len(str(layout.sockets_of(50))) + 50 <= MAX_SOCKET_PATH
 
 
 def test_template_without_a_value_is_an_error() -> None:

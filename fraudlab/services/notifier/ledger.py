@@ -1,5 +1,6 @@
 """The table `notifications`: who is to be told, who was, and what became of those who could not be."""
 
+import hashlib
 import logging
 import time
 import uuid
@@ -17,7 +18,8 @@ from fraudlab.services.mysql_retry import SHORT_WAITS, is_locked
 from fraudlab.services.notifier.activity import Activity, parse
 from fraudlab.services.notifier.message import ListedPayment
 from fraudlab.settings import Settings
-from fraudlab.system import connect
+from fraudlab.stack.supervisor import Stack
+from fraudlab.system import connect, secret_name
 
 log = logging.getLogger("fraudlab.notifier")
 
@@ -93,6 +95,12 @@ class Notification:
     payments: list[ListedPayment]
     claim: Claim
     turn: str
+
+
+def lock_name(settings: Settings, channel: str) -> str:
+    """The lock that gives a learner's notifier the turn to send. Locks are the whole server's, so only those with its password know it."""
+    password = Stack(settings).secrets.secret(secret_name(settings, "notifier"))
+    return hashlib.sha256("\0".join((password, channel)).encode()).hexdigest()
 
 
 class Ledger:
@@ -216,7 +224,7 @@ class Ledger:
     ) -> list[Notification] | None:
         if not self._turn:
             turn = f"turn-{uuid.uuid4().hex}"
-            cursor.execute(TURN, (f"{self._settings.names.group('notifier')}.{channel}", turn))
+            cursor.execute(TURN, (lock_name(self._settings, channel), turn))
             if not cursor.fetchone()[0]:
                 return None
             self._turn = turn
