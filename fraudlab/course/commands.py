@@ -137,7 +137,7 @@ def run_solution(number: str) -> float:
         if company := others(Workspace(settings)):
             raise UserError(
                 f"{', '.join(company)} is using this stack, too, and a solution is recorded alone.",
-                "Stop their jobs and services, or give yourself a stack of your own with FRAUDLAB_HOME and FRAUDLAB_PORT_BASE.",
+                "Start a stack of its own for it, with FRAUDLAB_HOME and FRAUDLAB_PORT_BASE set: `fraudlab lab --no-serve`.",
             )
         system.prepare(settings)
         began = time.monotonic()
