@@ -18,7 +18,7 @@ from fraudlab import system
 from fraudlab.clients.topics import end_offsets
 from fraudlab.clients.waiting import until
 from fraudlab.course import cards
-from fraudlab.course.cards import Card
+from fraudlab.course.cards import Card, Done
 from fraudlab.course.workspace import OUTAGES, Late, Workspace, wait_until
 from fraudlab.errors import UserError
 from fraudlab.pipeline.records import epoch_ms, read_change
@@ -41,10 +41,8 @@ def others(workspace: Workspace) -> list[str]:
     return sorted({name.partition(".")[0] if "." in name else "the demo" for name in foreign})
 
 
-def kill(workspace: Workspace, *programs: str, although_shared: bool = False) -> Card:
-    """Kills programs (SIGKILL) as a power cut would, and waits until they and your jobs are running again.
-
-    If other learners use this stack, nothing that they share with you is killed, and the card says so.
+def kill(workspace: Workspace, *programs: str, although_shared: bool = False) -> Done:
+    """Kills programs (SIGKILL), and waits until they and your jobs are running again.
 
     Args:
         programs: `kafka`, `mysql`, `jobmanager`, `taskmanager`, or a service of yours, such as `flagger`.
@@ -54,19 +52,23 @@ def kill(workspace: Workspace, *programs: str, although_shared: bool = False) ->
         A card with the seconds it took.
 
     Raises:
+        UserError: Something isn't running already, or other learners use what you want to kill. Nothing was killed.
         Late: They aren't back within two minutes.
 
     Example:
         lab.kill("taskmanager")
     """
-    if trouble := cards.of_problem(workspace.problem()):
-        return trouble
+    workspace.require_running()
     company = others(workspace)
     if company and not although_shared and set(programs) & set(SHARED):
-        return cards.of_company(company, programs)
+        raise UserError(
+            f"Nothing was killed: {', '.join(company)} would lose {' and '.join(programs)}, too.",
+            f"Ask them, and then run `lab.kill({', '.join(map(repr, programs))}, although_shared=True)`. Or watch one of you do it for"
+            " all, and go on with the next cell.",
+        )
     killed = {name: workspace.stack.kill(program_name(workspace, name)) for name in programs}
     took_s = wait_until_back(workspace, killed)
-    return Card(f"Killed: {', '.join(programs)}.", (f"All of it runs again, after {took_s:.0f} seconds.",))
+    return Done(f"Killed: {', '.join(programs)}.", (f"All of it is running again, after {took_s:.0f} seconds.",))
 
 
 def verify(workspace: Workspace) -> Card:
@@ -75,8 +77,7 @@ def verify(workspace: Workspace) -> Card:
     Returns:
         A card: EXACT, or what differs.
     """
-    if trouble := cards.of_problem(workspace.problem()):
-        return trouble
+    workspace.require_running()
     return cards.of_verification(verify_system(workspace.settings))
 
 

@@ -9,8 +9,10 @@ from fraudlab.course.progress import TRIES_BEFORE_SOLUTION, Record
 from fraudlab.settings import Settings
 from fraudlab.verification.verify import Verification
 
+DONE = "✔"
+
 _HEADS = {
-    Kind.RIGHT: ("✔", "Right", "#1a7f37"),
+    Kind.RIGHT: (DONE, "Right", "#1a7f37"),
     Kind.WRONG: ("✘", "Not right yet", "#b35900"),
     Kind.NOT_YET: ("…", "Not yet", "#5a5fc7"),
     Kind.DOWN: ("!", "Something does not run", "#c62828"),
@@ -55,6 +57,22 @@ class Card:
             f'background:rgba(128,128,128,.07);max-width:52em;line-height:1.45">'
             f'<div style="font-weight:600;color:{self.colour}">{sign}{_marked_up(self.head)}</div>{lines}{code}</div>'
         )
+
+
+@dataclass(frozen=True)
+class Done(Card):
+    """The card of a helper that has done what it was asked: started, killed, emptied.
+
+    Such a helper cannot refuse with a card: it raises UserError, so that a notebook stops there. `fraudlab course check` knows these
+    helpers by this type, and wants their sign in the stored output.
+    """
+
+    sign: str = DONE
+    colour: str = _HEADS[Kind.RIGHT][2]
+
+
+TROUBLES = tuple(sign for sign, _, _ in _HEADS.values() if sign != DONE)
+"""The signs of cards that tell of something wrong, unfinished, or down."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +130,7 @@ def of_start(lab: Lab, settings: Settings, slots: tuple[int, int], solved: int) 
     return Card(
         f"Lab {lab.number} · {lab.title}",
         (
-            "MySQL, Kafka and Flink serve.",
+            "MySQL, Kafka and Flink are running.",
             f"You work as `{settings.learner}`: your database is `{settings.names.database}`, your topics and jobs begin with"
             f" `{settings.learner}.`",
             f"Flink's web page: {settings.flink_page} ({free} of {all_slots} task slots are free).",
@@ -164,7 +182,7 @@ def of_closed_solution(number: str, record: Record) -> Card:
     )
 
 
-def of_flink_page(address: str, *, opened: bool) -> Card:
+def of_flink_page(address: str, *, opened: bool) -> Done:
     """Where Flink's web page is, or that it `opened` in the browser."""
     from_now_on = "From now on this browser can open it without this call."
     where = (
@@ -172,18 +190,7 @@ def of_flink_page(address: str, *, opened: bool) -> Card:
         if opened
         else f"Open {address} in another tab. {from_now_on} The address is a key: keep it."
     )
-    return Card("Flink's web page", (where,))
-
-
-def of_company(company: Sequence[str], programs: Sequence[str]) -> Card:
-    """The card that says that nothing was killed, because the `company` would lose its programs too."""
-    return Card(
-        "Nothing was killed: you are not alone on this stack.",
-        (
-            f"{', '.join(company)} would lose {' and '.join(programs)}, too. It would come back for all of you, but they would wonder.",
-            f"Ask them; then `lab.kill({', '.join(map(repr, programs))}, although_shared=True)`. Or watch one of you do it for all.",
-        ),
-    )
+    return Done("Flink's web page", (where,))
 
 
 def of_verification(verdict: Verification) -> Card:
@@ -198,12 +205,18 @@ def of_verification(verdict: Verification) -> Card:
     if verdict.nothing:
         return Card("Nothing to verify: no payment was made, and no activity is there.", (), sign="·", colour="#57606a")
     if verdict.exact:
-        return Card("EXACT: nothing missing, nothing extra, nothing twice.", tuple(lines), sign="✔", colour="#1a7f37")
+        return Card(
+            "EXACT: nothing missing, nothing extra, nothing twice.",
+            tuple(lines),
+            sign=DONE,
+            colour=_HEADS[Kind.RIGHT][2],
+        )
     findings = {kind.replace("_", " "): found for kind, found in verdict.by_kind.items() if found}
     wrong = [f"{len(found)} {kind}: {found[0].id}, {found[0].problem}" for kind, found in findings.items()]
     if verdict.unsettled:
         wrong.append(f"Still on its way: {verdict.unsettled}.")
-    return Card("NOT EXACT", (*wrong, *lines), sign="✘", colour="#b35900")
+    sign, _, colour = _HEADS[Kind.WRONG]
+    return Card("NOT EXACT", (*wrong, *lines), sign=sign, colour=colour)
 
 
 def _marked_up(line: str) -> str:

@@ -14,9 +14,10 @@ from urllib.parse import quote
 
 from fraudlab import system
 from fraudlab.course import learner_folder, notebooks
+from fraudlab.course.breaking import others
 from fraudlab.course.labs import all_labs, lab_of
 from fraudlab.course.progress import Progress, Record
-from fraudlab.course.workspace import learner_settings
+from fraudlab.course.workspace import Workspace, learner_settings
 from fraudlab.errors import UserError
 from fraudlab.settings import LOOPBACK, Settings
 from fraudlab.stack import ports
@@ -140,10 +141,19 @@ def progress() -> tuple[Path, list[Standing]]:
 
 
 def run_solution(number: str) -> float:
-    """Runs a solution in a learner's world of its own on the running stack, and stores its outputs; gives the seconds."""
+    """Runs a solution in a learner's world of its own on the running stack, and stores its outputs; gives the seconds.
+
+    Raises:
+        UserError: Somebody else uses the stack. What is stored would tell of them: Lab 06 would kill nothing.
+    """
     lab = lab_of(number)
     with tempfile.TemporaryDirectory() as work:
         settings = learner_settings().model_copy(update={"work": Path(work)})
+        if company := others(Workspace(settings)):
+            raise UserError(
+                f"{', '.join(company)} is using this stack, too, and a solution is recorded alone.",
+                "Start a stack of its own for it, with FRAUDLAB_HOME and FRAUDLAB_PORT_BASE set: `fraudlab lab --no-serve`.",
+            )
         system.prepare(settings)
         began = time.monotonic()
         usual = Settings.model_construct()

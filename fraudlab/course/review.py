@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from fraudlab.course import glossary, notebooks
+from fraudlab.course import lab as helpers
 from fraudlab.course.answers import Answers, answers_of
+from fraudlab.course.cards import DONE, TROUBLES, Done
 from fraudlab.course.exercise import HINTS, PLACEHOLDER, Lab
 from fraudlab.course.notebooks import COMPARED, Cell, MarkError, Notebook
 from fraudlab.course.sources import SourceError, differences
@@ -400,7 +402,7 @@ def _readable(notebook: Notebook) -> Iterator[str]:
 
 
 def outputs(course: Course) -> Iterator[Finding]:
-    """Every code cell has run; each check's stored output is there, is compared, and says that the answer is right."""
+    """Every code cell has run, and what it was to do was done; each check's stored output is compared, and says *Right*."""
     for lab, notebook in course.pairs():
         if all(cell.execution_count is None for cell in notebooks.code_cells(notebook)):
             yield Finding(f"solutions/{lab.file}", f"has never run: run `fraudlab course run {lab.number}`.")
@@ -411,6 +413,14 @@ def outputs(course: Course) -> Iterator[Finding]:
                 yield Finding(where, f"has not run: run `fraudlab course run {lab.number}`.")
             if any(one.output_type == "error" for one in cell.outputs):
                 yield Finding(where, "has an error stored as its output.")
+            for text in _cards(cell):
+                if text.startswith(TROUBLES):
+                    yield Finding(where, f"stores a card of something that went wrong: {text.splitlines()[0]}")
+                elif _acts(cell) and not text.startswith(DONE):
+                    yield Finding(
+                        where,
+                        f"calls a helper that does something, and stores that it was not done: {text.splitlines()[0]}",
+                    )
             compared = COMPARED in cell.metadata.get("tags", [])
             if compared and not cell.outputs:
                 yield Finding(
@@ -421,6 +431,18 @@ def outputs(course: Course) -> Iterator[Finding]:
                 yield Finding(where, f"checks exercise {checked[0]} and needs the tag `{COMPARED}`.")
             if checked and cell.outputs and not _says_right(cell.outputs, checked):
                 yield Finding(where, f"the stored output does not say that exercise {checked[0]} is right.")
+
+
+def _cards(cell: Cell) -> list[str]:
+    """The texts of the cards that a cell stores."""
+    stored = [one.get("data", {}) for one in cell.outputs]
+    return [str(one["text/plain"]) for one in stored if 'role="status"' in one.get("text/html", "")]
+
+
+def _acts(cell: Cell) -> bool:
+    """Whether a cell calls a helper whose card says that something was done: one that returns a `Done`."""
+    called = {node.attr for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Attribute)}
+    return any(helpers.answer_of(name) is Done for name in called & set(helpers.__all__))
 
 
 def _says_right(stored: list[Any], numbers: list[str]) -> bool:

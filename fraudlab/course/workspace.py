@@ -382,6 +382,11 @@ class Workspace:
             "Run `lab.up()` here, or `make lab` in a terminal: it starts what does not run.",
         )
 
+    def require_running(self) -> None:
+        """Raises UserError if a part of the stack is not ready: which one, and what to do."""
+        if problem := self.problem():
+            raise UserError(*problem)
+
     def records_of_run(self, topic: str, job: Job) -> list[Record]:
         """The records of a topic since a job began: what an earlier one wrote is none of its doing.
 

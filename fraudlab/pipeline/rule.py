@@ -100,11 +100,11 @@ def judge(rule: Rule, history: bytes, payment: Payment) -> Verdict:
     user.add(payment)
     user.forget_until(user.latest_ms - rule.retention_ms)
     # Nearly all users pay in one country: then no hour can meet the rule.
-    hours = _raise(rule, user, time_ms) if user.country_count >= rule.min_countries else ()
+    hours = hours_to_raise(rule, user, time_ms) if user.country_count >= rule.min_countries else ()
     return Verdict(user.pack(), Arrival.COUNTED, hours)
 
 
-def _raise(rule: Rule, user: History, time_ms: int) -> tuple[SuspiciousHour, ...]:
+def hours_to_raise(rule: Rule, user: History, time_ms: int) -> tuple[SuspiciousHour, ...]:
     """The hours to raise after a payment at `time_ms`: it belongs to those that end within a window's length after it."""
     found = [
         (window, number)

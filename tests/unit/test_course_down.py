@@ -1,12 +1,13 @@
 """What a learner sees when nothing runs: which parts, and the command that mends it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from fraudlab.course import commands, lab
 from fraudlab.course.workspace import DEFAULT_LEARNER, Workspace, learner_settings
+from fraudlab.errors import UserError
 from fraudlab.settings import Settings
 from fraudlab.stack.second_stack import free_ports
 
@@ -39,10 +40,23 @@ def test_an_answer_that_was_never_given_is_told_so_even_when_nothing_runs() -> N
 
 
 @pytest.mark.usefixtures("nothing_runs")
-@pytest.mark.parametrize("call", [lambda: lab.start("00"), lambda: lab.catch_up("00"), lab.reset])
-def test_nothing_else_ends_in_a_traceback(call: object) -> None:
-    assert callable(call)
-    assert "does not run" in str(call())
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: lab.start("00"),
+        lambda: lab.catch_up("00"),
+        lab.reset,
+        lab.verify,
+        lab.flink_page,
+        lambda: lab.kill("kafka"),
+    ],
+)
+def test_everything_else_stops_with_two_sentences_and_no_traceback(call: Callable[[], object]) -> None:
+    with pytest.raises(UserError, match="does not run") as failure:
+        call()
+    what, advice = failure.value._render_traceback_()
+    assert "kafka does not run" in what
+    assert advice.startswith("Next: Run `lab.up()` here")
 
 
 @pytest.mark.usefixtures("nothing_runs")

@@ -10,7 +10,7 @@ import nbformat
 import pytest
 
 from fraudlab.course import lab, notebooks
-from fraudlab.course.cards import Card
+from fraudlab.course.cards import Card, Contents, Done
 from fraudlab.settings import REPOSITORY
 from tests.support.documents import PAGES, text
 
@@ -56,7 +56,7 @@ def test_everything_that_is_bound_is_in_all_once() -> None:
     assert dir(lab) == sorted(lab.__all__), "what a notebook completes after `lab.`"
 
 
-FOR_ITSELF = {"TOPICS", "Card", "Contents", "Workspace", "with_workspace"}
+FOR_ITSELF = {"TOPICS", "Card", "Contents", "Workspace", "with_workspace", "answer_of"}
 
 
 @pytest.mark.parametrize("name", lab.__all__)
@@ -69,6 +69,20 @@ def test_every_name_is_explained_and_in_the_help(name: str) -> None:
     assert card.head.startswith(f"lab.{name}")
     assert not re.search(r"\bworld\b", card.head.removeprefix("lab.world")), "a learner passes no world"
     assert "the learner" not in str(card).lower(), "a learner is you"
+
+
+ONLY_TELL = {"help", "start", "check", "hint", "solution", "glossary", "show", "inbox_page", "verify"}
+
+
+def test_a_helper_that_does_something_answers_done_or_raises() -> None:
+    answers = {name: lab.answer_of(name) for name in lab.__all__}
+    told = {name for name, answer in answers.items() if answer in (Card, Card | Contents)}
+    assert told == ONLY_TELL, (
+        "a card may tell; a helper that does something returns Done, and refuses by raising UserError"
+    )
+    assert {"up", "catch_up", "reset", "kill", "service", "dashboard", "flink_page"} == {
+        name for name, answer in answers.items() if answer is Done
+    }
 
 
 @pytest.mark.parametrize("name", lab.__all__)

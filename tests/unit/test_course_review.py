@@ -9,7 +9,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from fraudlab.course import glossary, notebooks, review
+from fraudlab.course import cards, glossary, notebooks, review
 from fraudlab.course.answers import Answers, Example
 from fraudlab.course.exercise import Exercise, Lab, Mistake, Verdict, nothing_to_observe, right, wrong
 from fraudlab.course.review import Course
@@ -72,6 +72,13 @@ def code(source: str, text: str = "") -> Any:
 def check_cell(source: str = CHECK, text: str = "✔ Right · Exercise 01.1\nSix.") -> Any:
     cell = code(source, text)
     cell.metadata["tags"] = [notebooks.COMPARED]
+    return cell
+
+
+def shown(source: str, text: str) -> Any:
+    """A cell that stores a card of this text."""
+    cell = code(source, text)
+    cell.outputs[0]["data"]["text/html"] = '<div role="status">…</div>'
     return cell
 
 
@@ -240,6 +247,20 @@ BREAKAGES: dict[str, tuple[Callable[[Site], None], str]] = {
         metadata("start", outputs=[nbformat.v4.new_output("error", ename="E", evalue="e", traceback=[])]),
         "has an error stored",
     ),
+    "a kill that was refused": (
+        cell(
+            "start", shown(f'{START}\nlab.kill("taskmanager")', "Nothing was killed: you are not alone on this stack.")
+        ),
+        "stores that it was not done: Nothing was killed",
+    ),
+    "a dashboard that was not started": (
+        cell("start", shown(f"{START}\nlab.dashboard()", "The dashboard cannot be started now.")),
+        "stores that it was not done: The dashboard cannot be started now.",
+    ),
+    "a stack that was down": (
+        cell("start", shown(START, str(cards.down("Kafka does not run.", "`lab.up()` starts it.")))),
+        "stores a card of something that went wrong: ! Something does not run",
+    ),
     "code that differs from the pipeline": (
         cell(
             "start",
@@ -249,6 +270,11 @@ BREAKAGES: dict[str, tuple[Callable[[Site], None], str]] = {
     ),
     "code from nowhere": (cell("start", code(f"{START}\n# From fraudlab/pipeline/none.py: judge")), "leads nowhere"),
 }
+
+
+def test_a_helper_that_did_what_it_was_asked_is_no_finding(site: Site) -> None:
+    site.cells["start"] = shown(f'{START}\nlab.kill("taskmanager")', str(cards.Done("Killed: taskmanager.")))
+    assert site.findings() == []
 
 
 @pytest.mark.parametrize("what", BREAKAGES)

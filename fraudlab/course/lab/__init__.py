@@ -51,6 +51,11 @@ def __dir__() -> list[str]:
     return __all__
 
 
+def answer_of(name: str) -> object:
+    """The type of what a helper answers with, as it is annotated; None of an exception."""
+    return getattr(globals()[name], "__annotations__", {}).get("return")
+
+
 def help(name: str = "") -> Card | Contents:
     """Shows what you can call, by topic; with a name, how to call it.
 

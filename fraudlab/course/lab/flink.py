@@ -7,7 +7,7 @@ import pandas as pd
 
 from fraudlab import pages, system
 from fraudlab.course import cards
-from fraudlab.course.cards import Card
+from fraudlab.course.cards import Done
 from fraudlab.course.exercise import PLACEHOLDER, NotSolvedYet
 from fraudlab.course.workspace import Workspace
 from fraudlab.kafka_access import KafkaAccess
@@ -17,14 +17,13 @@ if TYPE_CHECKING:
     from fraudlab.pipeline.flink import MySqlEndpoint
 
 
-def flink_page(workspace: Workspace) -> Card:
+def flink_page(workspace: Workspace) -> Done:
     """Opens Flink's web page in your browser. From then on this browser can open it without this call.
 
     Returns:
         A card. If this machine has no screen, it has the address to open; the address is a key, so don't share it.
     """
-    if trouble := cards.of_problem(workspace.problem()):
-        return trouble
+    workspace.require_running()
     address = pages.address(workspace.settings, "flink")
     return cards.of_flink_page(address, opened=pages.show(workspace.settings, address))
 

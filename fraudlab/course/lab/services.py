@@ -4,7 +4,7 @@ import pandas as pd
 
 from fraudlab.course import consumers
 from fraudlab.course import inbox as inbox_reader
-from fraudlab.course.cards import Card
+from fraudlab.course.cards import Card, Done
 from fraudlab.course.workspace import Workspace, wait_until
 from fraudlab.errors import UserError
 
@@ -28,7 +28,7 @@ def crash(workspace: Workspace, work_through: consumers.Round) -> pd.DataFrame:
     return consumers.crash(workspace, work_through).table()
 
 
-def service(workspace: Workspace, *names: str) -> Card:
+def service(workspace: Workspace, *names: str) -> Done:
     """Starts services of the pipeline (`flagger`, `notifier`, `inbox`) and waits until they have cleared their backlog.
 
     They keep running after you close the notebook, and are restarted if they crash.
@@ -43,7 +43,7 @@ def service(workspace: Workspace, *names: str) -> Card:
             workspace.start_service(name)
     for name in READERS & set(names):
         wait_until(lambda name=name: consumers.lag(workspace, name) == 0, f"the {name} has read all activities")  # type: ignore[misc]
-    return Card(
+    return Done(
         f"Running: {', '.join(names)}.",
         ("On their own, also when this notebook is closed; when one ends, it is started again.",),
     )
@@ -59,16 +59,19 @@ def stop_service(workspace: Workspace, *names: str) -> None:
         workspace.stop_service(name)
 
 
-def dashboard(workspace: Workspace) -> Card:
-    """Starts the dashboard and says where its page is. A stack has room for one; if another learner's is running, the card says so."""
+def dashboard(workspace: Workspace) -> Done:
+    """Starts the dashboard and says where its page is. A stack has room for one.
+
+    Raises:
+        UserError: Another learner's dashboard is running, or another program has its port.
+    """
     try:
         workspace.start_service("analytics")
     except UserError as error:
-        return Card(
-            "The dashboard cannot be started now.",
-            (str(error), error.advice, "Or look at your neighbour's, with their bank."),
-        )
-    return Card(
+        raise UserError(
+            f"The dashboard was not started. {error}", f"{error.advice} Or look at your neighbour's, with their bank."
+        ) from error
+    return Done(
         "The dashboard", (f"Open {workspace.settings.dashboard_url} in another tab. It needs some seconds to start.",)
     )
 

@@ -271,7 +271,7 @@ RULES = Exercise(
     task="put the new threshold into the broadcast state, and judge each payment by the current rule.",
     hints=(
         "`ctx.get_broadcast_state(RULES)` is like a dictionary: the rules' side calls `put(key, value)`, the payments' side `get(key)`.",
-        '`cents = json.loads(value)["threshold_eur"] * 100`, and then `put` them. `get` returns None until the first rule arrives.',
+        '`put("threshold_eur_cents", cents)` on one side, `get("threshold_eur_cents")` on the other. `get` returns None until the first rule arrives.',
         "`rule = self._rule if cents is None else replace(self._rule, threshold_eur_cents=cents)`",
     ),
     shape="a class with process_element and process_broadcast_element",
