@@ -57,13 +57,13 @@ def named_mistakes(checks: Path) -> list[str]:
 
 @pytest.mark.parametrize(("exercise", "example"), examples("right"))
 def test_a_right_answer_is_accepted_however_it_is_written(exercise: Exercise, example: Example) -> None:
-    verdict = exercise.verdict(example.observed, example.answers)
+    verdict = exercise.verdict(ANSWERS[exercise.number].observed(example), example.answers)
     assert verdict.kind is Kind.RIGHT, verdict
 
 
 @pytest.mark.parametrize(("exercise", "example"), examples("wrong"))
 def test_a_wrong_answer_is_told_its_own_mistake(exercise: Exercise, example: Example) -> None:
-    verdict = exercise.verdict(example.observed, example.answers)
+    verdict = exercise.verdict(ANSWERS[exercise.number].observed(example), example.answers)
     if example.waits:
         assert verdict.kind is Kind.NOT_YET, verdict
         assert example.waits in verdict.sentence
@@ -119,7 +119,8 @@ def test_the_placeholder_is_no_answer(exercise: Exercise, answer: object) -> Non
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.number)
 def test_what_a_right_answer_is_told_has_no_numbers_that_differ_from_run_to_run(exercise: Exercise) -> None:
     sentences = {
-        exercise.verdict(example.observed, example.answers).sentence for example in ANSWERS[exercise.number].right
+        exercise.verdict(ANSWERS[exercise.number].observed(example), example.answers).sentence
+        for example in ANSWERS[exercise.number].right
     }
     assert len(sentences) == 1
 

@@ -198,6 +198,10 @@ def _wrong_by_kind(envelopes: Sequence[Envelope]) -> Any:
     )
 
 
+def _wrong_without_snapshot(envelopes: Sequence[Envelope]) -> Any:
+    return _right_by_seen([one for one in envelopes if one["op"] == "c"])
+
+
 def _wrong_when_empty(envelopes: Sequence[Envelope]) -> Any:
     return _right_by_seen(envelopes) or Decimal("0.01")
 
@@ -214,6 +218,7 @@ ONCE = Answers(
         Example((_wrong_by_amount,), _TWICE, "counted_by_amount"),
         Example((_wrong_neighbours,), _TWICE, "compared_with_last"),
         Example((_wrong_by_kind,), _TWICE, "counted_by_kind"),
+        Example((_wrong_without_snapshot,), _TWICE, "snapshot_left_out"),
         Example((_wrong_float,), _TWICE, "float_money"),
         Example((_wrong_when_empty,), _TWICE, "no_sum"),
         Example((_right_by_seen,), Repeated(_TWICE.envelopes, Decimal("25.01")), "other_sum"),
@@ -221,6 +226,7 @@ ONCE = Answers(
         Example((lambda envelopes: None,), _TWICE, "no_return"),
         Example((_right_by_dictionary,), Repeated((), Decimal(0)), waits="no payment twice"),
     ],
+    observe=lambda _total: _TWICE,
 )
 
 ANSWERS = {"02.1": ROUTING, "02.2": INGESTION, "02.3": CHANGES, "02.4": ONCE}

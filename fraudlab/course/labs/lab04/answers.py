@@ -54,6 +54,7 @@ LATE = Answers(
             (lambda times, delay: sorted(_late_by_position(times, delay), reverse=True),),
             mistake="watermark_moved_back",
         ),
+        Example((lambda times, delay: sorted(_late_by_position(times, delay)),), mistake="sorted_times"),
         Example((lambda times, delay: None,), mistake="no_return"),
         Example(([20],), mistake="unreadable"),
     ],
@@ -103,6 +104,18 @@ def _last_ones_only(payments: list[Paid], end: datetime) -> bool:
     return len({country for _, country, _ in hour}) >= 2 and sum(eur for _, _, eur in hour) >= 1000
 
 
+def _back_to_the_first_outside(payments: list[Paid], end: datetime) -> bool:
+    """Goes back from the end of the list to the first payment that is not in the hour: right where nothing comes late."""
+    hour: list[Paid] = []
+    for paid in reversed(payments):
+        if paid[0] > end:
+            continue
+        if paid[0] <= end - _HOUR:
+            break
+        hour.append(paid)
+    return len({country for _, country, _ in hour}) >= 2 and sum(eur for _, _, eur in hour) >= 1000
+
+
 def _one_payment_a_moment(payments: list[Paid], end: datetime) -> bool:
     by_time = {time: (time, country, eur) for time, country, eur in payments}
     return _suspicious()(list(by_time.values()), end)
@@ -137,6 +150,10 @@ HOURS = Answers(
         Example((_one_payment_a_moment,), mistake="same_moment"),
         Example((_last_against_the_others,), mistake="last_countries_only"),
         Example((_last_ones_only,), mistake="order_of_arrival"),
+        Example(
+            (_suspicious(lambda time, end: (end - time).seconds < 3600 and time <= end),), mistake="yesterday_counts"
+        ),
+        Example((_back_to_the_first_outside,), mistake="stopped_at_a_latecomer"),
         Example((_suspicious(enough=lambda total: total > 1000),), mistake="more_than_threshold"),
         Example((_suspicious(enough=lambda total: round(total) >= 1000),), mistake="rounded"),
         Example((lambda payments, end: None,), mistake="no_return"),
@@ -213,6 +230,8 @@ IN_STATE = Answers(
         ),
         Example((_detector((_LETTER, "pass")),), mistake="late_dropped"),
         Example((_detector((_LETTER, "return")),), mistake="late_dropped"),
+        Example((_detector((_IF_CHANGED, "if verdict.history != history:")),), mistake="waiting_kept"),
+        Example((_detector((_LETTER, f"{_LETTER}; return")),), mistake="ended_by_a_latecomer"),
         Example((_detector((_IF_LATE, "if verdict.arrival is not Arrival.COUNTED:")),), mistake="duplicate_raised"),
         Example((_detector((_CALLED, 'verdict = judge(self._rule, b"", payment)')),), mistake="state_not_kept"),
         Example((_AccusesEverybody,), mistake="first_payment"),

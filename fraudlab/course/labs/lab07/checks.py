@@ -222,24 +222,19 @@ def judge_rules(_observed: None, detector: Callable[..., Any]) -> Verdict:
 
 def _run(detector: Callable[..., Any], steps: Sequence[_Step]) -> list[tuple[int, int]]:
     """What a detector raises: user and the threshold in cents that it names."""
-    made, context = call(detector, Rule()), Context(Broadcast())
-    states: dict[int, jobs.ValueOfOneUser] = {}
+    trial, context = jobs.Trial(lambda: call(detector, Rule())), Context(Broadcast())
     raised: list[tuple[int, int]] = []
 
     def process_broadcast_element(value: str) -> None:
-        list(made.process_broadcast_element(value, context) or ())
-
-    def process_element(value: str) -> list[Any]:
-        return list(made.process_element(value, context) or ())
+        list(trial.operator.process_broadcast_element(value, context) or ())
 
     for step in steps:
         if isinstance(step, int):
             call(process_broadcast_element, json.dumps({"threshold_eur": step}))
         elif isinstance(step, str):
-            made = call(detector, Rule())
+            trial.crash()
         else:
-            made._user = states.setdefault(step.user, jobs.ValueOfOneUser())
-            raised += [(row[1], row[3]) for row in call(process_element, _record(step))]
+            raised += [(row[1], row[3]) for row in trial.process_element(step.user, _record(step), context)]
     return raised
 
 
