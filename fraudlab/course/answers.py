@@ -35,7 +35,8 @@ class Answers:
         right: Right answers, written differently. At least one besides the notebook's own.
         wrong: Plausible wrong answers, at least three.
         observe: `(*answers)` → what the exercise's `observe` would return without a stack, for examples that do not say it and for mutants.
-        mutants: Whether `fraudlab course check --mutants` can try mutations of the solution: its judge needs no stack.
+        mutants: Whether `fraudlab course check --mutants` tries mutations of the solution: neither its cell nor its judge needs a stack.
+        given: What the solution's cell has from the cells before it, by name; their imports are there anyway.
         equivalent: Mutants that are right answers: what the mutation has written, and why it changes nothing.
     """
 
@@ -43,6 +44,7 @@ class Answers:
     wrong: Sequence[Example]
     observe: Callable[..., Any] = lambda *_answers: None
     mutants: bool = True
+    given: Mapping[str, Any] = field(default_factory=dict)
     equivalent: Mapping[str, str] = field(default_factory=dict)
 
     def observed(self, example: Example) -> Any:

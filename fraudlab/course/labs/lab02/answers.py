@@ -90,6 +90,10 @@ ROUTING = Answers(
             (_router(lambda t, e, v: [_row(t[e["source"]["table"]], e["source"]["table"], v)]),), mistake="wrong_key"
         ),
     ],
+    equivalent={
+        "return": "at the end of the function",
+        "yield Row(self._topics[envelope['source']['table']], repr(row['user_id']), value)": "the text of a whole number, too",
+    },
 )
 
 
@@ -126,6 +130,7 @@ INGESTION = Answers(
         ),
         Example((SUBMIT,), _ingestion(0), waits="No job of yours"),
     ],
+    mutants=False,
 )
 
 
@@ -150,6 +155,7 @@ CHANGES = Answers(
         Example((_CAPTURED,), {"ada": "u"}, waits="still on their way"),
         Example((4,), _CAPTURED, "unreadable"),
     ],
+    observe=lambda _predicted: _CAPTURED,
 )
 
 
@@ -227,6 +233,10 @@ ONCE = Answers(
         Example((_right_by_dictionary,), Repeated((), Decimal(0)), waits="no payment twice"),
     ],
     observe=lambda _total: _TWICE,
+    equivalent={
+        "for envelope in reversed(list(envelopes)):": "a sum has no order",
+        "return sum(amounts.values(), _same(0))": "a whole 0 is the sum of no payment, too",
+    },
 )
 
 ANSWERS = {"02.1": ROUTING, "02.2": INGESTION, "02.3": CHANGES, "02.4": ONCE}

@@ -58,6 +58,10 @@ LATE = Answers(
         Example((lambda times, delay: None,), mistake="no_return"),
         Example(([20],), mistake="unreadable"),
     ],
+    equivalent={
+        "for time in times:; latest = max(latest, time)": "a time that moves the watermark is not behind it, before or after",
+        "latest = max(time, latest)": "the same number",
+    },
 )
 
 
@@ -160,6 +164,10 @@ HOURS = Answers(
         Example((lambda payments, end: len(payments) >= 2,), mistake="after_the_end"),
         Example((True,), mistake="unreadable"),
     ],
+    equivalent={
+        "hour = [(country, eur) for time, country, eur in payments if start < time <= end];"
+        " total = sum((eur for country, eur in hour))": "countries and sum need not be found in this order",
+    },
 )
 
 
@@ -208,6 +216,8 @@ _LETTER = 'yield self._dead_letter("later than the allowed lateness", payment.tr
 _IF_LATE = "if verdict.arrival is Arrival.TOO_LATE:"
 _IF_CHANGED = "if verdict.history is not history or len(activities) != len(waiting):"
 
+_WRITES_MORE_OFTEN = "it writes the state more often than it must, but never another one"
+
 IN_STATE = Answers(
     right=[
         Example((_detector(),)),
@@ -235,9 +245,25 @@ IN_STATE = Answers(
         Example((_detector((_IF_LATE, "if verdict.arrival is not Arrival.COUNTED:")),), mistake="duplicate_raised"),
         Example((_detector((_CALLED, 'verdict = judge(self._rule, b"", payment)')),), mistake="state_not_kept"),
         Example((_AccusesEverybody,), mistake="first_payment"),
+        Example(
+            (_detector((_LETTER, _LETTER.replace("later than the allowed lateness", " "))),), mistake="empty_letter"
+        ),
         Example((_impatient,), mistake="late_not_counted"),
         Example(("FraudDetector",), mistake="unreadable"),
     ],
+    equivalent={
+        "if True:": _WRITES_MORE_OFTEN,
+        "if verdict.history is not verdict or len(activities) != len(waiting):": _WRITES_MORE_OFTEN,
+        "if verdict.history is not waiting or len(activities) != len(waiting):": _WRITES_MORE_OFTEN,
+        "if verdict.history is not history or _same(activities) != len(waiting):": _WRITES_MORE_OFTEN,
+        "if verdict.history is not history or len(activities) != _same(waiting):": _WRITES_MORE_OFTEN,
+        "if verdict.history is not history or len(activities) != len(history):": _WRITES_MORE_OFTEN,
+        "if verdict.history is not history or len(activities) != len(verdict):": (
+            "another answer only where exactly three of more waiting activities are left after a duplicate"
+        ),
+        "if verdict.history != history or len(activities) != len(waiting):": "equal bytes need not be written again",
+        "history, waiting = self._user.value() or ((), b'')": "both are empty, whatever their type",
+    },
 )
 
 
@@ -289,6 +315,12 @@ SCORE = Answers(
         Example((_score,), _OTHERS, "other_accounts"),
         Example((0.67,), _FOUND, "unreadable"),
     ],
+    observe=lambda _score: _FOUND,
+    equivalent={
+        '"""Precision and recall of a detector that accuses these accounts."""; recall = len(accused & robbed) / len(robbed)': (
+            "the two shares need not be found in this order"
+        ),
+    },
 )
 
 ANSWERS = {"04.1": LATE, "04.2": HOURS, "04.3": IN_STATE, "04.4": SCORE}

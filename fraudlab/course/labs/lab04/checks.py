@@ -398,24 +398,31 @@ _STREAMS: tuple[tuple[str, tuple[str, ...], Sent, Mistake], ...] = (
 def judge_detector(_observed: None, detector: Callable[..., Any]) -> Verdict:
     """The learner's detector, run in this process on short streams, must send what the pipeline's does."""
     for name, values, expected, mistake in _STREAMS:
-        found = _sent(detector, values)
+        messages = _sent(detector, values)
+        found = [(topic, message.get("activity_id") or message["dead_letter_id"]) for topic, message in messages]
         if found != expected:
             return wrong(mistake, found=f"{_listed(found)} for {name}", expected=_listed(expected))
+        for letter in (message for topic, message in messages if topic == "dead_letters"):
+            if not letter["reason"].strip() or letter["payload"] != values[-1].split(":", 2)[2]:
+                return wrong(
+                    Mistake("empty_letter", "A dead letter needs the reason, and the record as it came."),
+                    found=f"the reason {letter['reason']!r}, the payload {letter['payload'][:40]!r} …",
+                    expected="why the record was not used, and its text",
+                )
     return right(
         "The job reads the state once and writes it once for each payment. That is all Flink sees of the rule."
     )
 
 
-def _sent(detector: Callable[..., Any], values: Sequence[str]) -> Sent:
-    """Topic and id of what a detector sends, with a state for each user."""
+def _sent(detector: Callable[..., Any], values: Sequence[str]) -> list[tuple[str, Any]]:
+    """Topic and message of what a detector sends, with a state for each user."""
     import orjson
 
     trial = Trial(lambda: call(detector, _RULE, Names()))
-    sent: Sent = []
+    sent = []
     for value in values:
         for row in trial.process_element(orjson.loads(value.split(":", 2)[2])["user_id"], value, _Context()):
-            message = orjson.loads(row[2])
-            sent.append((row[0], message.get("activity_id") or message["dead_letter_id"]))
+            sent.append((row[0], orjson.loads(row[2])))
     return sent
 
 

@@ -26,6 +26,11 @@ BUSY = Answers(
         Example(([2, 1, 1], [1, 1, 1, 1]), 4, "one_number_each"),
         Example((3, 4), 4, "unreadable"),
     ],
+    observe=lambda *_predicted: 4,
+    equivalent={
+        "of_three, of_five = ([1, 1, 2], [1, 1, 1, 1, 0])": "which consumer gets more is Kafka's choice",
+        "of_three, of_five = ([2, 1, 1], [0, 1, 1, 1, 1])": "which consumer gets none is Kafka's choice",
+    },
 )
 
 
@@ -102,6 +107,7 @@ CAREFUL = Answers(
         Example((_wrong_newest_only,), _lived((2, 0, 2, 0, 1, 0)), "records_skipped"),
         Example((_wrong_nothing,), _lived((0, 0, 0)), "nothing_handled"),
     ],
+    mutants=False,
 )
 
 
@@ -178,6 +184,9 @@ ONCE = Answers(
         Example((_wrong_mailbox,), mistake="id_without_person"),
     ],
     observe=ids_of,
+    equivalent={
+        """return f"{activity['user_id']}user_id{episode}\"""": "another text between the numbers",
+    },
 )
 
 
@@ -202,6 +211,7 @@ STOP = Answers(
             (_some_flagger,), Flags(victim=True, others=0, after_replay=False, after_new=False), "not_stopped_again"
         ),
     ],
+    mutants=False,
 )
 
 ANSWERS = {"05.1": BUSY, "05.2": CAREFUL, "05.3": ONCE, "05.4": STOP}

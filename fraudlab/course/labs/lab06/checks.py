@@ -168,7 +168,15 @@ def judge_careful(_observed: None, careful: Careful) -> Verdict:
                 found=repr(value),
                 expected=expected,
             )
-        if not str(reason or "").strip():
+        if reason is not None and not isinstance(reason, str):
+            return wrong(
+                Mistake(
+                    "reason_not_text", "A dead letter's reason is text: an exception cannot be written to a topic."
+                ),
+                found=f"a {type(reason).__name__}",
+                expected=expected,
+            )
+        if not (reason or "").strip():
             return wrong(
                 Mistake("no_reason", "A dead letter without a reason does not help."),
                 found="no reason",

@@ -42,6 +42,8 @@ _HOURS = pd.DataFrame(
     columns=["user_id", "eur", "robbed"],
 )
 _ROBBED = frozenset({3, 4, 8, 9})
+_HONEST = pd.DataFrame([(5, Decimal("6000.00"), False)], columns=["user_id", "eur", "robbed"])
+_PEOPLE = "two honest people of 120 and 400 EUR, two robbed ones of 1,000 and 5,000 EUR, and two robbed ones without such an hour"
 
 _SCORES: tuple[tuple[int, tuple[float, float], Mistake], ...] = (
     (
@@ -72,11 +74,20 @@ _SCORES: tuple[tuple[int, tuple[float, float], Mistake], ...] = (
 )
 
 
+_ALL_FALSE = Mistake(
+    "all_false", "If every accusation is false, the precision is 0. It is 1 only if no one was accused at all."
+)
+
+
 def judge_score(_observed: None, score: Callable[..., Any]) -> Verdict:
     """The function must give precision and recall for each threshold."""
-    for threshold, expected, mistake in _SCORES:
+    cases = [(_PEOPLE, _HOURS, *one) for one in _SCORES]
+    cases.append(
+        ("one honest person of 6,000 EUR, and four robbed ones without such an hour", _HONEST, 1000, (0, 0), _ALL_FALSE)
+    )
+    for people, hours, threshold, expected, mistake in cases:
         try:
-            found = call(score, _HOURS.copy(), set(_ROBBED), threshold)
+            found = call(score, hours.copy(), set(_ROBBED), threshold)
         except AnswerFailed as failure:
             if "ZeroDivisionError" in str(failure):
                 return wrong(mistake, found="a division by zero", expected="precision 1, recall 0")
@@ -96,8 +107,7 @@ def judge_score(_observed: None, score: Callable[..., Any]) -> Verdict:
                 )
             return wrong(
                 mistake,
-                found=f"precision {precision:.2f}, recall {recall:.2f} with {threshold} EUR, for two honest people of 120 and 400 EUR,"
-                " two robbed ones of 1,000 and 5,000 EUR, and two robbed ones without such an hour",
+                found=f"precision {precision:.2f}, recall {recall:.2f} with {threshold} EUR, for {people}",
                 expected="precision first, then recall, each between 0 and 1",
             )
     return right("Now every threshold has two numbers, and you can draw what strictness costs.")
