@@ -127,16 +127,18 @@ def of_verdict(number: str, verdict: Verdict, *, solution_is_open: bool = False)
     lines = [verdict.sentence]
     if verdict.kind is Kind.WRONG:
         lines += [f"Found: {verdict.found}", f"Expected: {verdict.expected}"]
-    closing = _closing(number, verdict.kind, solution_is_open)
+    closing = _closing(number, verdict, solution_is_open)
     lines += [line for line in (verdict.advice, closing) if line]
     return Card(f"{word} · Exercise {number}", tuple(lines), sign=sign, colour=colour, mistake=verdict.mistake)
 
 
-def _closing(number: str, kind: Kind, solution_is_open: bool) -> str:
-    if kind is Kind.RIGHT:
+def _closing(number: str, verdict: Verdict, solution_is_open: bool) -> str:
+    if verdict.kind is Kind.RIGHT:
         return f'`lab.solution("{number}")` shows how the course does it.'
     help_ = f'`lab.solution("{number}")` is open now.' if solution_is_open else f'`lab.hint("{number}")` gives a hint.'
-    if kind is Kind.NOT_YET:
+    if not verdict.waits:
+        return f"Then run this cell again. {help_}"
+    if verdict.kind is Kind.NOT_YET:
         return f"Run this cell again in a moment. If nothing moves, look at your answer: {help_}"
     return help_
 

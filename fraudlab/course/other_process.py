@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any
 
-from fraudlab.course.exercise import AnswerFailed
+from fraudlab.course.exercise import AnswerFailed, UnreadableError
 
 _PROGRAM = """
 import pickle, sys
@@ -22,14 +22,14 @@ def in_another_process(function: Callable[..., object], calls: Sequence[tuple[ob
 
     Raises:
         AnswerFailed: The function cannot be taken there, or fails there.
-        TypeError: It is no function.
+        UnreadableError: It is no function.
     """
     import pickle
 
     import cloudpickle
 
     if not callable(function):
-        raise TypeError("not a function")
+        raise UnreadableError("not a function")
     if isinstance(function, FunctionType) and function.__module__ in sys.modules.keys() - {"__main__"}:
         # One of the tests: it goes there as a notebook's function does, without an import of its module.
         cloudpickle.register_pickle_by_value(sys.modules[function.__module__])

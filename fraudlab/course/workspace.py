@@ -37,6 +37,8 @@ OUTAGES = (mysql.connector.Error, KafkaError, OSError, http.client.HTTPException
 OWN = "from-a-notebook"
 """Stands in the configuration of jobs that a notebook starts, so that a check can tell them from those that `catch_up` starts."""
 REFUSED = "45000"
+GONE = ("CANCELED", "FINISHED")
+"""States of a job that is no more, and has not failed."""
 FIRST_OWN_USER = 1_000_000
 """Ids of accounts that a learner opens; the generator's are below."""
 
@@ -79,6 +81,14 @@ class Job:
     def started_ms(self) -> int:
         """When it began, in ms since the epoch."""
         return round(self.started.timestamp() * 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """Whether there is a job, and in words why it fails; "" where it runs, starts, or may recover."""
+
+    known: bool
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,6 +351,15 @@ class Workspace:
         found = {job.id: flink_jobs.trouble(self.settings, job) for job in known}
         return {id: str(trouble) for id, trouble in found.items() if trouble is not None}
 
+    def job_state(self, name: str) -> "JobState":
+        """Whether there is a job of this name, and why it keeps failing or has failed. One that may recover has no trouble."""
+        full = self.names.job(name)
+        known = [job for job in flink_jobs.jobs(self.settings) if job.name == full and job.state not in GONE]
+        if not known:
+            return JobState(known=False)
+        trouble = flink_jobs.trouble(self.settings, known[-1])
+        return JobState(known=True, trouble=trouble.words if trouble is not None and trouble.advice else "")
+
     def slots(self) -> tuple[int, int]:
         """Free task slots, and all."""
         overview = get_json(self.settings, "/overview")
@@ -353,16 +372,19 @@ class Workspace:
             The job, with its `id` and when it `started`.
 
         Raises:
-            Late: It isn't running before the deadline.
+            Late: It isn't running before the deadline, or it keeps failing.
 
         Example:
             lab.wait_for_job("my-detector")
         """
-        return wait_until(
-            lambda: next((job for job in self.jobs() if job.name == name and job.state == "RUNNING"), None),
-            f"job {name!r} runs",
-            deadline_s,
-        )
+
+        def running() -> Job | None:
+            found = next((job for job in self.jobs() if job.name == name and job.state == "RUNNING"), None)
+            if found is None and (trouble := self.job_state(name).trouble):
+                raise Late(f"The job {name!r} {trouble}.")
+            return found
+
+        return wait_until(running, f"job {name!r} runs", deadline_s)
 
     def cancel(self, name: str | None = None) -> list[str]:
         """Cancels your jobs of this name, or all of yours, and waits until their task slots are free.

@@ -11,9 +11,11 @@ from fraudlab.course.exercise import (
     Lab,
     Mistake,
     Verdict,
+    is_text,
     not_yet,
     nothing_to_observe,
     right,
+    word,
     wrong,
 )
 from fraudlab.course.workspace import Workspace
@@ -59,7 +61,7 @@ def judge_sorting(_observed: None, answer: Mapping[str, str]) -> Verdict:
             found=f"{len(answer)} tasks",
             expected=f"also one named {missing[0]!r}",
         )
-    unknown = sorted({str(value) for value in answer.values()} - {"stream", "batch"})
+    unknown = sorted({str(value) for value in answer.values() if word(value) not in ("stream", "batch")})
     if unknown:
         return wrong(
             Mistake("unknown_word", "Answer with one of two words."),
@@ -67,7 +69,7 @@ def judge_sorting(_observed: None, answer: Mapping[str, str]) -> Verdict:
             expected='"stream" or "batch" for each task',
         )
     for task, (kind, why) in TASKS.items():
-        if answer[task] != kind:
+        if word(answer[task]) != kind:
             return wrong(
                 why,
                 found=f"{answer[task]!r} for {task!r}",
@@ -284,6 +286,8 @@ COUNTRIES = Exercise(
     observe=observe_countries,
     judge=judge_countries,
     patience_s=40,
+    job=COUNTRIES_QUERY,
+    accepts=is_text,
 )
 
 

@@ -18,6 +18,7 @@ from fraudlab.course.exercise import (
     not_yet,
     nothing_to_observe,
     right,
+    to_do_first,
     wrong,
 )
 from fraudlab.course.workspace import Job, Workspace, wait_until
@@ -231,7 +232,7 @@ def judge_ingestion(observed: Ingestion, submit: object) -> Verdict:
     if not callable(submit):
         raise TypeError("not a function")
     if observed.runs == 0:
-        return not_yet(f"No job of yours is named `{JOB}`: run the cell that calls `submit`.")
+        return to_do_first(f"No job of yours is named `{JOB}`: run the cell that calls `submit`.")
     if observed.runs > 1:
         return wrong(
             Mistake("submitted_twice", "The job was submitted more than once, and each of the jobs reads the binlog."),
@@ -304,6 +305,8 @@ INGESTION = Exercise(
     observe=observe_ingestion,
     judge=judge_ingestion,
     patience_s=45,
+    job=JOB,
+    accepts=callable,
 )
 
 
@@ -392,6 +395,7 @@ CHANGES = Exercise(
         "One of the four changes the primary key. What does a reader need if it stores each row under its key?",
         "Ben's row stays the same: `\"\"`. Cem's disappears under one key and appears under another: first `d`, then `c`.",
     ),
+    job=JOB,
     shape='a dictionary: name to the letters of `op`, for instance "ud", and "" for none',
     observe=observe_changes,
     judge=judge_changes,

@@ -551,6 +551,8 @@ SCORE = Exercise(
     observe=observe_found,
     judge=judge_score,
     patience_s=40,
+    job=DETECTOR,
+    accepts=callable,
 )
 
 

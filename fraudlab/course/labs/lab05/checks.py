@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from fraudlab.course import consumers, inbox
 from fraudlab.course.consumers import Crash
-from fraudlab.course.exercise import Exercise, Lab, Mistake, Verdict, call, right, wrong
+from fraudlab.course.exercise import Exercise, Lab, Mistake, UnreadableError, Verdict, call, right, wrong
 from fraudlab.course.other_process import in_another_process
 from fraudlab.course.workspace import Workspace, wait_until
 from fraudlab.services.consumer import Received
@@ -70,8 +70,6 @@ BUSY = Exercise(
 
 def observe_crash(workspace: Workspace, work_through: Callable[..., object]) -> Crash:
     """Crashes the learner's loop in the middle of the topic, and starts it again."""
-    if not callable(work_through):
-        raise TypeError("not a function")
     return consumers.crash(workspace, work_through)
 
 
@@ -136,6 +134,7 @@ CAREFUL = Exercise(
     shape="a function of a consumer and a function `handle`",
     observe=observe_crash,
     judge=judge_crash,
+    accepts=callable,
 )
 
 
@@ -225,7 +224,7 @@ def ids_of(message_id: Callable[[Activity, int], object]) -> Sent:
     elsewhere = in_another_process(message_id, six)  # first: what the function remembers is not to travel with it
     found = [call(message_id, activity, episode) for activity, episode in (*six, *look_alikes(user_id))]
     if not all(isinstance(one, str | int) for one in found):
-        raise TypeError("an id must be text")
+        raise UnreadableError("an id must be text")
     ids = tuple(map(str, found))
     return Sent(ids[:6], len(set(ids[:6])), ids[6:], tuple(map(str, elsewhere)))
 
@@ -347,6 +346,7 @@ ONCE = Exercise(
     shape="a function of an activity and the number of its episode that gives a text",
     observe=observe_messages,
     judge=judge_messages,
+    accepts=callable,
 )
 
 
@@ -460,6 +460,7 @@ STOP = Exercise(
     shape="the class AccountFlagger",
     observe=observe_flagger,
     judge=judge_flagger,
+    accepts=callable,
 )
 
 

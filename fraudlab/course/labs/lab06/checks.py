@@ -368,7 +368,7 @@ def judge_detectors(observed: Detectors, savepoint: str) -> Verdict:
     if not str(savepoint).strip():
         raise ValueError("no place")
     if not observed.widths:
-        return not_yet("No detector of yours runs yet.")
+        return not_yet("No detector of yours is running yet.")
     if len(observed.widths) > 1:
         return wrong(
             Mistake(
@@ -415,6 +415,7 @@ RESCALE = Exercise(
     observe=observe_detectors,
     judge=judge_detectors,
     patience_s=40,
+    job=DETECTOR,
 )
 
 

@@ -21,6 +21,7 @@ from fraudlab.course.exercise import (
     Mistake,
     Verdict,
     call,
+    is_text,
     not_yet,
     nothing_to_observe,
     right,
@@ -475,6 +476,8 @@ OVER = Exercise(
     observe=observe_over,
     judge=judge_over,
     patience_s=40,
+    job="over-window",
+    accepts=is_text,
 )
 
 
@@ -593,6 +596,8 @@ PATTERN = Exercise(
     observe=observe_pattern,
     judge=judge_pattern,
     patience_s=40,
+    job="pattern",
+    accepts=is_text,
 )
 
 
