@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from fraudlab import system
-from fraudlab.course import learner_folder, notebooks
+from fraudlab.course import kernel_startup, learner_folder, notebooks
 from fraudlab.course.labs import all_labs, lab_of
 from fraudlab.course.progress import Progress, Record
 from fraudlab.course.workspace import learner_settings
@@ -96,6 +96,7 @@ def jupyter(number: str, *, browser: bool) -> tuple[str, list[str], dict[str, st
     if not browser:
         command.append("--no-browser")
     environment = {**os.environ, **settings.environment(), "JUPYTER_TOKEN": token}  # not where `ps` shows it
+    environment.setdefault("PYTHONSTARTUP", kernel_startup.__file__)
     return f"http://{LOOPBACK}:{settings.jupyter_port}{path}?token={token}", command, environment
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fraudlab.course import live
+from fraudlab.course import live, walls
 from fraudlab.course.exercise import (
     AnswerFailed,
     Exercise,
@@ -182,7 +182,7 @@ def observe_countries(workspace: Workspace, query: str) -> Countries:
         try:
             running = live.stream(workspace, query, COUNTRIES_QUERY)
         except Exception as error:
-            raise AnswerFailed(f"Flink does not accept this query: {live.reason(error)}") from error
+            raise AnswerFailed(f"Flink does not accept this query. {walls.of_flink(str(error), query).line}") from error
         _running.clear()
         _running[query] = running
     truth = workspace.rows(

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fraudlab.course import live
+from fraudlab.course import live, walls
 from fraudlab.course.exercise import (
     NOT_YOUR_JOB,
     AnswerFailed,
@@ -50,10 +50,11 @@ def observe_flags(workspace: Workspace, definition: str) -> Flags:
                 workspace, "SELECT user_id, suspicious_activities FROM user_profile", FLAG_QUERY, [definition]
             )
         except Exception as error:
-            said = live.reason(error)
-            if "suspicious_activities" in said and "not found" in said:
+            if "Column 'suspicious_activities' not found" in str(error):
                 return Flags({}, truth, has_column=False)
-            raise AnswerFailed(f"Flink does not accept this statement: {said}") from error
+            raise AnswerFailed(
+                f"Flink does not accept this statement. {walls.of_flink(str(error), definition).line}"
+            ) from error
         _running.clear()
         _running[definition] = running
     return Flags(dict(running.rows()), truth)

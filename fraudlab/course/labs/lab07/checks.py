@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from fraudlab.course import jobs, live
+from fraudlab.course import jobs, live, walls
 from fraudlab.course.exercise import (
     NO_RETURN,
     NOT_A_SHARE,
@@ -338,7 +338,9 @@ def observe_query(workspace: Workspace, name: str, definitions: Sequence[str], q
                 jobs.sql(workspace, tables, statement)
             running = jobs.watch(workspace, tables, query, name)
         except Exception as error:
-            raise AnswerFailed(f"Flink does not accept this: {live.reason(error)}") from error
+            raise AnswerFailed(
+                f"Flink does not accept this. {walls.of_flink(str(error), walls.statement_of(error.__traceback__)).line}"
+            ) from error
         _running.clear()
         _running[text] = records, running
     columns = tuple(running.columns)
