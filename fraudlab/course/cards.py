@@ -106,8 +106,10 @@ def down(sentence: str, advice: str) -> Card:
     return Card(word, (sentence, advice), sign=sign, colour=colour)
 
 
-def of_start(lab: Lab, settings: Settings, slots: tuple[int, int], solved: int) -> Card:
-    """The card at the beginning of a lab; `slots` are the free ones and all."""
+def of_start(
+    lab: Lab, settings: Settings, slots: tuple[int, int], solved: int, kernels: Sequence[tuple[str, int]] = ()
+) -> Card:
+    """The card at the beginning of a lab; `slots` are the free ones and all, `kernels` other notebooks that are open, and their MB."""
     free, all_slots = slots
     return Card(
         f"Lab {lab.number} · {lab.title}",
@@ -117,7 +119,16 @@ def of_start(lab: Lab, settings: Settings, slots: tuple[int, int], solved: int) 
             f" `{settings.learner}.`",
             f"Flink's web page: {settings.flink_page} ({free} of {all_slots} task slots are free).",
             f"Solved here: {solved} of {len(lab.exercises)} exercises.",
+            *([_of_kernels(kernels)] if kernels else []),
         ),
+    )
+
+
+def _of_kernels(kernels: Sequence[tuple[str, int]]) -> str:
+    listed = ", ".join(f"{name} ({megabytes} MB)" for name, megabytes in kernels)
+    return (
+        f"Other notebooks are still open and hold memory: {listed}. End those that you don't need: in JupyterLab, File → Close and Shut"
+        " Down Notebook."
     )
 
 

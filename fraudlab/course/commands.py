@@ -21,6 +21,9 @@ from fraudlab.settings import LOOPBACK, Settings
 from fraudlab.stack import ports
 from fraudlab.stack.supervisor import Stack
 
+KERNEL_IDLE_S = 3 * 3600
+"""A kernel that has run nothing for this long is shut down. Longer than any break: it forgets everything that was defined in it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -86,6 +89,10 @@ def jupyter(number: str, *, browser: bool) -> tuple[str, list[str], dict[str, st
         "--ServerApp.port_retries=0",
         f"--ServerApp.root_dir={settings.work}",
         f"--LabApp.default_url={path}",
+        # A kernel holds some 570 MB, of which a JVM is most. One that nobody has used for hours ends, open or not.
+        f"--MappingKernelManager.cull_idle_timeout={KERNEL_IDLE_S}",
+        "--MappingKernelManager.cull_interval=300",
+        "--MappingKernelManager.cull_connected=True",
         f"--LabApp.user_settings_dir={_user_settings(settings.work)}",
         f"--LabApp.workspaces_dir={settings.work / '.jupyter' / 'workspaces'}",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from hashlib import sha256
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -218,6 +220,23 @@ class Lab:
     def file(self) -> str:
         """The notebook's file name."""
         return f"{self.number}-{self.name}.ipynb"
+
+
+def fingerprint(answers: tuple[Any, ...], verdict: Verdict) -> str:
+    """The same for the same wrong answer, also in another process: of a function or class what it does, not its place in memory."""
+    functions = any(callable(answer) for answer in answers)
+    # What was found by a function may differ from call to call.
+    parts = [*map(_substance, answers), verdict.mistake, "" if functions else verdict.found]
+    return sha256("\n".join(parts).encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def _substance(value: object) -> str:
+    if isinstance(value, type):
+        return repr(sorted((name, _substance(one)) for name, one in vars(value).items() if callable(one)))
+    code = getattr(value, "__code__", value)
+    if isinstance(code, CodeType):
+        return repr((code.co_code, code.co_names, code.co_varnames, [_substance(one) for one in code.co_consts]))
+    return type(value).__name__ if callable(value) else repr(value)
 
 
 def is_text(answer: object) -> bool:

@@ -3,7 +3,6 @@
 import json
 import linecache
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -29,9 +28,12 @@ def _show(
     if explained is None:
         shell.showtraceback(running_compiled_code=True)
         return
-    sys.last_type, sys.last_value, sys.last_traceback = kind, error, trace  # for %tb
-    lines = [explained.what, *([explained.where] if explained.where else []), _place(trace), explained.advice]
-    shell._showtraceback(kind, explained.what, [line for line in (*lines, walls.IN_FULL) if line])
+    lines = [explained.what, explained.where, _place(trace), explained.advice, walls.IN_FULL]
+    error._render_traceback_ = lambda: [line for line in lines if line]  # type: ignore[attr-defined]
+    try:
+        shell.showtraceback((kind, error, trace))
+    finally:
+        del error._render_traceback_  # type: ignore[attr-defined] # for %tb
 
 
 def explanation(shell: Any, error: Exception, trace: TracebackType | None) -> Explanation | None:

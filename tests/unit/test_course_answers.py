@@ -25,6 +25,7 @@ from fraudlab.course.exercise import (
     NotSolvedYet,
     Verdict,
     call,
+    fingerprint,
     not_yet,
     right,
     wrong,
@@ -280,6 +281,40 @@ def test_an_answer_that_means_the_right_thing_is_right(number: str, said: Callab
     exercise = next(one for one in EXERCISES if one.number == number)
     answer = (said(), None) if number == "03.2" else (said(),)
     assert exercise.verdict(ANSWERS[number].observe(*answer), answer).kind is Kind.RIGHT
+
+
+def test_the_same_wrong_answer_once_more_is_not_another_try(checking: Callable[[Exercise], list[str]]) -> None:
+    wrong_exercise = counting(repeat(2), None)
+    always = replace(wrong_exercise, judge=lambda _count, _answer: LEFT_OUT)
+    for _ in range(5):
+        assert "`lab.hint(" in checking(always)[-1]
+    for found in ("1", "0"):
+        other = replace(LEFT_OUT, found=found)
+        said = checking(replace(always, judge=lambda _count, _answer, other=other: other))
+    assert said[-1].endswith('`lab.solution("00.9")` is open now.')
+
+
+def function(source: str) -> Any:
+    namespace: dict[str, Any] = {}
+    exec(source, namespace)  # noqa: S102 - below
+    return namespace["answer"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("def answer(a): return a + 1", "def answer(a): return a + 1", True),
+        ("def answer(a): return a + 1", "def answer(a): return a + 2", False),
+        ("def answer(a): return a.x", "def answer(a): return a.y", False),
+        ("class answer:\n def f(self): return 1", "class answer:\n def f(self): return 1", True),
+        ("class answer:\n def f(self): return 1", "class answer:\n def f(self): return 2", False),
+        ("answer = 5", "answer = 5", True),
+        ("answer = 5", "answer = 6", False),
+    ],
+)
+def test_a_fingerprint_is_that_of_what_an_answer_does(one: str, other: str, same: bool) -> None:
+    prints = {fingerprint((function(source),), LEFT_OUT) for source in (one, other)}
+    assert len(prints) == (1 if same else 2)
 
 
 # What Labs 02 and 03 read from topics
