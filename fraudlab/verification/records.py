@@ -20,7 +20,17 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _FILE_NUMBER = re.compile(r"[0-9]{1,18}\Z")
 
-PAYMENT_COLUMNS = ("user_id", "amount", "currency", "type", "country", "merchant", "transaction_time", "created_at")
+PAYMENT_COLUMNS = (
+    "payment_key",
+    "user_id",
+    "amount",
+    "currency",
+    "type",
+    "country",
+    "merchant",
+    "transaction_time",
+    "created_at",
+)
 
 BinlogPosition = tuple[int, int, int]
 """File number, offset in the file and row of the event: the order in which MySQL committed."""

@@ -163,15 +163,24 @@ class Proxy:
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
         self._answers_left = self._period = 0
+        self._meanwhile: Callable[[], None] | None = None
+        self._half_open = False
+        self._left_open: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._ends: list[socket.socket] = []
         self.port: int = self._listener.getsockname()[1]
         self.losses = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def lose_answer(self, number: int) -> None:
-        """The server gets its next requests, but the answer to the `number`th never reaches the client."""
-        self._answers_left = number
+    def lose_answer(self, number: int, *, meanwhile: Callable[[], None] | None = None, half_open: bool = False) -> None:
+        """The server gets its next requests, but the answer to the `number`th never reaches the client.
+
+        Args:
+            number: Counted from now.
+            meanwhile: Is called when the answer is lost, before the client learns of it.
+            half_open: The server never learns that its client is gone.
+        """
+        self._answers_left, self._meanwhile, self._half_open = number, meanwhile, half_open
 
     def lose_every(self, number: int) -> None:
         """As `lose_answer`, and then every `number`th once more."""
@@ -193,6 +202,7 @@ class Proxy:
             threading.Thread(target=self._copy, args=(server, client, True), daemon=True).start()
 
     def _copy(self, source: socket.socket, target: socket.socket, answers: bool) -> None:
+        ends: tuple[socket.socket, ...] = (source, target)
         try:
             while data := source.recv(65536):
                 if answers and self._answers_left:
@@ -200,12 +210,19 @@ class Proxy:
                     if self._answers_left == 0:
                         self.losses += 1
                         self._answers_left = self._period
+                        if self._meanwhile:
+                            self._meanwhile()
+                        if self._half_open:
+                            ends = (target,)
+                            self._left_open.add(source)
                         break
                 target.sendall(data)
         except OSError:
             return  # the other direction has closed both
         finally:
-            for end in (source, target):
+            for end in ends:
+                if end in self._left_open:
+                    continue
                 try:
                     end.shutdown(socket.SHUT_RDWR)
                 except OSError:
@@ -258,6 +275,47 @@ def test_a_refusal_is_recorded_once_though_an_answer_is_lost(database: Any, prox
     assert proxy.losses == 1
     assert len(query(database, "SELECT * FROM declined_transactions")) == 1
     assert stored(database) == Counter()
+
+
+@pytest.mark.parametrize("lost", [1, 4])
+def test_a_payment_made_before_its_account_was_stopped_is_not_taken_for_refused(
+    database: Any, proxy: Proxy, lost: int
+) -> None:
+    """The answer is lost, and the account is stopped before the payment is sent again."""
+    (dated,) = payments_of(1, thief=lost > 1)
+    with MySqlSink(connection_to(database, host="127.0.0.1", port=proxy.port)) as sink:
+        sink.insert_users(BANK.users)
+        proxy.lose_answer(lost, meanwhile=lambda: stop_account(database, dated.payment.user_id))
+        assert [outcome.status for outcome in sink.write([dated])] == ["inserted"]
+        assert not sink.in_doubt
+    assert stored(database) == expected([dated.payment])
+    assert query(database, "SELECT COUNT(*) FROM declined_transactions") == [(0,)]
+
+
+def test_a_payment_that_was_declined_stays_declined_though_its_account_was_reinstated(
+    database: Any, proxy: Proxy
+) -> None:
+    (dated,) = payments_of(1, thief=False)
+    with MySqlSink(connection_to(database, host="127.0.0.1", port=proxy.port)) as sink:
+        sink.insert_users(BANK.users)
+        stop_account(database, dated.payment.user_id)
+        proxy.lose_answer(2, meanwhile=lambda: stop_account(database, dated.payment.user_id, False))
+        assert [outcome.status for outcome in sink.write([dated])] == ["declined"]
+        assert [outcome.status for outcome in sink.write(payments_of(1, thief=False))] == ["inserted"]
+    assert query(database, "SELECT payment_key FROM declined_transactions") == [(dated.key,)]
+    assert query(database, "SELECT COUNT(*) FROM transactions WHERE payment_key = %s", dated.key) == [(0,)]
+
+
+def test_a_session_that_the_server_keeps_open_holds_up_nobody(database: Any, proxy: Proxy) -> None:
+    """Its transaction holds the payment's key until the session is ended; MySQL by itself would wait for hours."""
+    (dated,) = payments_of(1, thief=True)
+    with MySqlSink(connection_to(database, host="127.0.0.1", port=proxy.port)) as sink:
+        sink.insert_users(BANK.users)
+        proxy.lose_answer(2, half_open=True)
+        began_s = time.monotonic()
+        assert [outcome.status for outcome in sink.write([dated])] == ["inserted"]
+        assert time.monotonic() - began_s < patient(DEADLINE_S)
+    assert stored(database) == expected([dated.payment])
 
 
 def test_a_live_run_survives_lost_answers(database: Any, proxy: Proxy) -> None:

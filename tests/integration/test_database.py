@@ -406,3 +406,49 @@ def test_a_server_whose_binlog_cannot_be_captured_is_refused_with_what_to_change
             root.do("SET GLOBAL binlog_row_image = FULL")
     assert "my.cnf" in refusal.value.advice
     system.create_database(database.settings)
+
+
+KEYED = (
+    "INSERT INTO transactions (payment_key, user_id, amount, currency, country)"
+    " VALUES ('0b9c5a2e-6c1f-4d0e-9d55-3f0a4a5b7c11', {}, 1, 'EUR', 'DE')"
+)
+KEPT = "SELECT COUNT(*) FROM transactions WHERE user_id = {}"
+
+
+def is_duplicate(client: Client, statement: str) -> None:
+    with pytest.raises(mysql.connector.Error) as refusal:
+        client.do(statement)
+    assert refusal.value.errno == mysql.connector.errorcode.ER_DUP_ENTRY
+
+
+def test_a_payment_key_is_good_for_one_payment(clients: Any) -> None:
+    learner = clients()
+    learner.do(KEYED.format(1))
+    is_duplicate(learner, KEYED.format(1))
+    is_duplicate(learner, KEYED.format(2))
+    learner.do(KEYED.format(1).replace("INSERT", "INSERT IGNORE"), PAY.format(1), PAY.format(1))
+    assert learner.value(KEPT.format(1)) == 3, "those without a key are as many as they are"
+
+
+def test_a_payment_sent_again_after_the_stop_is_a_duplicate_and_another_is_refused(clients: Any) -> None:
+    learner, root = clients(), clients("root")
+    learner.do(KEYED.format(1), STOP.format(1))
+    is_duplicate(learner, KEYED.format(1))
+    root.is_refused(KEYED.format(1).replace("0b9c", "1b9c"), "the account is stopped")
+    learner.is_refused(PAY.format(1), "the account is stopped")
+
+
+def test_a_payment_sent_again_waits_for_the_transaction_that_made_it(clients: Any) -> None:
+    """Under every isolation: it is one payment, however the first transaction ends."""
+    for isolation in ("READ COMMITTED", "REPEATABLE READ"):
+        first, second = clients(autocommit=False), clients(autocommit=False)
+        second.do(f"SET SESSION TRANSACTION ISOLATION LEVEL {isolation}")
+        first.do(KEYED.format(1))
+        with pytest.raises(mysql.connector.Error) as waited:
+            second.do(KEYED.format(1))
+        assert waited.value.errno == LOCK_WAIT_TIMEOUT
+        second.do("ROLLBACK", KEPT.format(1))  # under REPEATABLE READ it goes on seeing what there is now
+        first.do("COMMIT", STOP.format(1), "COMMIT")
+        is_duplicate(second, KEYED.format(1))
+        second.do("ROLLBACK")
+        first.do("DELETE FROM transactions WHERE payment_key IS NOT NULL", REINSTATE.format(1), "COMMIT")

@@ -15,7 +15,7 @@ EVERYDAY = "everyday"
 class Report:
     """Counts of one run. `inserted`, `declined` and `unknown` together are the payments that were tried.
 
-    `unknown`: the connection broke during a commit whose outcome could not be looked up; never tried twice.
+    `unknown`: the connection broke during a commit, and the run ended before the payments could be sent again.
     `skipped`: payments of scenarios whose user's account was stopped when the scenario began; not tried.
     `by_scenario`: counts by scenario (`everyday` for none) and outcome.
     `max_behind_ms`: how far, at most, the run was behind its schedule, in wall time.

@@ -4,6 +4,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -29,7 +30,8 @@ _SERVER_AWAY = {
 }  # fmt: skip
 # Rolled back by the server, to be tried again: 1205 lock wait timeout, 1213 deadlock.
 _TRY_AGAIN = {1205, 1213}
-_NOT_GRANTED = {1142, 1143}
+_DUPLICATE = 1062
+_NO_SUCH_SESSION = {1094, 1095}  # ended; or somebody else's, after a restart of the server
 
 _INSERT_USERS = (
     "INSERT IGNORE INTO user_profile (user_id, first_name, last_name, email, phone_number, home_country) VALUES "
@@ -39,21 +41,13 @@ _COUNT_USERS = "SELECT COUNT(*) FROM user_profile WHERE user_id BETWEEN %s AND %
 _FIND_USER = "SELECT first_name, last_name, home_country, suspicious_activities FROM user_profile WHERE user_id = %s"
 _INSERT_LABELS = "INSERT INTO fraud_labels (transaction_id, scenario) VALUES "
 _LABEL_ROW = "(%s,%s)"
-_FIND_PAYMENT = (
-    "SELECT 1 FROM transactions WHERE user_id = %s AND transaction_time = %s AND transaction_id > %s LIMIT 1"
-)
-_FIND_DECLINED = (
-    "SELECT 1 FROM declined_transactions WHERE user_id = %s AND transaction_time = %s AND declined_id > %s LIMIT 1"
-)
-_INSERT_PAYMENTS = (
-    "INSERT INTO transactions (user_id, amount, currency, type, country, merchant, transaction_time) VALUES "
-)
-_PAYMENT_ROW = "(%s,%s,%s,%s,%s,%s,%s)"
+_INSERT_PAYMENTS = "INSERT INTO transactions (payment_key, user_id, amount, currency, type, country, merchant, transaction_time) VALUES "
+_PAYMENT_ROW = "(%s,%s,%s,%s,%s,%s,%s,%s)"
 _INSERT_DECLINED = (
     "INSERT INTO declined_transactions"
-    " (user_id, amount, currency, type, country, merchant, transaction_time, reason, scenario) VALUES "
+    " (payment_key, user_id, amount, currency, type, country, merchant, transaction_time, reason, scenario) VALUES "
 )
-_DECLINED_ROW = "(%s,%s,%s,%s,%s,%s,%s,%s,%s)"
+_DECLINED_ROW = "(%s,%s,%s,%s,%s,%s,%s,%s,%s,%s)"
 
 _Result = TypeVar("_Result")
 
@@ -62,22 +56,27 @@ class GeneratorError(RuntimeError):
     """The generator cannot go on; the message says what happened, what it means and what to do next."""
 
 
-class DatedPayment(NamedTuple):
-    """A payment with its event time, ms since the epoch."""
+def _new_key() -> str:
+    return str(uuid.uuid4())
+
+
+@dataclass(frozen=True)
+class DatedPayment:
+    """A payment with its event time, ms since the epoch, and its idempotency key: however often it is tried, it is one payment."""
 
     payment: Payment
     time_ms: int
+    key: str = field(default_factory=_new_key)
 
 
 class Outcome(NamedTuple):
-    """What came of a payment: `inserted`, `declined` with the database's reason, or `unknown`."""
+    """What came of a payment: `inserted`, or `declined` with the database's reason."""
 
     status: str
     reason: str = ""
 
 
 INSERTED = Outcome("inserted")
-UNKNOWN = Outcome("unknown")
 
 
 class StopRequestedError(Exception):
@@ -88,9 +87,9 @@ class MySqlSink:
     """Writes users and payments through one connection, which it opens again when it breaks. Not for several threads.
 
     A batch is one database transaction: payments, labels of the thief's payments and records of the refused ones are
-    there together or not at all. When the connection breaks during the commit, the sink looks after reconnecting
-    whether the batch is there, and tries again only if not. That needs SELECT on a few columns (see the README);
-    without it such a batch is not tried again and counts as `unknown`.
+    there together or not at all. When the connection breaks, the batch is tried again. If the earlier attempt was
+    committed and only its answer was lost, the database refuses the keys of its payments, which it has already.
+    A payment that was declined stays declined, even if the account was reinstated before the next attempt.
 
     Args:
         connection: where MySQL is, and how long to wait for it.
@@ -103,13 +102,10 @@ class MySqlSink:
         self._stop = stop or threading.Event()
         self._session: Any = None
         self._cursor: Any = None
-        # Held by the session: while another session holds it, an earlier transaction of this sink may still commit.
-        self._lock_name = f"data-generator-{uuid.uuid4()}"
+        self._session_id: int | None = None
         self._last_transaction_id = 0
-        self._last_declined_id = 0
-        self._known_transaction_id = 0
-        self._known_declined_id = 0
-        self._commit_sent = False
+        self._sent: list[Outcome] = []
+        """What the last attempt came to whose commit was sent and not answered. Empty: there is none."""
         self._clock_offset_ms = 0.0
 
     def __enter__(self) -> "MySqlSink":
@@ -126,7 +122,7 @@ class MySqlSink:
     @property
     def in_doubt(self) -> bool:
         """Whether the last `write` failed after its commit had been sent: it may be stored or not."""
-        return self._commit_sent
+        return bool(self._sent)
 
     def synchronise_clock(self) -> None:
         """Read the database's clock again."""
@@ -178,27 +174,27 @@ class MySqlSink:
         Raises:
             GeneratorError: MySQL did not answer within the deadline, or refused for another reason than a stop.
         """
-        attempts: list[list[Outcome]] = []
-        self._commit_sent = False
-        self._known_transaction_id = self._last_transaction_id
-        self._known_declined_id = self._last_declined_id
+        self._sent = []
 
         def attempt() -> list[Outcome]:
-            # Only a repetition finds an earlier attempt: its session is gone by now, so what it did is final.
-            if attempts and self._commit_sent:
-                there = self._is_there(batch, attempts[-1])
-                if there is None:
-                    return [UNKNOWN] * len(batch)
-                if there:
-                    return attempts[-1]
-            self._commit_sent = False
-            outcomes: list[Outcome] = []
-            attempts.append(outcomes)
-            if len(batch) == 1 and not batch[0].payment.by_thief:
-                self._write_single(batch[0], outcomes)
-            else:
-                self._write_transaction(batch, outcomes)
-            self._commit_sent = False
+            in_doubt = self._sent
+            try:
+                if in_doubt and INSERTED not in in_doubt:
+                    outcomes = in_doubt
+                    self._insert_declined(batch, outcomes)
+                elif len(batch) == 1 and not batch[0].payment.by_thief:
+                    outcomes = self._write_single(batch)
+                else:
+                    outcomes = self._write_transaction(batch)
+            except mysql.connector.Error as error:
+                if error.errno == _DUPLICATE and in_doubt:
+                    self._roll_back()
+                    outcomes = in_doubt
+                else:
+                    if error.errno in _TRY_AGAIN:
+                        self._sent = in_doubt  # of this attempt nothing was committed
+                    raise
+            self._sent = []
             return outcomes
 
         return self._repeat(attempt)
@@ -206,21 +202,21 @@ class MySqlSink:
     def _execute(self, statement: str, values: Sequence[object]) -> None:
         self._cursor.execute(statement, values)
 
-    def _write_single(self, dated: DatedPayment, outcomes: list[Outcome]) -> None:
+    def _write_single(self, batch: Sequence[DatedPayment]) -> list[Outcome]:
         """One payment, one statement, one round trip: auto-commit."""
-        outcomes.append(INSERTED)
+        self._sent = [INSERTED]
         try:
-            self._commit_sent = True
-            self._insert([dated])
+            self._insert(batch)
         except mysql.connector.Error as error:
             if error.sqlstate != REFUSED_SQLSTATE:
                 raise
-            outcomes[0] = Outcome("declined", _reason(error))
-            # Still in doubt if the connection breaks now: the record of the refusal commits by itself, too.
-            self._insert_declined([(dated, outcomes[0])])
+            self._sent = [Outcome("declined", _reason(error))]
+            self._insert_declined(batch, self._sent)
+        return self._sent
 
-    def _write_transaction(self, batch: Sequence[DatedPayment], outcomes: list[Outcome]) -> None:
+    def _write_transaction(self, batch: Sequence[DatedPayment]) -> list[Outcome]:
         self._cursor.execute("START TRANSACTION")
+        outcomes: list[Outcome] = []
         labels: list[object] = []
         plain: list[DatedPayment] = []
         for dated in batch:
@@ -236,13 +232,10 @@ class MySqlSink:
         outcomes += self._insert_bisecting(plain)
         if labels:
             self._cursor.execute(_INSERT_LABELS + ",".join([_LABEL_ROW] * (len(labels) // 2)), labels)
-        declined = [
-            (dated, outcome) for dated, outcome in zip(batch, outcomes, strict=True) if outcome.status == "declined"
-        ]
-        if declined:
-            self._insert_declined(declined)
-        self._commit_sent = True
+        self._insert_declined(batch, outcomes)
+        self._sent = outcomes
         self._cursor.execute("COMMIT")
+        return outcomes
 
     def _insert_bisecting(self, payments: list[DatedPayment]) -> list[Outcome]:
         """Insert; if one is refused, which undoes the statement alone, insert the halves: the refused ones remain."""
@@ -267,31 +260,14 @@ class MySqlSink:
         # Of several rows this is the first one's id; labelled payments go singly, so that theirs is known for certain.
         self._last_transaction_id = self._cursor.lastrowid
 
-    def _insert_declined(self, declined: Sequence[tuple[DatedPayment, Outcome]]) -> None:
+    def _insert_declined(self, batch: Sequence[DatedPayment], outcomes: Sequence[Outcome]) -> None:
         values: list[object] = []
-        for dated, outcome in declined:
-            values += (*_columns(dated), outcome.reason[:REASON_LENGTH], dated.payment.scenario)
-        self._cursor.execute(_INSERT_DECLINED + ",".join([_DECLINED_ROW] * len(declined)), values)
-        self._last_declined_id = self._cursor.lastrowid
-
-    def _is_there(self, batch: Sequence[DatedPayment], outcomes: Sequence[Outcome]) -> bool | None:
-        """Whether an earlier attempt at the batch was committed; None when the account may not look.
-
-        All of it was committed or nothing, so one row tells. Earlier payments of the same user at the same
-        millisecond are told apart by their lower ids.
-        """
-        inserted = [dated for dated, outcome in zip(batch, outcomes, strict=True) if outcome is INSERTED]
-        dated = (inserted or batch)[0]
-        find, known_id = (
-            (_FIND_PAYMENT, self._known_transaction_id) if inserted else (_FIND_DECLINED, self._known_declined_id)
-        )
-        try:
-            self._cursor.execute(find, (dated.payment.user_id, to_mysql(dated.time_ms), known_id))
-        except mysql.connector.Error as error:
-            if error.errno in _NOT_GRANTED:
-                return None
-            raise
-        return self._cursor.fetchone() is not None
+        for dated, outcome in zip(batch, outcomes, strict=True):
+            if outcome is not INSERTED:
+                values += (*_columns(dated), outcome.reason[:REASON_LENGTH], dated.payment.scenario)
+        if values:
+            rows = ",".join([_DECLINED_ROW] * (len(batch) - outcomes.count(INSERTED)))
+            self._cursor.execute(_INSERT_DECLINED + rows, values)
 
     def _repeat(self, operation: Callable[[], _Result]) -> _Result:
         """Run an operation on a live session; open the session anew and run it again while MySQL is away."""
@@ -304,8 +280,7 @@ class MySqlSink:
                 return operation()
             except mysql.connector.Error as error:
                 if error.errno in _TRY_AGAIN and self._session is not None:
-                    # Only the statement may have been rolled back; nothing was committed.
-                    self._commit_sent = False
+                    # Only the statement may have been rolled back.
                     failure = self._roll_back() or error
                 elif error.errno in _SERVER_AWAY:
                     failure = error
@@ -358,26 +333,23 @@ class MySqlSink:
         try:
             self._cursor = session.cursor(buffered=True)
             self._session = session
-            self._take_lock()
+            self._end_earlier_session(session.connection_id)
             self._read_clock()
         except BaseException:
             self._disconnect()
             raise
         self.reconnects += 1
 
-    def _take_lock(self) -> None:
-        """Wait until the sink's earlier session is gone; end it if the server has not noticed that its client left."""
-        self._cursor.execute("SELECT IS_USED_LOCK(%s)", (self._lock_name,))
-        holder = self._cursor.fetchone()[0]
-        if holder is not None:
-            try:
-                self._cursor.execute(f"KILL CONNECTION {int(holder)}")
-            except mysql.connector.Error as error:
-                if error.errno != 1094:  # 1094: gone in the meantime
-                    raise
-        self._cursor.execute("SELECT GET_LOCK(%s, 10)", (self._lock_name,))
-        if self._cursor.fetchone()[0] != 1:
-            raise mysql.connector.OperationalError("an earlier session has not ended yet", errno=2013)
+    def _end_earlier_session(self, session_id: int | None) -> None:
+        """The server may not have noticed yet that its client left; until then the earlier session holds its locks."""
+        earlier, self._session_id = self._session_id, session_id
+        if earlier in (None, session_id):
+            return
+        try:
+            self._cursor.execute(f"KILL CONNECTION {earlier}")
+        except mysql.connector.Error as error:
+            if error.errno not in _NO_SUCH_SESSION:
+                raise
 
     def _read_clock(self) -> None:
         before_ms = time.monotonic() * 1000
@@ -408,9 +380,10 @@ class MySqlSink:
         return f"{where} refused a statement: {error}. The payments of this batch were not stored"
 
 
-def _columns(dated: DatedPayment) -> tuple[int, Decimal, str, str, str, str, str]:
+def _columns(dated: DatedPayment) -> tuple[str, int, Decimal, str, str, str, str, str]:
     payment = dated.payment
     return (
+        dated.key,
         payment.user_id,
         payment.amount,
         payment.currency,

@@ -3,14 +3,11 @@
 GRANT INSERT (user_id, first_name, last_name, email, phone_number, home_country),
   SELECT (user_id, first_name, last_name, home_country, suspicious_activities) ON ${database}.user_profile TO ${generator}
 //
-GRANT INSERT (user_id, amount, currency, type, country, merchant, transaction_time) ON ${database}.transactions TO ${generator}
-//
--- The columns it may read tell whether a commit arrived whose answer was lost.
-GRANT SELECT (transaction_id, user_id, transaction_time) ON ${database}.transactions TO ${generator}
+GRANT INSERT (payment_key, user_id, amount, currency, type, country, merchant, transaction_time) ON ${database}.transactions TO ${generator}
 //
 GRANT INSERT ON ${database}.fraud_labels TO ${generator}
 //
-GRANT INSERT, SELECT (declined_id, user_id, transaction_time) ON ${database}.declined_transactions TO ${generator}
+GRANT INSERT ON ${database}.declined_transactions TO ${generator}
 //
 GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO ${cdc}
 //
@@ -62,7 +59,7 @@ GRANT SELECT, CREATE TEMPORARY TABLES ON ${database}.* TO ${learner}
 //
 GRANT INSERT, UPDATE, DELETE ON ${database}.user_profile TO ${learner}
 //
-GRANT INSERT (user_id, amount, currency, type, country, merchant, transaction_time), DELETE ON ${database}.transactions TO ${learner}
+GRANT INSERT (payment_key, user_id, amount, currency, type, country, merchant, transaction_time), DELETE ON ${database}.transactions TO ${learner}
 //
 GRANT SELECT, INSERT, UPDATE, DELETE ON ${database}.due_stops TO ${flagger}
 //

@@ -15,8 +15,11 @@ CREATE TABLE IF NOT EXISTS ${database}.user_profile (
   updated_at TIMESTAMP(3) NOT NULL DEFAULT '2000-01-01'
 )
 //
+-- payment_key is made by the client that pays, a UUID: a payment that it sends again, as the answer was lost, is refused as a duplicate.
+-- A client that gives none has to know by itself what it has paid.
 CREATE TABLE IF NOT EXISTS ${database}.transactions (
   transaction_id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  payment_key CHAR(36) CHARACTER SET ascii COLLATE ascii_bin UNIQUE,
   user_id INT NOT NULL,
   amount DECIMAL(12,2),
   currency CHAR(3),
@@ -36,6 +39,7 @@ CREATE TABLE IF NOT EXISTS ${database}.fraud_labels (
 //
 CREATE TABLE IF NOT EXISTS ${database}.declined_transactions (
   declined_id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  payment_key CHAR(36) CHARACTER SET ascii COLLATE ascii_bin UNIQUE,
   user_id INT NOT NULL,
   amount DECIMAL(12,2),
   currency CHAR(3),
@@ -87,6 +91,7 @@ CREATE TABLE IF NOT EXISTS ${database}.notifications (
 -- A deleted payment was made all the same: its row moves here, so that what was decided on it can still be recomputed.
 CREATE TABLE IF NOT EXISTS ${database}.deleted_transactions (
   transaction_id BIGINT NOT NULL PRIMARY KEY,
+  payment_key CHAR(36) CHARACTER SET ascii COLLATE ascii_bin,
   user_id INT NOT NULL,
   amount DECIMAL(12,2),
   currency CHAR(3),
@@ -215,7 +220,7 @@ END
 -- must be a SELECT of its own: InnoDB locks what a subquery reads, be it only the condition of an IF.)
 CREATE TRIGGER ${database}.refuse_flagged BEFORE INSERT ON ${database}.transactions FOR EACH ROW
 BEGIN
-  DECLARE is_known, is_stopped BOOLEAN;
+  DECLARE is_known, is_stopped, is_repeated BOOLEAN;
   IF NOT @fraudlab_checked <=> @@session.timestamp THEN
     CALL ${database}.require_plain_session();
   END IF;
@@ -236,7 +241,11 @@ BEGIN
   SELECT stopped, episode INTO is_stopped, @fraudlab_episode
   FROM ${database}.account_states WHERE user_id = NEW.user_id FOR SHARE;
   IF is_stopped THEN
-    SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'payment refused: the account is stopped because of suspicious activities';
+    -- A payment that was made before the stop, and is sent again, is a duplicate: its client must not believe that it was refused.
+    SELECT COUNT(*) INTO is_repeated FROM ${database}.transactions WHERE payment_key = NEW.payment_key FOR SHARE;
+    IF NOT is_repeated THEN
+      SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'payment refused: the account is stopped because of suspicious activities';
+    END IF;
   END IF;
   SET NEW.created_at = SYSDATE(3);
 END
@@ -261,8 +270,8 @@ CREATE TRIGGER ${database}.refuse_uncaptured_deletion BEFORE DELETE ON ${databas
 //
 CREATE TRIGGER ${database}.keep_deleted_transaction AFTER DELETE ON ${database}.transactions FOR EACH ROW
   INSERT INTO ${database}.deleted_transactions
-    (transaction_id, user_id, amount, currency, type, country, merchant, transaction_time, created_at, deleted_at)
-  VALUES (OLD.transaction_id, OLD.user_id, OLD.amount, OLD.currency, OLD.type, OLD.country, OLD.merchant,
+    (transaction_id, payment_key, user_id, amount, currency, type, country, merchant, transaction_time, created_at, deleted_at)
+  VALUES (OLD.transaction_id, OLD.payment_key, OLD.user_id, OLD.amount, OLD.currency, OLD.type, OLD.country, OLD.merchant,
           OLD.transaction_time, OLD.created_at, SYSDATE(3))
 //
 -- An account that was stopped and comes again, by whatever statement, is stopped.
