@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import mysql.connector
 import typer
@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from rich.markup import escape
 from rich.table import Table
 
-from fraudlab import pages, system
+from fraudlab import pages, system, tools
 from fraudlab.settings import Settings
 from fraudlab.stack import doctor as stack_doctor
 from fraudlab.stack import watch
@@ -196,7 +196,11 @@ def skip(
     )
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+"""For commands that pass all options on to another program."""
+
+
+@app.command(context_settings=PASSED_ON)
 def generate(context: typer.Context) -> None:
     """Run the data generator against this stack; takes all its options (`fraudlab generate --help`)."""
     with explained():
@@ -204,7 +208,46 @@ def generate(context: typer.Context) -> None:
         if settings.in_container and "--help" not in context.args:
             system.wait_for_account(settings, "generator", say)
         environment = os.environ | system.generator_environment(settings)
-    command = [sys.executable, "-m", "data_generator", *context.args]
+    _become([sys.executable, "-m", "data_generator", *context.args], environment)
+
+
+@app.command(context_settings=PASSED_ON)
+def sql(context: typer.Context) -> None:
+    """Open the bank's database with this machine's `mysql`; takes its options (`fraudlab sql -e "SHOW TABLES"`)."""
+    with explained():
+        tool = tools.mysql(_stack_for_tools(), context.args)
+    _become(*tool)
+
+
+@app.command(context_settings=PASSED_ON)
+def kafka(context: typer.Context) -> None:
+    """Run a tool of Kafka with address and log-in filled in (`fraudlab kafka console-consumer --topic transactions --from-beginning`)."""
+    with explained():
+        name, *rest = context.args or [""]
+        tool = tools.kafka(_stack_for_tools(), name, rest)
+    _become(*tool)
+
+
+@app.command(context_settings=PASSED_ON)
+def flink(context: typer.Context) -> None:
+    """Run Flink's command line on this cluster (`fraudlab flink list`)."""
+    with explained():
+        tool = tools.flink_cli(_stack_for_tools(), context.args)
+    _become(*tool)
+
+
+def _stack_for_tools() -> Settings:
+    """Raises UserError in containers, which have tools of their own."""
+    settings = Settings()
+    if settings.in_container:
+        raise UserError(
+            "MySQL's, Kafka's and Flink's own tools are in their own containers.",
+            "outside, run `docker compose exec mysql mysql`, `docker compose exec kafka …` or `docker compose exec jobmanager flink list`.",
+        )
+    return settings
+
+
+def _become(command: list[str], environment: dict[str, str]) -> NoReturn:
     os.execve(command[0], command, environment)  # noqa: S606 - it takes this process's place, and its Ctrl-C
 
 

@@ -223,10 +223,11 @@ def shipped_java_options(flink: Path) -> list[str]:
 
 
 def _classes(settings: Settings, layout: Layout, name: str) -> SharedClasses:
-    return SharedClasses(layout.class_archives, name, _class_path(layout), enabled=settings.shares_classes)
+    return SharedClasses(layout.class_archives, name, class_path(layout), enabled=settings.shares_classes)
 
 
-def _class_path(layout: Layout) -> str:
+def class_path(layout: Layout) -> str:
+    """All jars of the local Flink."""
     return java.class_path(layout.flink / "lib", "*")
 
 
@@ -239,7 +240,7 @@ def _java(layout: Layout, name: str, *options: str) -> list[str]:
         f"-Dlog.file={layout.logs / name}.log",  # where the web page reads the log that the supervisor writes
         f"-Dlog4j.configurationFile={(layout.flink / 'conf' / 'log4j-console.properties').as_uri()}",
         "-cp",
-        _class_path(layout),
+        class_path(layout),
     ]
 
 

@@ -37,7 +37,10 @@ NOTIFICATION = (
 ALLOWED = [
     ("generator", "INSERT INTO user_profile (user_id, first_name) VALUES (2, 'Grace')"),
     ("generator", "SELECT user_id, first_name, last_name, home_country, suspicious_activities FROM user_profile"),
-    ("generator", "INSERT INTO transactions (payment_key, user_id, amount, currency, country) VALUES (UUID(), 1, 1, 'EUR', 'DE')"),
+    (
+        "generator",
+        "INSERT INTO transactions (payment_key, user_id, amount, currency, country) VALUES (UUID(), 1, 1, 'EUR', 'DE')",
+    ),
     ("generator", "INSERT INTO fraud_labels VALUES (1, 'cloned_card')"),
     ("generator", "INSERT INTO declined_transactions (user_id, reason) VALUES (1, 'refused')"),
     ("cdc", "SELECT * FROM user_profile"),
