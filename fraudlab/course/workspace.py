@@ -37,8 +37,6 @@ OUTAGES = (mysql.connector.Error, KafkaError, OSError, http.client.HTTPException
 OWN = "from-a-notebook"
 """Stands in the configuration of jobs that a notebook starts, so that a check can tell them from those that `catch_up` starts."""
 REFUSED = "45000"
-GONE = ("CANCELED", "FINISHED")
-"""States of a job that is no more, and has not failed."""
 FIRST_OWN_USER = 1_000_000
 """Ids of accounts that a learner opens; the generator's are below."""
 
@@ -354,9 +352,11 @@ class Workspace:
     def job_state(self, name: str) -> "JobState":
         """Whether there is a job of this name, and why it keeps failing or has failed. One that may recover has no trouble."""
         full = self.names.job(name)
-        known = [job for job in flink_jobs.jobs(self.settings) if job.name == full and job.state not in GONE]
+        known = [job for job in flink_jobs.jobs(self.settings) if job.name == full and job.state != "CANCELED"]
         if not known:
             return JobState(known=False)
+        if known[-1].state == "FINISHED":  # its last results may still be on their way
+            return JobState(known=True)
         trouble = flink_jobs.trouble(self.settings, known[-1])
         return JobState(known=True, trouble=trouble.words if trouble is not None and trouble.advice else "")
 
