@@ -511,6 +511,9 @@ def progress() -> None:
 @course_app.command("check")
 def course_check(
     complete: Annotated[bool, typer.Option(help="also require all labs of the agendas")] = True,
+    mutants: Annotated[
+        bool, typer.Option(help="also change the solutions, one thing at a time, and list what a check accepts")
+    ] = False,
 ) -> None:
     """Check the whole course strictly: exercises, hints, minutes, links, terms, outputs. Starts nothing."""
     from fraudlab.course import review
@@ -518,6 +521,8 @@ def course_check(
     with explained():
         course = review.present()
         findings = review.review(course, complete=complete)
+        if mutants:
+            findings += review.mutations(course)
         for one, notebook in course.pairs():
             console.print(
                 f"  Lab {one.number} {escape(one.title)}: {review.lab_minutes(notebook)} min, "

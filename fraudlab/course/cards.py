@@ -124,8 +124,10 @@ def down(sentence: str, advice: str) -> Card:
     return Card(word, (sentence, advice), sign=sign, colour=colour)
 
 
-def of_start(lab: Lab, settings: Settings, slots: tuple[int, int], solved: int) -> Card:
-    """The card at the beginning of a lab; `slots` are the free ones and all."""
+def of_start(
+    lab: Lab, settings: Settings, slots: tuple[int, int], solved: int, kernels: Sequence[tuple[str, int]] = ()
+) -> Card:
+    """The card at the beginning of a lab; `slots` are the free ones and all, `kernels` other notebooks that are open, and their MB."""
     free, all_slots = slots
     return Card(
         f"Lab {lab.number} · {lab.title}",
@@ -135,7 +137,16 @@ def of_start(lab: Lab, settings: Settings, slots: tuple[int, int], solved: int) 
             f" `{settings.learner}.`",
             f"Flink's web page: {settings.flink_page} ({free} of {all_slots} task slots are free).",
             f"Solved here: {solved} of {len(lab.exercises)} exercises.",
+            *([_of_kernels(kernels)] if kernels else []),
         ),
+    )
+
+
+def _of_kernels(kernels: Sequence[tuple[str, int]]) -> str:
+    listed = ", ".join(f"{name} ({megabytes} MB)" for name, megabytes in kernels)
+    return (
+        f"Other notebooks are still open and hold memory: {listed}. End those that you don't need: in JupyterLab, File → Close and Shut"
+        " Down Notebook."
     )
 
 
@@ -145,16 +156,18 @@ def of_verdict(number: str, verdict: Verdict, *, solution_is_open: bool = False)
     lines = [verdict.sentence]
     if verdict.kind is Kind.WRONG:
         lines += [f"Found: {verdict.found}", f"Expected: {verdict.expected}"]
-    closing = _closing(number, verdict.kind, solution_is_open)
+    closing = _closing(number, verdict, solution_is_open)
     lines += [line for line in (verdict.advice, closing) if line]
     return Card(f"{word} · Exercise {number}", tuple(lines), sign=sign, colour=colour, mistake=verdict.mistake)
 
 
-def _closing(number: str, kind: Kind, solution_is_open: bool) -> str:
-    if kind is Kind.RIGHT:
+def _closing(number: str, verdict: Verdict, solution_is_open: bool) -> str:
+    if verdict.kind is Kind.RIGHT:
         return f'`lab.solution("{number}")` shows how the course does it.'
     help_ = f'`lab.solution("{number}")` is open now.' if solution_is_open else f'`lab.hint("{number}")` gives a hint.'
-    if kind is Kind.NOT_YET:
+    if not verdict.waits:
+        return f"Then run this cell again. {help_}"
+    if verdict.kind is Kind.NOT_YET:
         return f"Run this cell again in a moment. If nothing moves, look at your answer: {help_}"
     return help_
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from fraudlab import system
-from fraudlab.course import learner_folder, notebooks
+from fraudlab.course import kernel_startup, learner_folder, notebooks
 from fraudlab.course.breaking import others
 from fraudlab.course.labs import all_labs, lab_of
 from fraudlab.course.progress import Progress, Record
@@ -27,6 +27,8 @@ from fraudlab.stack.supervisor import Stack
 JUPYTER_CONFIG = Path(__file__).with_name("jupyter_config")
 KERNEL_SOCKET = len("/kernel--ipc-1") + 36
 """Bytes of the name of a kernel's socket within its folder; 36 are a UUID."""
+KERNEL_IDLE_S = 3 * 3600
+"""A kernel that has run nothing for this long is shut down. Longer than any break: it forgets everything that was defined in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,10 @@ def jupyter(number: str, *, browser: bool) -> tuple[str, list[str], dict[str, st
         "--ServerApp.port_retries=0",
         f"--ServerApp.root_dir={settings.work}",
         f"--LabApp.default_url={path}",
+        # A kernel holds some 570 MB, of which a JVM is most. One that nobody has used for hours ends, open or not.
+        f"--MappingKernelManager.cull_idle_timeout={KERNEL_IDLE_S}",
+        "--MappingKernelManager.cull_interval=300",
+        "--MappingKernelManager.cull_connected=True",
         f"--LabApp.user_settings_dir={_user_settings(settings.work)}",
         f"--LabApp.workspaces_dir={settings.work / '.jupyter' / 'workspaces'}",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
@@ -110,6 +116,7 @@ def jupyter(number: str, *, browser: bool) -> tuple[str, list[str], dict[str, st
         "JUPYTER_TOKEN": token,  # not where `ps` shows it
         "FRAUDLAB_JUPYTER_FOLDER": folder,
     }
+    environment.setdefault("PYTHONSTARTUP", kernel_startup.__file__)
     if not settings.in_container:
         environment["FRAUDLAB_JUPYTER_KERNELS"] = str(Layout(settings.home).make_sockets_folder(KERNEL_SOCKET))
     return f"http://{LOOPBACK}:{settings.jupyter_port}{folder}{path}?token={token}", command, environment

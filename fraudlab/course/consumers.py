@@ -28,8 +28,14 @@ IDLE_ROUNDS = 4
 AGREEMENT_S = 30
 
 
+_shared: list[KafkaConsumer] = []
+"""The consumers of earlier calls of `share`. A cell that runs twice forgets the first one, which would stay in its group."""
+
+
 def share(**consumers: KafkaConsumer) -> pd.DataFrame:
     """Polls the consumers of a group until each has its partitions: a rebalance. The records that arrive meanwhile stay unread.
+
+    Other consumers of this notebook that an earlier call has seen in the group are closed, so that they leave it.
 
     Returns:
         A row per consumer, with its partitions.
@@ -37,6 +43,11 @@ def share(**consumers: KafkaConsumer) -> pd.DataFrame:
     Example:
         lab.share(first=one_consumer, second=another_consumer)
     """
+    groups = {one.config["group_id"] for one in consumers.values()}
+    for earlier in [one for one in _shared if one.config["group_id"] in groups and one not in consumers.values()]:
+        earlier.close()
+        _shared.remove(earlier)
+    _shared.extend(one for one in consumers.values() if one not in _shared)
     held: list[list[int]] = []
     partitions = 0
     for one in consumers.values():

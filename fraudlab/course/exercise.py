@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from hashlib import sha256
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ class Verdict:
     """What a check says, in sentences for the learner.
 
     `mistake` (its name), `found` and `expected` belong to a wrong answer; `advice` is what to do next, for instance a command. `at_rest`
-    belongs to a *not yet*: what the answer is when nothing moves any more.
+    and `waits` belong to a *not yet*: what the answer is when nothing moves any more, and whether anything is on its way.
     """
 
     kind: Kind
@@ -60,6 +62,7 @@ class Verdict:
     expected: str = ""
     advice: str = ""
     at_rest: "Verdict | None" = None
+    waits: bool = True
 
 
 def right(sentence: str) -> Verdict:
@@ -81,6 +84,15 @@ def not_yet(sentence: str, *, at_rest: Verdict | None = None) -> Verdict:
     return Verdict(Kind.NOT_YET, sentence, at_rest=at_rest)
 
 
+def to_do_first(sentence: str) -> Verdict:
+    """Nothing is on its way: the learner has to do something before this can be checked. It is said at once."""
+    return Verdict(Kind.NOT_YET, sentence, waits=False)
+
+
+class UnreadableError(TypeError):
+    """An answer that the check cannot even try: not a function, not text. The text of the exercise's `shape` says what is wanted."""
+
+
 class NotSolvedYet(Exception):  # noqa: N818 - learners read this name
     """An exercise has no answer yet; the message says what to do. A notebook shows it without a traceback."""
 
@@ -97,10 +109,10 @@ def call(function: Callable[..., Any], *arguments: object) -> Any:
 
     Raises:
         AnswerFailed: The function failed.
-        TypeError: It is no function.
+        UnreadableError: It is no function.
     """
     if not callable(function):
-        raise TypeError("not a function")
+        raise UnreadableError("not a function")
     try:
         return function(*arguments)
     except NotSolvedYet:
@@ -125,6 +137,8 @@ class Exercise:
         observe: `(workspace, *answers)` → what the judge needs to know of MySQL, Kafka and Flink.
         judge: `(observed, *answers)` → the verdict. Pure.
         patience_s: How long the check waits for what is on its way.
+        job: The name of the job whose results it waits for. While there is none, or one that keeps failing, the check says so at once.
+        accepts: Whether `observe` can take the answer; for what is no query or no function the check says what is wanted.
     """
 
     number: str
@@ -135,6 +149,8 @@ class Exercise:
     observe: Callable[..., Any]
     judge: Callable[..., Verdict]
     patience_s: float = 20.0
+    job: str = ""
+    accepts: Callable[[Any], bool] = lambda _answer: True
 
     @property
     def unsolved(self) -> str:
@@ -151,8 +167,12 @@ class Exercise:
         except AnswerFailed as failure:
             return self.failed(failure)
         except (TypeError, ValueError, AttributeError, KeyError, IndexError):
-            found = ", ".join(_brief(answer) for answer in answers) or "nothing"
-            return wrong(UNREADABLE, found=found, expected=self.shape)
+            return self.unreadable(answers)
+
+    def unreadable(self, answers: tuple[Any, ...]) -> Verdict:
+        """The verdict on an answer of another kind than the exercise asks for."""
+        found = ", ".join(_brief(answer) for answer in answers) or "nothing"
+        return wrong(UNREADABLE, found=found, expected=self.shape)
 
     def failed(self, failure: AnswerFailed) -> Verdict:
         """The verdict on an answer that could not even be tried."""
@@ -202,6 +222,35 @@ class Lab:
         return f"{self.number}-{self.name}.ipynb"
 
 
+def fingerprint(answers: tuple[Any, ...], verdict: Verdict) -> str:
+    """The same for the same wrong answer, also in another process: of a function or class what it does, not its place in memory."""
+    functions = any(callable(answer) for answer in answers)
+    # What was found by a function may differ from call to call.
+    parts = [*map(_substance, answers), verdict.mistake, "" if functions else verdict.found]
+    return sha256("\n".join(parts).encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def _substance(value: object) -> str:
+    if isinstance(value, type):
+        return repr(sorted((name, _substance(one)) for name, one in vars(value).items() if callable(one)))
+    code = getattr(value, "__code__", value)
+    if isinstance(code, CodeType):
+        return repr((code.co_code, code.co_names, code.co_varnames, [_substance(one) for one in code.co_consts]))
+    return type(value).__name__ if callable(value) else repr(value)
+
+
+def is_text(answer: object) -> bool:
+    """What an exercise accepts that asks for SQL."""
+    return isinstance(answer, str)
+
+
+def word(answer: object) -> str:
+    """An answer of one word, as every check reads it: `"Stream"` and `" stream"` mean the same."""
+    return str(answer).strip().lower()
+
+
 def _brief(value: object) -> str:
     text = repr(value)
+    if "\n" in text:  # a table
+        return f"a {type(value).__name__}"
     return text if len(text) <= 80 else f"{text[:77]}…"

@@ -2,6 +2,7 @@
 
 import copyreg
 import struct
+from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
 from decimal import Decimal
@@ -10,6 +11,7 @@ from typing import Any
 import orjson
 import pandas as pd
 
+from fraudlab.course.exercise import call
 from fraudlab.course.live import LiveQuery
 from fraudlab.course.workspace import FIRST_OWN_USER, Workspace, in_eur, wait_until
 from fraudlab.kafka_access import sql_options
@@ -70,6 +72,27 @@ class ValueOfOneUser:
 
     def update(self, value: Any) -> None:
         self._value = value
+
+
+class Trial:
+    """A learner's operator in this process: each user has a state of their own, and a crash loses whatever else it remembers."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make, self._states = make, dict[int, ValueOfOneUser]()
+        self.operator = make()
+
+    def crash(self) -> None:
+        """Goes on with a new instance of the operator."""
+        self.operator = self._make()
+
+    def process_element(self, user: int, value: str, context: object) -> list[Any]:
+        """The rows that the operator sends for a record of this user. Raises AnswerFailed."""
+        self.operator._user = self._states.setdefault(user, ValueOfOneUser())  # noqa: SLF001 - as `open` would, which asks a cluster for it
+
+        def process_element(value: str) -> list[Any]:
+            return list(self.operator.process_element(value, context) or ())
+
+        return list(call(process_element, value))
 
 
 def values(workspace: Workspace) -> dict[str, object]:

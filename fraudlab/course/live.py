@@ -160,13 +160,3 @@ def filled(workspace: Workspace, statement: str, job: str) -> str:
 
     values = kafka_values(workspace.kafka, workspace.names, job)
     return Template(statement).substitute(values | {"transaction_ttl": f"{workspace.settings.profile_patience_s}s"})
-
-
-def reason(error: Exception) -> str:
-    """What Flink's planner has against a query, without the trace of its inner life."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    named = [
-        line.split(": ", 1)[1] for line in lines if line.startswith(("Caused by:", "org.apache.")) and ": " in line
-    ]
-    text = named[-1] if named else (lines or [type(error).__name__])[0]
-    return text if len(text) <= 240 else f"{text[:239]}…"

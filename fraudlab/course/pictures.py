@@ -33,6 +33,8 @@ class Dot:
     time: datetime
     country: str
     amount_eur: Decimal
+    too_late: bool = False
+    """Whether it came too late to count: it is drawn hollow, and is in no hour."""
 
 
 def window(title: str, payments: Sequence[Dot], length: timedelta = timedelta(hours=1)) -> Picture:
@@ -47,10 +49,10 @@ def window(title: str, payments: Sequence[Dot], length: timedelta = timedelta(ho
     dots = sorted(payments, key=lambda dot: dot.time)
 
     def hour(end: datetime) -> list[Dot]:
-        return [dot for dot in dots if end - length < dot.time <= end]
+        return [dot for dot in dots if end - length < dot.time <= end and not dot.too_late]
 
     end = max(
-        (dot.time for dot in dots),
+        (dot.time for dot in dots if not dot.too_late),
         key=lambda moment: (
             len({dot.country for dot in hour(moment)}),
             sum(dot.amount_eur for dot in hour(moment)),
@@ -85,8 +87,8 @@ def window(title: str, payments: Sequence[Dot], length: timedelta = timedelta(ho
     for dot in shown:
         parts.append(
             f'<circle cx="{x(dot.time):.0f}" cy="{110 - min(50, 8 + float(dot.amount_eur) / 40):.0f}" r="6" '
-            f'fill="{colours[dot.country]}" stroke="currentColor" stroke-width=".6">'
-            f"<title>{escape(f'{dot.country} {dot.amount_eur:,.2f} EUR at {dot.time:%H:%M:%S}')}</title></circle>"
+            f'fill="{"none" if dot.too_late else colours[dot.country]}" stroke="currentColor" stroke-width=".6">'
+            f"<title>{escape(f'{dot.country} {dot.amount_eur:,.2f} EUR at {dot.time:%H:%M:%S}{_late(dot)}')}</title></circle>"
         )
     for index, country in enumerate(countries):
         left = MARGIN + 60 * index
@@ -101,6 +103,10 @@ def window(title: str, payments: Sequence[Dot], length: timedelta = timedelta(ho
         f'<text x="{MARGIN}" y="18" font-weight="bold">{escape(title)}</text>{body}</svg>'
     )
     return Picture(svg, alternative)
+
+
+def _late(dot: Dot) -> str:
+    return ", which came too late" if dot.too_late else ""
 
 
 def lanes(title: str, partitions: Sequence[Sequence[int]]) -> Picture:

@@ -12,11 +12,12 @@ TRIES_BEFORE_SOLUTION = 3
 
 @dataclass
 class Record:
-    """What happened in one exercise. `hints` counts those shown."""
+    """What happened in one exercise. `hints` counts those shown; `wrong` is the fingerprint of the last wrong answer."""
 
     tries: int = 0
     hints: int = 0
     solved: bool = False
+    wrong: str = ""
 
     @property
     def solution_is_open(self) -> bool:
@@ -47,10 +48,17 @@ class Progress:
         """What happened in one exercise."""
         return self.records().get(number, Record())
 
-    def tried(self, number: str, *, solved: bool) -> Record:
-        """One more try. What was solved once stays solved."""
+    def tried(self, number: str, *, solved: bool, wrong: str = "") -> Record:
+        """One more try, unless it is the wrong answer of the last one. What was solved once stays solved.
+
+        Args:
+            number: The exercise's number.
+            solved: Whether the answer is right.
+            wrong: The fingerprint of a wrong answer.
+        """
         record = self.of(number)
-        record.tries += 1
+        record.tries += not wrong or wrong != record.wrong
+        record.wrong = wrong
         record.solved = record.solved or solved
         return self._write(number, record)
 
@@ -64,7 +72,10 @@ class Progress:
         records = self.records() | {number: record}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = self.path.with_suffix(f".{os.getpid()}")
-        text = json.dumps({one: asdict(records[one]) for one in sorted(records)}, indent=2)
+        shown = {
+            one: {name: value for name, value in asdict(records[one]).items() if value != ""} for one in sorted(records)
+        }
+        text = json.dumps(shown, indent=2)
         unfinished.write_text(text + "\n", encoding="utf-8")
         unfinished.replace(self.path)
         return record

@@ -85,6 +85,19 @@ def review(course: Course, *, complete: bool = True) -> list[Finding]:
     return found + (list(agendas(course)) if complete else [])
 
 
+def mutations(course: Course) -> list[Finding]:
+    """The mutants of solutions that a check does not call wrong. It is no part of `review`: importing PyFlink takes seconds."""
+    from fraudlab.course import mutants
+
+    return [
+        Finding(f"exercise {one.number}", f"its check says {one.said} of this mutant of the solution: {one.written}")
+        for lab, notebook in course.pairs()
+        for exercise in lab.exercises
+        if course.answers[exercise.number].mutants
+        for one in mutants.survivors(exercise, course.answers[exercise.number], notebook)[1]
+    ]
+
+
 def files(course: Course) -> Iterator[Finding]:
     """Every lab has its solution; nothing else lies there; labs are what the solutions give."""
     known = {lab.file for lab in course.definitions}

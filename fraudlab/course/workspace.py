@@ -77,6 +77,14 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class JobState:
+    """Whether there is a job, and in words why it fails; "" where it runs, starts, or may recover."""
+
+    known: bool
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """A record as it lies in Kafka; key and value as text, None where there is none; when it was written, in ms since the epoch."""
 
@@ -310,6 +318,17 @@ class Workspace:
         found = {job.id: flink_jobs.trouble(self.settings, job) for job in known}
         return {id: str(trouble) for id, trouble in found.items() if trouble is not None}
 
+    def job_state(self, name: str) -> "JobState":
+        """Whether there is a job of this name, and why it keeps failing or has failed. One that may recover has no trouble."""
+        full = self.names.job(name)
+        known = [job for job in self.flink.jobs() if job.name == full and job.state != "CANCELED"]
+        if not known:
+            return JobState(known=False)
+        if known[-1].state == "FINISHED":  # its last results may still be on their way
+            return JobState(known=True)
+        trouble = flink_jobs.trouble(self.settings, known[-1])
+        return JobState(known=True, trouble=trouble.words if trouble is not None and trouble.advice else "")
+
     def slots(self) -> tuple[int, int]:
         """Free task slots, and all."""
         overview = self.flink.get("/overview")
@@ -322,16 +341,19 @@ class Workspace:
             The job, with its `id` and when it `started`.
 
         Raises:
-            Late: It isn't running before the deadline.
+            Late: It isn't running before the deadline, or it keeps failing.
 
         Example:
             lab.wait_for_job("my-detector")
         """
-        return wait_until(
-            lambda: next((job for job in self.jobs() if job.name == name and job.state == "RUNNING"), None),
-            f"job {name!r} runs",
-            deadline_s,
-        )
+
+        def running() -> Job | None:
+            found = next((job for job in self.jobs() if job.name == name and job.state == "RUNNING"), None)
+            if found is None and (trouble := self.job_state(name).trouble):
+                raise Late(f"The job {name!r} {trouble}.")
+            return found
+
+        return wait_until(running, f"job {name!r} runs", deadline_s)
 
     def cancel(self, name: str | None = None) -> list[str]:
         """Cancels your jobs of this name, or all of yours, and waits until their task slots are free.

@@ -96,6 +96,15 @@ ANSWERS = (
         "topics_mixed_up",
         {"for table in TABLES}": "for table in TABLES}\n    topics = dict(zip(TABLES, reversed(topics.values())))"},
     ),
+    Answer(  # Case course-12.
+        "02.2",
+        "a topic that does not exist",
+        "job_fails",
+        {
+            "getattr(names, table)": 'getattr(names, table) + "_new"',
+            "topics.values()": "[names.user_profile, names.transactions]",
+        },
+    ),
     Answer("02.2", "right after mistakes that are still in the topics"),
     Answer("02.3", "right after the statements were run twice", before=("lab02-25", "lab02-25")),
     Answer(

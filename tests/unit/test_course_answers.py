@@ -6,13 +6,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from itertools import chain, repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from fraudlab.course import lab, labs
+from fraudlab.course import cards, lab, labs
 from fraudlab.course.answers import Example, answers_of
 from fraudlab.course.exercise import (
     PLACEHOLDER,
@@ -24,6 +25,7 @@ from fraudlab.course.exercise import (
     NotSolvedYet,
     Verdict,
     call,
+    fingerprint,
     not_yet,
     right,
     wrong,
@@ -31,8 +33,10 @@ from fraudlab.course.exercise import (
 from fraudlab.course.lab import checking as policy
 from fraudlab.course.lab import exercises
 from fraudlab.course.labs import all_labs
+from fraudlab.course.labs.lab00.checks import TASKS
 from fraudlab.course.labs.lab02.checks import changes_of
 from fraudlab.course.labs.lab03.checks import Resent, resent
+from fraudlab.course.workspace import JobState, Workspace
 
 LABS = Path(labs.__file__).parent
 REPOSITORY = Path(__file__).parents[2]
@@ -57,13 +61,13 @@ def named_mistakes(checks: Path) -> list[str]:
 
 @pytest.mark.parametrize(("exercise", "example"), examples("right"))
 def test_a_right_answer_is_accepted_however_it_is_written(exercise: Exercise, example: Example) -> None:
-    verdict = exercise.verdict(example.observed, example.answers)
+    verdict = exercise.verdict(ANSWERS[exercise.number].observed(example), example.answers)
     assert verdict.kind is Kind.RIGHT, verdict
 
 
 @pytest.mark.parametrize(("exercise", "example"), examples("wrong"))
 def test_a_wrong_answer_is_told_its_own_mistake(exercise: Exercise, example: Example) -> None:
-    verdict = exercise.verdict(example.observed, example.answers)
+    verdict = exercise.verdict(ANSWERS[exercise.number].observed(example), example.answers)
     if example.waits:
         assert verdict.kind is Kind.NOT_YET, verdict
         assert example.waits in verdict.sentence
@@ -119,7 +123,8 @@ def test_the_placeholder_is_no_answer(exercise: Exercise, answer: object) -> Non
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.number)
 def test_what_a_right_answer_is_told_has_no_numbers_that_differ_from_run_to_run(exercise: Exercise) -> None:
     sentences = {
-        exercise.verdict(example.observed, example.answers).sentence for example in ANSWERS[exercise.number].right
+        exercise.verdict(ANSWERS[exercise.number].observed(example), example.answers).sentence
+        for example in ANSWERS[exercise.number].right
     }
     assert len(sentences) == 1
 
@@ -200,6 +205,116 @@ def test_what_never_comes_counts_as_a_try_so_that_the_solution_opens(
     assert {lines[0] for lines in said} == {"… Not yet · Exercise 00.9"}
     assert "`lab.hint(" in said[1][-1]
     assert said[2][-1].endswith('`lab.solution("00.9")` is open now.')
+
+
+@dataclass
+class Jobs:
+    """In the place of a workspace, of which a check asks here how its job is."""
+
+    states: Iterator[JobState]
+    asked: int = 0
+
+    def job_state(self, name: str) -> JobState:
+        self.asked += 1
+        return next(self.states)
+
+
+def waited_for(workspace: Jobs, monkeypatch: pytest.MonkeyPatch) -> tuple[Verdict, float]:
+    """What a check says of an exercise whose job brings nothing, and after how many seconds."""
+    clock = Clock()
+    monkeypatch.setattr(policy, "time", clock)
+    exercise = replace(counting(repeat(0), None), job="copy")
+    return policy.verdict_of(exercise, cast(Workspace, workspace), ("an answer",)), clock.now_s
+
+
+def test_a_job_that_does_not_exist_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Case course-13."""
+    verdict, seconds = waited_for(Jobs(repeat(JobState(known=False))), monkeypatch)
+    assert (verdict.kind, seconds) == (Kind.NOT_YET, 0)
+    assert verdict.sentence == "No job of yours is named `copy`: run the cell that starts it."
+    assert "in a moment" not in str(cards.of_verdict("00.9", verdict)), "nothing is on its way"
+
+
+def test_a_job_that_keeps_failing_is_told_with_its_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Case course-12."""
+    fails = JobState(known=True, trouble="keeps failing: IllegalArgumentException: no such topic")
+    verdict, seconds = waited_for(Jobs(chain([JobState(known=True)], repeat(fails))), monkeypatch)
+    assert (verdict.mistake, seconds) == ("job_fails", policy.POLL_S)
+    assert verdict.found == "`copy` keeps failing: IllegalArgumentException: no such topic"
+
+
+def test_a_job_that_runs_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    verdict, seconds = waited_for(Jobs(repeat(JobState(known=True))), monkeypatch)
+    assert verdict.sentence == "0 of 3 so far."
+    assert seconds > 20
+
+
+class Table:
+    """In the place of a table of pandas: it cannot be hashed."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return "country payments\nDE 7"
+
+
+@pytest.mark.parametrize(
+    ("number", "answer"), [("00.3", Table()), ("00.3", object()), ("03.1", 7), ("05.2", "commit()")]
+)
+def test_an_answer_of_another_kind_is_told_what_is_wanted(number: str, answer: object) -> None:
+    """Case course-11."""
+    exercise = next(one for one in EXERCISES if one.number == number)
+    verdict = policy.verdict_of(exercise, cast(Workspace, None), (answer,))  # MySQL and Flink are not asked
+    assert (verdict.mistake, verdict.expected) == ("unreadable", exercise.shape)
+    assert "\n" not in verdict.found
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        ("00.1", lambda: {task: f" {kind.title()} " for task, (kind, _) in TASKS.items()}),
+        ("02.3", lambda: {"ada": "U", "ben": "", "cem": "d c", "dan": "u u d"}),
+        ("03.2", lambda: {"inner": "Complete", "left": "complete ", "temporal": "MISSING", "impatient": "nameless"}),
+    ],
+)
+def test_an_answer_that_means_the_right_thing_is_right(number: str, said: Callable[[], Any]) -> None:
+    exercise = next(one for one in EXERCISES if one.number == number)
+    answer = (said(), None) if number == "03.2" else (said(),)
+    assert exercise.verdict(ANSWERS[number].observe(*answer), answer).kind is Kind.RIGHT
+
+
+def test_the_same_wrong_answer_once_more_is_not_another_try(checking: Callable[[Exercise], list[str]]) -> None:
+    wrong_exercise = counting(repeat(2), None)
+    always = replace(wrong_exercise, judge=lambda _count, _answer: LEFT_OUT)
+    for _ in range(5):
+        assert "`lab.hint(" in checking(always)[-1]
+    for found in ("1", "0"):
+        other = replace(LEFT_OUT, found=found)
+        said = checking(replace(always, judge=lambda _count, _answer, other=other: other))
+    assert said[-1].endswith('`lab.solution("00.9")` is open now.')
+
+
+def function(source: str) -> Any:
+    namespace: dict[str, Any] = {}
+    exec(source, namespace)  # noqa: S102 - below
+    return namespace["answer"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("def answer(a): return a + 1", "def answer(a): return a + 1", True),
+        ("def answer(a): return a + 1", "def answer(a): return a + 2", False),
+        ("def answer(a): return a.x", "def answer(a): return a.y", False),
+        ("class answer:\n def f(self): return 1", "class answer:\n def f(self): return 1", True),
+        ("class answer:\n def f(self): return 1", "class answer:\n def f(self): return 2", False),
+        ("answer = 5", "answer = 5", True),
+        ("answer = 5", "answer = 6", False),
+    ],
+)
+def test_a_fingerprint_is_that_of_what_an_answer_does(one: str, other: str, same: bool) -> None:
+    prints = {fingerprint((function(source),), LEFT_OUT) for source in (one, other)}
+    assert len(prints) == (1 if same else 2)
 
 
 # What Labs 02 and 03 read from topics

@@ -4,6 +4,8 @@
 `Workspace`, bind it below, and name it in `TOPICS`.
 """
 
+import builtins
+
 from fraudlab.course import binlog as binlog_reader
 from fraudlab.course import breaking, consumers, live
 from fraudlab.course import inbox as inbox_reader
@@ -13,8 +15,12 @@ from fraudlab.course.exercise import NotSolvedYet as NotSolvedYet
 from fraudlab.course.lab import bank, contents, exercises, flink, looking, services, starting
 from fraudlab.course.lab.binding import with_workspace
 from fraudlab.course.lab.binding import workspace as workspace
+from fraudlab.course.notebook_errors import install as _explain_errors
 from fraudlab.course.workspace import Late as Late
 from fraudlab.course.workspace import Workspace
+
+if (_shell := getattr(builtins, "get_ipython", lambda: None)()) is not None:
+    _explain_errors(_shell)
 
 TOPICS = {
     "Start and reset": ("help", "start", "up", "catch_up", "reset"),

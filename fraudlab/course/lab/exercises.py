@@ -7,7 +7,7 @@ import pandas as pd
 from fraudlab.course import cards
 from fraudlab.course import glossary as glossary_book
 from fraudlab.course.cards import Card
-from fraudlab.course.exercise import HINTS, Kind, NotSolvedYet
+from fraudlab.course.exercise import HINTS, Kind, NotSolvedYet, fingerprint
 from fraudlab.course.lab import checking
 from fraudlab.course.labs import all_labs, exercise_of
 from fraudlab.course.progress import Progress, Record
@@ -31,7 +31,7 @@ def check(workspace: Workspace, number: str, *answers: Any) -> Card:
     """Checks your answer to an exercise.
 
     It waits while your job's results are still on their way. If they don't arrive, that counts as a try, because your answer may
-    be the reason.
+    be the reason. The same wrong answer once more is not another try.
 
     Returns:
         A card: right, not right yet (with what was found), or not yet.
@@ -50,7 +50,8 @@ def check(workspace: Workspace, number: str, *answers: Any) -> Card:
         if trouble := cards.of_problem(workspace.problem()):
             return trouble
         raise
-    record = Progress.of_learner(workspace.settings).tried(number, solved=verdict.kind is Kind.RIGHT)
+    solved, wrong = verdict.kind is Kind.RIGHT, fingerprint(answers, verdict) if verdict.kind is Kind.WRONG else ""
+    record = Progress.of_learner(workspace.settings).tried(number, solved=solved, wrong=wrong)
     return cards.of_verdict(number, verdict, solution_is_open=record.solution_is_open)
 
 

@@ -2,7 +2,8 @@
 
 import inspect
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,8 @@ def lanes(workspace: Workspace, user_id: int, key: str = "user_id") -> Picture:
 def window(workspace: Workspace, user_id: int) -> Picture:
     """Draws a user's payments on a time line, with the most interesting hour: most countries, then most money.
 
+    A payment that came too late is hollow, and in no hour: the detector doesn't count it, either.
+
     Example:
         lab.window(ada)
     """
@@ -235,8 +238,19 @@ def _moment(time_ms: Any) -> datetime:
 
 def _dots(workspace: Workspace, user_id: int) -> list[pictures.Dot]:
     rows = workspace.rows(
-        "SELECT transaction_time, country, amount, currency FROM transactions WHERE user_id = %s", int(user_id)
+        "SELECT transaction_time, country, amount, currency FROM transactions WHERE user_id = %s ORDER BY transaction_id",
+        int(user_id),
     )
-    return [
+    dots = [
         pictures.Dot(row["transaction_time"], row["country"], in_eur(row["amount"], row["currency"])) for row in rows
     ]
+    return with_latecomers(dots, timedelta(seconds=workspace.settings.allowed_lateness_s))
+
+
+def with_latecomers(dots: Sequence[pictures.Dot], lateness: timedelta) -> list[pictures.Dot]:
+    """The payments, in the order in which they arrived; those that were later than the allowed lateness are marked."""
+    found: list[pictures.Dot] = []
+    for dot in dots:
+        newest = max((one.time for one in found if not one.too_late), default=dot.time)
+        found.append(replace(dot, too_late=dot.time < newest - lateness))
+    return found

@@ -1,5 +1,11 @@
 """Where a lab begins and ends: the stack is up, and the learner's data and jobs are at the lab's starting point."""
 
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
 from fraudlab import system
 from fraudlab.course import cards
 from fraudlab.course.cards import Card, Done
@@ -7,6 +13,7 @@ from fraudlab.course.labs import all_labs, lab_of
 from fraudlab.course.progress import Progress
 from fraudlab.course.workspace import Workspace
 from fraudlab.pipeline.contracts import Names
+from fraudlab.stack.supervisord import module, open_notebooks
 
 
 def start(workspace: Workspace, number: int | str) -> Card:
@@ -25,7 +32,21 @@ def start(workspace: Workspace, number: int | str) -> Card:
     workspace.require_running()
     records = Progress.of_learner(workspace.settings).records()
     solved = sum(records[one.number].solved for one in lab.exercises if one.number in records)
-    return cards.of_start(lab, workspace.settings, workspace.slots(), solved)
+    return cards.of_start(
+        lab, workspace.settings, workspace.slots(), solved, other_kernels(workspace.stack.layout.home)
+    )
+
+
+def other_kernels(home: Path) -> list[tuple[str, int]]:
+    """The kernels of other notebooks that work with this stack: the notebook's name, and the MB that it holds with its JVM."""
+    found = []
+    for process in open_notebooks(home):
+        with suppress(psutil.Error):
+            if module(process) == "ipykernel_launcher":
+                name = Path(process.environ().get("JPY_SESSION_NAME", f"process {process.pid}")).name
+                tree = [process, *process.children(recursive=True)]
+                found.append((name, round(sum(one.memory_info().rss for one in tree) / 1_000_000)))
+    return sorted(found)
 
 
 def up(workspace: Workspace) -> Done:
@@ -49,11 +70,25 @@ def catch_up(workspace: Workspace, number: int | str) -> Done:
     """
     lab = lab_of(number)
     workspace.require_running()
+    show_progress("Emptying your database, topics and jobs …")
     workspace.reset()
-    for earlier in all_labs():
-        if earlier.number < lab.number:
-            earlier.outcome(workspace)
+    before = [earlier for earlier in all_labs() if earlier.number < lab.number]
+    for earlier in before:
+        show_progress(f"Lab {earlier.number} of {before[-1].number}: {earlier.title} …")
+        earlier.outcome(workspace)
+    show_progress()
     return Done(f"Ready for Lab {lab.number}.", ("Your database, topics and jobs are as this lab expects them.",))
+
+
+def show_progress(what: str = "") -> None:
+    """Says in a notebook what is being done, in the place of what it said before; "" at the end, when the answer takes that place."""
+    if (ipython := sys.modules.get("IPython")) is None or ipython.get_ipython() is None:
+        return
+    from IPython.display import clear_output, display
+
+    clear_output(wait=True)
+    if what:
+        display(Card("Catching up takes up to a minute.", (what,)))
 
 
 def reset(workspace: Workspace) -> Done:

@@ -22,6 +22,9 @@ SORTING = Answers(
         Example((["stream"],), mistake="task_missing"),
         Example((5,), mistake="unreadable"),
     ],
+    equivalent={
+        "sorting = dict(zip(sorting, ['stream', 'batch', 'stream', 'stream', 'batch'], strict=False))": "both have five",
+    },
 )
 
 
@@ -38,6 +41,7 @@ SLOTS = Answers(
         Example((7,), Slots(11, 12), "other_number"),
         Example(("three",), Slots(11, 12), "unreadable"),
     ],
+    mutants=False,
 )
 
 
@@ -100,6 +104,7 @@ COUNTRIES = Answers(
         ),
         Example(("SELECT country, COUNT(*), COUNT(DISTINCT user_id) …",), _seen([]), waits="0 of 13 payments"),
     ],
+    mutants=False,
 )
 
 ANSWERS = {"00.1": SORTING, "00.2": SLOTS, "00.3": COUNTRIES}

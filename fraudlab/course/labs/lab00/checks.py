@@ -4,16 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fraudlab.course import live
+from fraudlab.course import live, walls
 from fraudlab.course.exercise import (
     AnswerFailed,
     Exercise,
     Lab,
     Mistake,
     Verdict,
+    is_text,
     not_yet,
     nothing_to_observe,
     right,
+    word,
     wrong,
 )
 from fraudlab.course.workspace import Workspace
@@ -59,7 +61,7 @@ def judge_sorting(_observed: None, answer: Mapping[str, str]) -> Verdict:
             found=f"{len(answer)} tasks",
             expected=f"also one named {missing[0]!r}",
         )
-    unknown = sorted({str(value) for value in answer.values()} - {"stream", "batch"})
+    unknown = sorted({str(value) for value in answer.values() if word(value) not in ("stream", "batch")})
     if unknown:
         return wrong(
             Mistake("unknown_word", "Answer with one of two words."),
@@ -67,7 +69,7 @@ def judge_sorting(_observed: None, answer: Mapping[str, str]) -> Verdict:
             expected='"stream" or "batch" for each task',
         )
     for task, (kind, why) in TASKS.items():
-        if answer[task] != kind:
+        if word(answer[task]) != kind:
             return wrong(
                 why,
                 found=f"{answer[task]!r} for {task!r}",
@@ -180,7 +182,7 @@ def observe_countries(workspace: Workspace, query: str) -> Countries:
         try:
             running = live.stream(workspace, query, COUNTRIES_QUERY)
         except Exception as error:
-            raise AnswerFailed(f"Flink does not accept this query: {live.reason(error)}") from error
+            raise AnswerFailed(f"Flink does not accept this query. {walls.of_flink(str(error), query).line}") from error
         _running.clear()
         _running[query] = running
     truth = workspace.rows(
@@ -284,6 +286,8 @@ COUNTRIES = Exercise(
     observe=observe_countries,
     judge=judge_countries,
     patience_s=40,
+    job=COUNTRIES_QUERY,
+    accepts=is_text,
 )
 
 

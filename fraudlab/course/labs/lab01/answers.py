@@ -22,6 +22,7 @@ ROBBED = Answers(
         Example((25,), _LABELS, "other_number"),
         Example(("many",), _LABELS, "unreadable"),
     ],
+    mutants=False,
 )
 
 
@@ -60,6 +61,7 @@ THEFT = Answers(
         Example((1,), _theft(), "no_payment"),
         Example((99,), Theft(False, ()), "no_such_account"),
     ],
+    mutants=False,
 )
 
 

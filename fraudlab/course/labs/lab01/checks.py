@@ -13,9 +13,9 @@ from fraudlab.course.exercise import (
     Mistake,
     Verdict,
     call,
-    not_yet,
     nothing_to_observe,
     right,
+    to_do_first,
     wrong,
 )
 from fraudlab.course.workspace import Workspace, in_eur
@@ -55,7 +55,7 @@ def judge_robbed(observed: Labels, answer: int) -> Verdict:
     """The number of accounts with at least one payment of a thief."""
     expected = "the number of different accounts with at least one labelled payment"
     if not observed.users:
-        return not_yet("The bank is still empty: run the cell with `lab.generate` first.")
+        return to_do_first("The bank is still empty: run the cell with `lab.generate` first.")
     if answer == observed.robbed_accounts:
         return right("Few accounts are robbed, and a thief pays several times from each of them.")
     for mistaken, mistake in (

@@ -90,6 +90,10 @@ ROUTING = Answers(
             (_router(lambda t, e, v: [_row(t[e["source"]["table"]], e["source"]["table"], v)]),), mistake="wrong_key"
         ),
     ],
+    equivalent={
+        "return": "at the end of the function",
+        "yield Row(self._topics[envelope['source']['table']], repr(row['user_id']), value)": "the text of a whole number, too",
+    },
 )
 
 
@@ -126,6 +130,7 @@ INGESTION = Answers(
         ),
         Example((SUBMIT,), _ingestion(0), waits="No job of yours"),
     ],
+    mutants=False,
 )
 
 
@@ -150,6 +155,7 @@ CHANGES = Answers(
         Example((_CAPTURED,), {"ada": "u"}, waits="still on their way"),
         Example((4,), _CAPTURED, "unreadable"),
     ],
+    observe=lambda _predicted: _CAPTURED,
 )
 
 
@@ -198,6 +204,10 @@ def _wrong_by_kind(envelopes: Sequence[Envelope]) -> Any:
     )
 
 
+def _wrong_without_snapshot(envelopes: Sequence[Envelope]) -> Any:
+    return _right_by_seen([one for one in envelopes if one["op"] == "c"])
+
+
 def _wrong_when_empty(envelopes: Sequence[Envelope]) -> Any:
     return _right_by_seen(envelopes) or Decimal("0.01")
 
@@ -214,6 +224,7 @@ ONCE = Answers(
         Example((_wrong_by_amount,), _TWICE, "counted_by_amount"),
         Example((_wrong_neighbours,), _TWICE, "compared_with_last"),
         Example((_wrong_by_kind,), _TWICE, "counted_by_kind"),
+        Example((_wrong_without_snapshot,), _TWICE, "snapshot_left_out"),
         Example((_wrong_float,), _TWICE, "float_money"),
         Example((_wrong_when_empty,), _TWICE, "no_sum"),
         Example((_right_by_seen,), Repeated(_TWICE.envelopes, Decimal("25.01")), "other_sum"),
@@ -221,6 +232,11 @@ ONCE = Answers(
         Example((lambda envelopes: None,), _TWICE, "no_return"),
         Example((_right_by_dictionary,), Repeated((), Decimal(0)), waits="no payment twice"),
     ],
+    observe=lambda _total: _TWICE,
+    equivalent={
+        "for envelope in reversed(list(envelopes)):": "a sum has no order",
+        "return sum(amounts.values(), _same(0))": "a whole 0 is the sum of no payment, too",
+    },
 )
 
 ANSWERS = {"02.1": ROUTING, "02.2": INGESTION, "02.3": CHANGES, "02.4": ONCE}

@@ -18,6 +18,7 @@ from fraudlab.course.exercise import (
     not_yet,
     nothing_to_observe,
     right,
+    to_do_first,
     wrong,
 )
 from fraudlab.course.workspace import Job, Workspace, wait_until
@@ -231,7 +232,7 @@ def judge_ingestion(observed: Ingestion, submit: object) -> Verdict:
     if not callable(submit):
         raise TypeError("not a function")
     if observed.runs == 0:
-        return not_yet(f"No job of yours is named `{JOB}`: run the cell that calls `submit`.")
+        return to_do_first(f"No job of yours is named `{JOB}`: run the cell that calls `submit`.")
     if observed.runs > 1:
         return wrong(
             Mistake("submitted_twice", "The job was submitted more than once, and each of the jobs reads the binlog."),
@@ -304,6 +305,8 @@ INGESTION = Exercise(
     observe=observe_ingestion,
     judge=judge_ingestion,
     patience_s=45,
+    job=JOB,
+    accepts=callable,
 )
 
 
@@ -392,6 +395,7 @@ CHANGES = Exercise(
         "One of the four changes the primary key. What does a reader need if it stores each row under its key?",
         "Ben's row stays the same: `\"\"`. Cem's disappears under one key and appears under another: first `d`, then `c`.",
     ),
+    job=JOB,
     shape='a dictionary: name to the letters of `op`, for instance "ud", and "" for none',
     observe=observe_changes,
     judge=judge_changes,
@@ -404,16 +408,46 @@ Envelope = Mapping[str, Any]
 
 
 def envelope_of(transaction_id: int, amount: str, op: str = "c") -> Envelope:
-    row = {"transaction_id": transaction_id, "user_id": 7, "amount": amount, "currency": "EUR"}
-    return {"op": op, "before": None, "after": row, "source": {"table": "transactions", "pos": 1000 + transaction_id}}
+    """An envelope of a payment with all the fields of a real one; the payments of one user are on several days."""
+    time = f"2026-01-{10 + transaction_id % 20}T12:00:00Z"
+    row = {
+        "transaction_id": transaction_id,
+        "user_id": 17,
+        "amount": amount,
+        "currency": "EUR",
+        "type": "online",
+        "country": "DE",
+        "merchant": "Books and more",
+        "transaction_time": time,
+        "created_at": time,
+    }
+    from_snapshot = op == "r"
+    source = {
+        "table": "transactions",
+        "db": "anna_payment",
+        "ts_ms": 0 if from_snapshot else 1_769_860_800_000,
+        "file": "" if from_snapshot else "binlog.000002",
+        "pos": 0 if from_snapshot else 1000 + transaction_id,
+        "row": 0,
+    }
+    return {"op": op, "before": None, "after": row, "source": source, "ts_ms": 1_769_860_800_050}
 
 
 _CASES: tuple[tuple[str, list[Envelope], Decimal, Mistake], ...] = (
     (
         "three payments, none twice",
-        [envelope_of(1, "10.00"), envelope_of(2, "20.50"), envelope_of(3, "5.25")],
+        [envelope_of(901, "10.00"), envelope_of(902, "20.50"), envelope_of(1003, "5.25")],
         Decimal("35.75"),
         Mistake("wrong_sum", "The sum is wrong even if nothing comes twice."),
+    ),
+    (
+        "two payments of the snapshot, and one made after it",
+        [envelope_of(11, "10.00", op="r"), envelope_of(12, "20.50", op="r"), envelope_of(13, "5.25")],
+        Decimal("35.75"),
+        Mistake(
+            "snapshot_left_out",
+            "A payment that the snapshot has read comes as `r`: it was made before the job began, and counts like any other.",
+        ),
     ),
     (
         "a payment that comes twice in a row",

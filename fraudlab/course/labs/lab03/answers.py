@@ -28,6 +28,7 @@ FLAG = Answers(
         Example((_DEFINED,), Flags({1: 0}, _ACCOUNTS), waits="1 of 3 accounts"),
         Example((_DEFINED,), Flags({1: 0}, {1: 0}), waits="No account is stopped"),
     ],
+    mutants=False,
 )
 
 
@@ -52,6 +53,7 @@ WHO_KNOWS = Answers(
         Example((_SEEN, None), {}, waits="The profile has not come yet"),
         Example((5, None), _SEEN, "unreadable"),
     ],
+    observe=lambda *_predicted: _SEEN,
 )
 
 
@@ -161,6 +163,7 @@ JOIN = Answers(
             (STATEMENT,), _joined(_NAMES | {4: None}, _FLAGS | {4: None}), waits="without the name of their user: 1."
         ),
     ],
+    mutants=False,
 )
 
 
@@ -180,6 +183,7 @@ COST = Answers(
         Example((20, 1, 5), Resent(5, 8, all_sent=False), waits="8 records"),
         Example(("many", 1, 5), _FIVE, "unreadable"),
     ],
+    observe=lambda *_predicted: _FIVE,
 )
 
 ANSWERS = {"03.1": FLAG, "03.2": WHO_KNOWS, "03.3": JOIN, "03.4": COST}

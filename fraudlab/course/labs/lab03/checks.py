@@ -4,8 +4,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fraudlab.course import live
-from fraudlab.course.exercise import NOT_YOUR_JOB, AnswerFailed, Exercise, Lab, Mistake, Verdict, not_yet, right, wrong
+from fraudlab.course import live, walls
+from fraudlab.course.exercise import (
+    NOT_YOUR_JOB,
+    AnswerFailed,
+    Exercise,
+    Lab,
+    Mistake,
+    Verdict,
+    is_text,
+    not_yet,
+    right,
+    to_do_first,
+    word,
+    wrong,
+)
 from fraudlab.course.live import LiveQuery
 from fraudlab.course.workspace import Workspace, wait_until
 
@@ -37,10 +50,11 @@ def observe_flags(workspace: Workspace, definition: str) -> Flags:
                 workspace, "SELECT user_id, suspicious_activities FROM user_profile", FLAG_QUERY, [definition]
             )
         except Exception as error:
-            said = live.reason(error)
-            if "suspicious_activities" in said and "not found" in said:
+            if "Column 'suspicious_activities' not found" in str(error):
                 return Flags({}, truth, has_column=False)
-            raise AnswerFailed(f"Flink does not accept this statement: {said}") from error
+            raise AnswerFailed(
+                f"Flink does not accept this statement. {walls.of_flink(str(error), definition).line}"
+            ) from error
         _running.clear()
         _running[definition] = running
     return Flags(dict(running.rows()), truth)
@@ -57,7 +71,7 @@ def judge_flags(observed: Flags, _definition: str) -> Verdict:
             expected="a column with the name as in MySQL",
         )
     if not stopped:
-        return not_yet("No account is stopped: run the cell above that stops one.")
+        return to_do_first("No account is stopped: run the cell above that stops one.")
     missing = observed.truth.keys() - observed.seen.keys()
     if missing:
         return not_yet(
@@ -108,11 +122,14 @@ FLAG = Exercise(
     observe=observe_flags,
     judge=judge_flags,
     patience_s=40,
+    job=FLAG_QUERY,
+    accepts=is_text,
 )
 
 
 # 03.2
 
+JOINS_QUERY = "four-joins"
 JOINS = {
     "inner": (
         "complete",
@@ -166,11 +183,11 @@ def judge_joins(observed: Mapping[str, str], answer: Mapping[str, str], _joins: 
             Mistake("join_missing", "A join is missing."), found=", ".join(answer), expected=f"also {absent[0]!r}"
         )
     if not observed:
-        return not_yet("The profile has not come yet: run the cell that opens the account.")
+        return to_do_first("The profile has not come yet: run the cell that opens the account.")
     if observed["inner"] != "complete" or observed["left"] != "complete":
         return not_yet("The profile is in the bank, but not yet in the joins.")
     for kind, (_, why) in JOINS.items():
-        said = str(answer[kind]).strip().lower()
+        said = word(answer[kind])
         if said not in words:
             return wrong(
                 Mistake("unknown_word", "Answer with one of three words."),
@@ -199,6 +216,7 @@ WHO_KNOWS = Exercise(
     observe=observe_joins,
     judge=judge_joins,
     patience_s=30,
+    job=JOINS_QUERY,
 )
 
 
@@ -263,7 +281,7 @@ def judge_joined(observed: Joined, statement: str) -> Verdict:
     if "INSERT INTO" not in statement:
         raise TypeError("not the statement")
     if observed.runs == 0:
-        return not_yet(f"No job of yours is named `{JOB}`: run the cell that submits it.")
+        return to_do_first(f"No job of yours is named `{JOB}`: run the cell that submits it.")
     if observed.runs > 1:
         return wrong(
             Mistake(
@@ -424,6 +442,8 @@ JOIN = Exercise(
     observe=observe_joined,
     judge=judge_joined,
     patience_s=60,
+    job=JOB,
+    accepts=is_text,
 )
 
 

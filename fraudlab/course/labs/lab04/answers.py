@@ -54,9 +54,14 @@ LATE = Answers(
             (lambda times, delay: sorted(_late_by_position(times, delay), reverse=True),),
             mistake="watermark_moved_back",
         ),
+        Example((lambda times, delay: sorted(_late_by_position(times, delay)),), mistake="sorted_times"),
         Example((lambda times, delay: None,), mistake="no_return"),
         Example(([20],), mistake="unreadable"),
     ],
+    equivalent={
+        "for time in times:; latest = max(latest, time)": "a time that moves the watermark is not behind it, before or after",
+        "latest = max(time, latest)": "the same number",
+    },
 )
 
 
@@ -103,6 +108,18 @@ def _last_ones_only(payments: list[Paid], end: datetime) -> bool:
     return len({country for _, country, _ in hour}) >= 2 and sum(eur for _, _, eur in hour) >= 1000
 
 
+def _back_to_the_first_outside(payments: list[Paid], end: datetime) -> bool:
+    """Goes back from the end of the list to the first payment that is not in the hour: right where nothing comes late."""
+    hour: list[Paid] = []
+    for paid in reversed(payments):
+        if paid[0] > end:
+            continue
+        if paid[0] <= end - _HOUR:
+            break
+        hour.append(paid)
+    return len({country for _, country, _ in hour}) >= 2 and sum(eur for _, _, eur in hour) >= 1000
+
+
 def _one_payment_a_moment(payments: list[Paid], end: datetime) -> bool:
     by_time = {time: (time, country, eur) for time, country, eur in payments}
     return _suspicious()(list(by_time.values()), end)
@@ -137,12 +154,20 @@ HOURS = Answers(
         Example((_one_payment_a_moment,), mistake="same_moment"),
         Example((_last_against_the_others,), mistake="last_countries_only"),
         Example((_last_ones_only,), mistake="order_of_arrival"),
+        Example(
+            (_suspicious(lambda time, end: (end - time).seconds < 3600 and time <= end),), mistake="yesterday_counts"
+        ),
+        Example((_back_to_the_first_outside,), mistake="stopped_at_a_latecomer"),
         Example((_suspicious(enough=lambda total: total > 1000),), mistake="more_than_threshold"),
         Example((_suspicious(enough=lambda total: round(total) >= 1000),), mistake="rounded"),
         Example((lambda payments, end: None,), mistake="no_return"),
         Example((lambda payments, end: len(payments) >= 2,), mistake="after_the_end"),
         Example((True,), mistake="unreadable"),
     ],
+    equivalent={
+        "hour = [(country, eur) for time, country, eur in payments if start < time <= end];"
+        " total = sum((eur for country, eur in hour))": "countries and sum need not be found in this order",
+    },
 )
 
 
@@ -191,6 +216,8 @@ _LETTER = 'yield self._dead_letter("later than the allowed lateness", payment.tr
 _IF_LATE = "if verdict.arrival is Arrival.TOO_LATE:"
 _IF_CHANGED = "if verdict.history is not history or len(activities) != len(waiting):"
 
+_WRITES_MORE_OFTEN = "it writes the state more often than it must, but never another one"
+
 IN_STATE = Answers(
     right=[
         Example((_detector(),)),
@@ -213,12 +240,30 @@ IN_STATE = Answers(
         ),
         Example((_detector((_LETTER, "pass")),), mistake="late_dropped"),
         Example((_detector((_LETTER, "return")),), mistake="late_dropped"),
+        Example((_detector((_IF_CHANGED, "if verdict.history != history:")),), mistake="waiting_kept"),
+        Example((_detector((_LETTER, f"{_LETTER}; return")),), mistake="ended_by_a_latecomer"),
         Example((_detector((_IF_LATE, "if verdict.arrival is not Arrival.COUNTED:")),), mistake="duplicate_raised"),
         Example((_detector((_CALLED, 'verdict = judge(self._rule, b"", payment)')),), mistake="state_not_kept"),
         Example((_AccusesEverybody,), mistake="first_payment"),
+        Example(
+            (_detector((_LETTER, _LETTER.replace("later than the allowed lateness", " "))),), mistake="empty_letter"
+        ),
         Example((_impatient,), mistake="late_not_counted"),
         Example(("FraudDetector",), mistake="unreadable"),
     ],
+    equivalent={
+        "if True:": _WRITES_MORE_OFTEN,
+        "if verdict.history is not verdict or len(activities) != len(waiting):": _WRITES_MORE_OFTEN,
+        "if verdict.history is not waiting or len(activities) != len(waiting):": _WRITES_MORE_OFTEN,
+        "if verdict.history is not history or _same(activities) != len(waiting):": _WRITES_MORE_OFTEN,
+        "if verdict.history is not history or len(activities) != _same(waiting):": _WRITES_MORE_OFTEN,
+        "if verdict.history is not history or len(activities) != len(history):": _WRITES_MORE_OFTEN,
+        "if verdict.history is not history or len(activities) != len(verdict):": (
+            "another answer only where exactly three of more waiting activities are left after a duplicate"
+        ),
+        "if verdict.history != history or len(activities) != len(waiting):": "equal bytes need not be written again",
+        "history, waiting = self._user.value() or ((), b'')": "both are empty, whatever their type",
+    },
 )
 
 
@@ -270,6 +315,12 @@ SCORE = Answers(
         Example((_score,), _OTHERS, "other_accounts"),
         Example((0.67,), _FOUND, "unreadable"),
     ],
+    observe=lambda _score: _FOUND,
+    equivalent={
+        '"""Precision and recall of a detector that accuses these accounts."""; recall = len(accused & robbed) / len(robbed)': (
+            "the two shares need not be found in this order"
+        ),
+    },
 )
 
 ANSWERS = {"04.1": LATE, "04.2": HOURS, "04.3": IN_STATE, "04.4": SCORE}

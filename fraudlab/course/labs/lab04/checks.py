@@ -22,7 +22,7 @@ from fraudlab.course.exercise import (
     right,
     wrong,
 )
-from fraudlab.course.jobs import ValueOfOneUser
+from fraudlab.course.jobs import Trial
 from fraudlab.course.workspace import FIRST_OWN_USER, Workspace, wait_until
 from fraudlab.pipeline.contracts import Names
 from fraudlab.pipeline.records import iso
@@ -71,6 +71,12 @@ _ARRIVALS: tuple[tuple[list[int], int, list[int], Mistake], ...] = (
         10,
         [0, 40],
         Mistake("other_watermark", "Compare each arrival with the watermark that the arrivals before it have made."),
+    ),
+    (
+        [60, 30, 10, 60, 20, 55],
+        10,
+        [30, 10, 20],
+        Mistake("sorted_times", "Give the late times in the order in which they arrived."),
     ),
 )
 
@@ -174,6 +180,16 @@ _HISTORIES: tuple[tuple[str, tuple[Paid, ...], float, bool, Mistake], ...] = (
         ),
     ),
     (
+        "900 EUR in DE, and 200 EUR in FR five minutes later on the next day",
+        (_paid(0, "900", "DE"), _paid(24 * 60 + 5, "200", "FR")),
+        24 * 60 + 5,
+        False,
+        Mistake(
+            "yesterday_counts",
+            "A payment of yesterday is in no hour of today. A timedelta keeps its days apart: `.seconds` leaves them out, `.total_seconds()` has them.",
+        ),
+    ),
+    (
         "1,200 EUR in DE only",
         (_paid(0, "600", "DE"), _paid(10, "600", "DE")),
         10,
@@ -218,6 +234,16 @@ _HISTORIES: tuple[tuple[str, tuple[Paid, ...], float, bool, Mistake], ...] = (
         Mistake(
             "order_of_arrival",
             "The payments are in order of arrival, which may differ from the order in which they were made.",
+        ),
+    ),
+    (
+        "600 EUR in DE, 50 EUR in DE of two hours earlier that arrive late, and 600 EUR in FR",
+        (_paid(0, "600", "DE"), _paid(-120, "50", "DE"), _paid(10, "600", "FR")),
+        10,
+        True,
+        Mistake(
+            "stopped_at_a_latecomer",
+            "A payment outside the hour may stand between two that are inside, because it came late: look at all of them.",
         ),
     ),
 )
@@ -268,33 +294,40 @@ class _Context:
 _NOON_MS = 1_769_860_800_000
 
 
-def _record(number: int, user: int, minute: float, eur: int, country: str) -> str:
+def _record(number: int, user: int, minute: float, eur: int, country: str, *, known: bool = True) -> str:
+    """A record of `transaction_mid`, as the source gives it to the job; `known`: whether the user's profile had arrived."""
     import orjson
 
     time_ms = _NOON_MS + round(minute * MINUTE)
     record = {
         "transaction_id": number,
         "user_id": user,
-        "user_first_name": "Ada",
-        "user_last_name": "Lovelace",
-        "user_email": "ada@example.com",
-        "user_phone_number": "+49 30 1234567",
-        "user_suspicious_activity": False,
+        "user_first_name": "Ada" if known else None,
+        "user_last_name": "Lovelace" if known else None,
+        "user_email": "ada@example.com" if known else None,
+        "user_phone_number": "+49 30 1234567" if known else None,
+        "user_home_country": "DE" if known else None,
+        "user_suspicious_activity": False if known else None,
         "transaction_amount": f"{eur}.00",
         "transaction_currency": "EUR",
+        "transaction_type": "online",
         "transaction_country": country,
+        "transaction_merchant": "Books and more",
         "transaction_time": iso(time_ms),
         "created_at": iso(_NOON_MS + 120 * MINUTE),
     }
-    return f"0:{number}:{orjson.dumps(record).decode()}"
+    return f"3:{40_000 + number}:{orjson.dumps(record).decode()}"
 
 
 Sent = list[tuple[str, str]]
 
+_HOME, _ABROAD = _record(901, 17, 0, 600, "DE"), _record(902, 17, 10, 600, "FR")
+_STRANGERS_THEFT = _record(901, 17, 0, 600, "DE", known=False), _record(902, 17, 10, 600, "FR", known=False)
+
 _STREAMS: tuple[tuple[str, tuple[str, ...], Sent, Mistake], ...] = (
     (
         "one payment",
-        (_record(1, 7, 0, 20, "DE"),),
+        (_record(901, 17, 0, 20, "DE"),),
         [],
         Mistake(
             "first_payment",
@@ -303,8 +336,8 @@ _STREAMS: tuple[tuple[str, tuple[str, ...], Sent, Mistake], ...] = (
     ),
     (
         "a theft in two payments",
-        (_record(1, 7, 0, 600, "DE"), _record(2, 7, 10, 600, "FR")),
-        [("suspicious_activities", "activity-2")],
+        (_HOME, _ABROAD),
+        [("suspicious_activities", "activity-902")],
         Mistake(
             "state_not_kept",
             "The second payment of a theft must raise its hour. Do you write the new history back to the state?",
@@ -312,7 +345,7 @@ _STREAMS: tuple[tuple[str, tuple[str, ...], Sent, Mistake], ...] = (
     ),
     (
         "two people, each in their own country",
-        (_record(1, 7, 0, 600, "DE"), _record(2, 8, 10, 600, "FR")),
+        (_HOME, _record(902, 18, 10, 600, "FR")),
         [],
         Mistake(
             "state_shared",
@@ -321,23 +354,42 @@ _STREAMS: tuple[tuple[str, tuple[str, ...], Sent, Mistake], ...] = (
     ),
     (
         "a theft, and the same record of it once more",
-        (_record(1, 7, 0, 600, "DE"), _record(2, 7, 10, 600, "FR"), _record(2, 7, 10, 600, "FR")),
-        [("suspicious_activities", "activity-2")],
+        (_HOME, _ABROAD, _ABROAD),
+        [("suspicious_activities", "activity-902")],
         Mistake("duplicate_raised", "The same record came twice, so the same activity was raised twice."),
     ),
     (
         "a payment that is 40 minutes late",
-        (_record(1, 7, 60, 600, "DE"), _record(2, 7, 20, 600, "FR")),
-        [("dead_letters", "transaction-2")],
+        (_record(901, 17, 60, 600, "DE"), _record(902, 17, 20, 600, "FR")),
+        [("dead_letters", "transaction-902")],
         Mistake("late_dropped", "A payment that is too late is not dropped silently: it must become a dead letter."),
     ),
     (
         "a payment that is 20 minutes late",
-        (_record(1, 7, 60, 600, "DE"), _record(2, 7, 40, 600, "FR")),
-        [("suspicious_activities", "activity-1")],
+        (_record(901, 17, 60, 600, "DE"), _record(902, 17, 40, 600, "FR")),
+        [("suspicious_activities", "activity-901")],
         Mistake(
             "late_not_counted",
             "A payment that is late, but not too late, raises the hour that it changes, and is not a dead letter.",
+        ),
+    ),
+    (
+        "a theft whose profile comes later, and then changes",
+        (*_STRANGERS_THEFT, _ABROAD, _ABROAD),
+        [("suspicious_activities", "activity-902")],
+        Mistake(
+            "waiting_kept",
+            "A theft waited for its user's profile, was raised once the profile came, and must wait no longer. Write the state also where"
+            " only the waiting activities have changed.",
+        ),
+    ),
+    (
+        "a theft whose profile comes with a payment that is 50 minutes late",
+        (*_STRANGERS_THEFT, _record(903, 17, -40, 20, "DE")),
+        [("dead_letters", "transaction-903"), ("suspicious_activities", "activity-902")],
+        Mistake(
+            "ended_by_a_latecomer",
+            "A payment that is too late still brings the user's profile: what waits for it must be raised. Go on after the dead letter.",
         ),
     ),
 )
@@ -346,31 +398,31 @@ _STREAMS: tuple[tuple[str, tuple[str, ...], Sent, Mistake], ...] = (
 def judge_detector(_observed: None, detector: Callable[..., Any]) -> Verdict:
     """The learner's detector, run in this process on short streams, must send what the pipeline's does."""
     for name, values, expected, mistake in _STREAMS:
-        found = _sent(detector, values)
+        messages = _sent(detector, values)
+        found = [(topic, message.get("activity_id") or message["dead_letter_id"]) for topic, message in messages]
         if found != expected:
             return wrong(mistake, found=f"{_listed(found)} for {name}", expected=_listed(expected))
+        for letter in (message for topic, message in messages if topic == "dead_letters"):
+            if not letter["reason"].strip() or letter["payload"] != values[-1].split(":", 2)[2]:
+                return wrong(
+                    Mistake("empty_letter", "A dead letter needs the reason, and the record as it came."),
+                    found=f"the reason {letter['reason']!r}, the payload {letter['payload'][:40]!r} …",
+                    expected="why the record was not used, and its text",
+                )
     return right(
         "The job reads the state once and writes it once for each payment. That is all Flink sees of the rule."
     )
 
 
-def _sent(detector: Callable[..., Any], values: Sequence[str]) -> Sent:
-    """Topic and id of what a detector sends, with a state for each user."""
+def _sent(detector: Callable[..., Any], values: Sequence[str]) -> list[tuple[str, Any]]:
+    """Topic and message of what a detector sends, with a state for each user."""
     import orjson
 
-    made = call(detector, _RULE, Names())
-    states: dict[int, ValueOfOneUser] = {}
-    sent: Sent = []
-
-    def process_element(value: str) -> list[Any]:
-        return list(made.process_element(value, _Context()) or ())
-
+    trial = Trial(lambda: call(detector, _RULE, Names()))
+    sent = []
     for value in values:
-        user = orjson.loads(value.split(":", 2)[2])["user_id"]
-        made._user = states.setdefault(user, ValueOfOneUser())  # noqa: SLF001 - as `open` would, which asks a cluster for it
-        for row in call(process_element, value):
-            message = orjson.loads(row[2])
-            sent.append((row[0], message.get("activity_id") or message["dead_letter_id"]))
+        for row in trial.process_element(orjson.loads(value.split(":", 2)[2])["user_id"], value, _Context()):
+            sent.append((row[0], orjson.loads(row[2])))
     return sent
 
 
@@ -499,6 +551,8 @@ SCORE = Exercise(
     observe=observe_found,
     judge=judge_score,
     patience_s=40,
+    job=DETECTOR,
+    accepts=callable,
 )
 
 

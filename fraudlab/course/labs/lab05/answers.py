@@ -26,6 +26,11 @@ BUSY = Answers(
         Example(([2, 1, 1], [1, 1, 1, 1]), 4, "one_number_each"),
         Example((3, 4), 4, "unreadable"),
     ],
+    observe=lambda *_predicted: 4,
+    equivalent={
+        "of_three, of_five = ([1, 1, 2], [1, 1, 1, 1, 0])": "which consumer gets more is Kafka's choice",
+        "of_three, of_five = ([2, 1, 1], [0, 1, 1, 1, 1])": "which consumer gets none is Kafka's choice",
+    },
 )
 
 
@@ -102,15 +107,14 @@ CAREFUL = Answers(
         Example((_wrong_newest_only,), _lived((2, 0, 2, 0, 1, 0)), "records_skipped"),
         Example((_wrong_nothing,), _lived((0, 0, 0)), "nothing_handled"),
     ],
+    mutants=False,
 )
 
 
 # 05.3
 
 
-def _sent(message_id: Callable[[Activity, int], object]) -> Sent:
-    ids = ids_of(message_id)
-    return Sent(ids, len(set(ids)))
+_SIX_IDS = ("41-0", "41-0", "41-0", "41-0", "41-12", "42-0")
 
 
 def _by_words(activity: Activity, episode: int) -> str:
@@ -145,17 +149,44 @@ def _wrong_spaces(activity: Activity, episode: int) -> str:
     return f"user {activity['user_id']} episode {episode}"
 
 
+def _wrong_run_together(activity: Activity, episode: int) -> str:
+    return str(activity["user_id"]) + str(episode)
+
+
+def _wrong_hash(activity: Activity, episode: int) -> str:
+    return str(hash(f"{activity['user_id']}-{episode}"))
+
+
+_given: dict[tuple[int, int], str] = {}
+
+
+def _wrong_remembered(activity: Activity, episode: int) -> str:
+    return _given.setdefault((activity["user_id"], episode), uuid4().hex)
+
+
+def _wrong_mailbox(activity: Activity, episode: int) -> str:
+    return f"{activity['user_email']}-{episode}"
+
+
 ONCE = Answers(
-    right=[Example((_by_words,), _sent(_by_words)), Example((_by_number,), _sent(_by_number))],
+    right=[Example((_by_words,)), Example((_by_number,))],
     wrong=[
-        Example((_wrong_random,), _sent(_wrong_random), "random_id"),
-        Example((_wrong_each_activity,), _sent(_wrong_each_activity), "id_of_the_activity"),
-        Example((_wrong_detected,), _sent(_wrong_detected), "id_of_the_detection"),
-        Example((_wrong_person_only,), _sent(_wrong_person_only), "id_without_episode"),
-        Example((_wrong_episode_only,), _sent(_wrong_episode_only), "id_without_person"),
-        Example((_wrong_spaces,), _sent(_wrong_spaces), "not_a_header"),
-        Example((_by_words,), Sent(ids_of(_by_words), shown=2), "other_messages"),
+        Example((_wrong_random,), mistake="random_id"),
+        Example((_wrong_each_activity,), mistake="id_of_the_activity"),
+        Example((_wrong_detected,), mistake="id_of_the_detection"),
+        Example((_wrong_person_only,), mistake="id_without_episode"),
+        Example((_wrong_episode_only,), mistake="id_without_person"),
+        Example((_wrong_spaces,), mistake="not_a_header"),
+        Example((_by_words,), Sent(_SIX_IDS, 2, ("41-11", "411-1"), _SIX_IDS), "other_messages"),
+        Example((_wrong_run_together,), mistake="numbers_run_together"),
+        Example((_wrong_hash,), mistake="id_of_the_process"),
+        Example((_wrong_remembered,), mistake="id_of_the_process"),
+        Example((_wrong_mailbox,), mistake="id_without_person"),
     ],
+    observe=ids_of,
+    equivalent={
+        """return f"{activity['user_id']}user_id{episode}\"""": "another text between the numbers",
+    },
 )
 
 
@@ -180,6 +211,7 @@ STOP = Answers(
             (_some_flagger,), Flags(victim=True, others=0, after_replay=False, after_new=False), "not_stopped_again"
         ),
     ],
+    mutants=False,
 )
 
 ANSWERS = {"05.1": BUSY, "05.2": CAREFUL, "05.3": ONCE, "05.4": STOP}

@@ -1,15 +1,16 @@
 """Lab 05, The notification consumers: consumer groups, offsets, idempotence, the write-back, and people who are told once."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from email.message import EmailMessage
 from typing import Any
 from uuid import uuid4
 
 from fraudlab.course import consumers, inbox
 from fraudlab.course.consumers import Crash
-from fraudlab.course.exercise import Exercise, Lab, Mistake, Verdict, call, right, wrong
+from fraudlab.course.exercise import Exercise, Lab, Mistake, UnreadableError, Verdict, call, right, wrong
+from fraudlab.course.other_process import in_another_process
 from fraudlab.course.workspace import Workspace, wait_until
 from fraudlab.services.consumer import Received
 from fraudlab.settings import Settings
@@ -69,8 +70,6 @@ BUSY = Exercise(
 
 def observe_crash(workspace: Workspace, work_through: Callable[..., object]) -> Crash:
     """Crashes the learner's loop in the middle of the topic, and starts it again."""
-    if not callable(work_through):
-        raise TypeError("not a function")
     return consumers.crash(workspace, work_through)
 
 
@@ -135,6 +134,7 @@ CAREFUL = Exercise(
     shape="a function of a consumer and a function `handle`",
     observe=observe_crash,
     judge=judge_crash,
+    accepts=callable,
 )
 
 
@@ -142,54 +142,107 @@ CAREFUL = Exercise(
 
 Activity = Mapping[str, Any]
 
-_ACTIVITY = {
-    "activity_id": "activity-101",
-    "user_id": 7,
-    "transaction_id": 101,
-    "window_end": "2026-01-31T12:00:00.000Z",
-    "created_at": "2026-01-31T12:00:00.100Z",
-    "detected_at": "2026-01-31T12:00:00.113Z",
-}
-DELIVERIES: tuple[tuple[Activity, int], ...] = (
-    (_ACTIVITY, 0),
-    (_ACTIVITY, 0),  # delivered again
-    (_ACTIVITY | {"detected_at": "2026-01-31T12:00:09.870Z"}, 0),  # raised again after a crash of the detector
-    (_ACTIVITY | {"activity_id": "activity-102", "transaction_id": 102, "created_at": "2026-01-31T12:00:02.000Z"}, 0),
-    (_ACTIVITY | {"activity_id": "activity-207", "transaction_id": 207, "created_at": "2026-01-31T18:00:00.000Z"}, 12),
-    (_ACTIVITY | {"activity_id": "activity-300", "transaction_id": 300, "user_id": 8}, 0),
-)
-"""Activities and the number of their episode, in the order in which a notifier reads them. Both people share an e-mail address."""
+
+def _activity(user_id: int, payment: int, window_end: datetime, **changed: object) -> dict[str, Any]:
+    """An activity with all the fields of a real one."""
+    hour_before, known = window_end - timedelta(hours=1), window_end + timedelta(milliseconds=100)
+    return {
+        "activity_id": f"activity-{payment}",
+        "user_id": user_id,
+        "user_first_name": "Ada",
+        "user_last_name": "Lovelace",
+        "user_email": "family@lab-bank.example",
+        "user_phone_number": "+49 30 1234567",
+        "user_suspicious_activity": True,
+        "rule": "2-countries-in-3600-s",
+        "window_start": _iso(hour_before),
+        "window_end": _iso(window_end),
+        "total_amount_eur": "1200.00",
+        "transaction_count": 2,
+        "countries": ["DE", "FR"],
+        "transaction_ids": [payment - 1, payment],
+        "transaction_id": payment,
+        "known_by": payment,
+        "created_at": _iso(known),
+        "detected_at": _iso(known + timedelta(milliseconds=13)),
+    } | changed
+
+
+def _iso(moment: datetime) -> str:
+    return f"{moment.isoformat(timespec='milliseconds')}Z"
+
+
+_NOON = datetime(2026, 1, 31, 12)
+_EVENING, _NEXT_DAY = _NOON + timedelta(hours=6), _NOON + timedelta(days=1)
+
+Delivery = tuple[Activity, int]
+
+
+def deliveries(user_id: int) -> tuple[Delivery, ...]:
+    """Activities of this user and of the next one, with the numbers of their episodes, in the order in which a notifier reads them.
+
+    All people in them share an e-mail address.
+    """
+    first = _activity(user_id, 1101, _NOON)
+    return (
+        (first, 0),
+        (first, 0),  # delivered again
+        (first | {"detected_at": _iso(_NOON + timedelta(seconds=9))}, 0),  # raised again after a crash of the detector
+        (_activity(user_id, 1102, _NOON + timedelta(seconds=2), transaction_ids=[1100, 1101, 1102]), 0),
+        (_activity(user_id, 1207, _EVENING), 12),
+        (_activity(user_id + 1, 1300, _NOON), 0),
+    )
+
+
+def look_alikes(user_id: int) -> tuple[Delivery, ...]:
+    """Two people, one payment and one episode each, whose numbers are the same digits when written without anything between them."""
+    return (_activity(user_id, 1401, _NEXT_DAY), 11), (_activity(user_id * 10 + 1, 1402, _NEXT_DAY), 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The ids that the learner's function gave, and how many different messages the inbox shows of them."""
+    """What the learner's function gave, and what the inbox made of it.
+
+    Attributes:
+        ids: The ids of the deliveries.
+        shown: How many different messages the inbox shows of them; 0 where an id does not fit into a mail.
+        look_alikes: The ids of two people and episodes that look alike.
+        elsewhere: The ids of the deliveries in another process.
+    """
 
     ids: tuple[str, ...]
     shown: int
+    look_alikes: tuple[str, ...]
+    elsewhere: tuple[str, ...]
 
 
-def ids_of(message_id: Callable[[Activity, int], object]) -> tuple[str, ...]:
-    ids = [call(message_id, activity, episode) for activity, episode in DELIVERIES]
-    if not all(isinstance(one, str | int) for one in ids):
-        raise TypeError("an id must be text")
-    return tuple(str(one) for one in ids)
+def ids_of(message_id: Callable[[Activity, int], object]) -> Sent:
+    """The ids that the function gives in this process and in another one. `shown` is what an inbox would show."""
+    # Other people at each check: a function that keeps the ids it gave must not find them from the check before.
+    user_id = 100 + uuid4().int % 100_000
+    six = deliveries(user_id)
+    elsewhere = in_another_process(message_id, six)  # first: what the function remembers is not to travel with it
+    found = [call(message_id, activity, episode) for activity, episode in (*six, *look_alikes(user_id))]
+    if not all(isinstance(one, str | int) for one in found):
+        raise UnreadableError("an id must be text")
+    ids = tuple(map(str, found))
+    return Sent(ids[:6], len(set(ids[:6])), ids[6:], tuple(map(str, elsewhere)))
 
 
 def observe_messages(workspace: Workspace, message_id: Callable[[Activity, int], str]) -> Sent:
     """Sends a mail for each delivery to the inbox, all to one address, and asks how many it shows."""
-    ids = ids_of(message_id)
+    sent = ids_of(message_id)
     family = inbox.address(workspace, f"family-{uuid4().hex[:8]}")
-    if all(_fits_a_header(one) for one in ids):
+    if all(_fits_a_header(one) for one in sent.ids):
         inbox.serve(workspace)
         with inbox.mail_server(workspace) as server:
-            for one in ids:
+            for one in sent.ids:
                 mail = EmailMessage()
                 mail["From"], mail["To"], mail["Subject"] = "bank@lab-bank.example", family, "We stopped your account"
                 mail["Message-ID"] = f"<{one}@lab-bank.example>"
                 mail.set_content("Was it you?")
                 server.send_message(mail)
-    return Sent(ids, len(inbox.messages(workspace, family)))
+    return replace(sent, shown=len(inbox.messages(workspace, family)))
 
 
 def _fits_a_header(text: str) -> bool:
@@ -199,22 +252,24 @@ def _fits_a_header(text: str) -> bool:
 def judge_messages(observed: Sent, _message_id: Callable[[Activity, int], str]) -> Verdict:
     """The same id within an episode of a person, another one otherwise."""
     expected = "one message for each person and episode, however often the activity comes"
-    if not all(_fits_a_header(one) for one in observed.ids):
-        return wrong(
-            Mistake(
-                "not_a_header", "The id is part of a mail's header: plain letters, digits, dots and hyphens, no spaces."
-            ),
-            found=next(repr(one) for one in observed.ids if not _fits_a_header(one)),
-            expected=expected,
-        )
     first, again, raised_again, second, later, neighbour = observed.ids
-    found = f"{observed.shown} messages in the inbox for 6 deliveries"
+    found = f"{len(set(observed.ids))} different ids for 6 deliveries"
     if first != again:
         return wrong(
             Mistake(
                 "random_id", "The id is different at each call, so a duplicate of the message looks like a new one."
             ),
             found=found,
+            expected=expected,
+        )
+    if observed.elsewhere != observed.ids:
+        return wrong(
+            Mistake(
+                "id_of_the_process",
+                "Another process gives other ids, and the notifier is another process after each restart. Make the id from the"
+                " activity and the episode alone; `hash` of a text differs from process to process.",
+            ),
+            found=f"{first!r} here, {observed.elsewhere[0]!r} in another process",
             expected=expected,
         )
     if first != raised_again:
@@ -253,10 +308,27 @@ def judge_messages(observed: Sent, _message_id: Callable[[Activity, int], str]) 
             found=found,
             expected=expected,
         )
+    if len(set(observed.look_alikes)) == 1:
+        return wrong(
+            Mistake(
+                "numbers_run_together",
+                "User 1 in episode 11 and user 11 in episode 1 get the same id: put something between the two numbers.",
+            ),
+            found=f"{observed.look_alikes[0]!r} for two people",
+            expected=expected,
+        )
+    if unfit := next((one for one in observed.ids if not _fits_a_header(one)), None):
+        return wrong(
+            Mistake(
+                "not_a_header", "The id is part of a mail's header: plain letters, digits, dots and hyphens, no spaces."
+            ),
+            found=repr(unfit),
+            expected=expected,
+        )
     if observed.shown != 3:
         return wrong(
             Mistake("other_messages", "The inbox shows another number of messages than there are ids."),
-            found=found,
+            found=f"{observed.shown} messages in the inbox for 6 deliveries",
             expected=expected,
         )
     return right("Six deliveries, three messages: one for each person and episode.")
@@ -274,6 +346,7 @@ ONCE = Exercise(
     shape="a function of an activity and the number of its episode that gives a text",
     observe=observe_messages,
     judge=judge_messages,
+    accepts=callable,
 )
 
 
@@ -387,6 +460,7 @@ STOP = Exercise(
     shape="the class AccountFlagger",
     observe=observe_flagger,
     judge=judge_flagger,
+    accepts=callable,
 )
 
 

@@ -5,8 +5,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pandas as pd
+
 from fraudlab.course.answers import Answers, Example
 from fraudlab.course.labs.lab06.checks import GUARANTEE, PREFIX, TIMEOUT, Alarm, Arrived, Detectors, Latecomer
+from fraudlab.course.workspace import learner_settings
 
 # 06.1
 
@@ -22,13 +25,18 @@ _ALARMS = (
     _alarm("activity-1", 0, 0.5),
     _alarm("activity-2", 2, 2.7, late_s=600),
     _alarm("activity-3", 5, 11),  # during the outage
-    _alarm("activity-2", 2, 11),  # raised again
+    _alarm("activity-2", 2, 11.4),  # raised again
+)
+
+_TABLE = pd.DataFrame(
+    [(one.activity_id, one.created, one.detected) for one in reversed(_ALARMS)],  # the partitions give no order
+    columns=["activity_id", "created_at", "detected_at"],
 )
 
 LONGEST = Answers(
     right=[Example((6.0,), _ALARMS), Example((6,), _ALARMS), Example((5.96,), _ALARMS)],
     wrong=[
-        Example((9.0,), _ALARMS, "counted_again"),
+        Example((9.4,), _ALARMS, "counted_again"),
         Example((6000,), _ALARMS, "milliseconds"),
         Example((0.7,), _ALARMS, "median"),
         Example((0.5,), _ALARMS[:1] + _ALARMS[2:], "shortest"),
@@ -37,6 +45,13 @@ LONGEST = Answers(
         Example(("long",), _ALARMS, "unreadable"),
         Example((6.0,), (), waits="No alarm was raised"),
     ],
+    observe=lambda *_longest: _ALARMS,
+    given={"alarms": _TABLE},
+    equivalent={
+        "first = alarms.sort_values('detected_at').drop_duplicates('created_at')": (
+            "what one payment makes known is raised together, so each of them waits as long"
+        ),
+    },
 )
 
 
@@ -111,6 +126,13 @@ def _wrong_bytes(value: bytes, handle: Callable[[Any], None], bury: Callable[[by
         bury(b"", str(error))
 
 
+def _wrong_exception(value: bytes, handle: Callable[[Any], None], bury: Callable[[bytes, Any], None]) -> None:
+    try:
+        handle(json.loads(value))
+    except ValueError as error:
+        bury(value, error)
+
+
 POISON = Answers(
     right=[Example((_right_two_steps,)), Example((_right_raise_outages,))],
     wrong=[
@@ -121,8 +143,10 @@ POISON = Answers(
         Example((_wrong_no_reason,), mistake="no_reason"),
         Example((_wrong_always,), mistake="good_record_buried"),
         Example((_wrong_bytes,), mistake="changed"),
+        Example((_wrong_exception,), mistake="reason_not_text"),
         Example((5,), mistake="unreadable"),
     ],
+    equivalent={"bury(value, repr(error))": "another wording of the reason"},
 )
 
 
@@ -158,6 +182,7 @@ LATE = Answers(
         Example((1,), _account(), "no_payment"),
         Example((1,), _account(0, 45, 20, on_their_way=2), waits="2 of its payments"),
     ],
+    mutants=False,
 )
 
 
@@ -178,6 +203,7 @@ RESCALE = Answers(
         Example((_PLACE,), Detectors(()), waits="No detector of yours"),
         Example(("",), Detectors((2,), _PLACE, is_savepoint=True), "unreadable"),
     ],
+    mutants=False,
 )
 
 
@@ -206,6 +232,12 @@ TRANSACTIONS = Answers(
         Example(({GUARANTEE: "exactly-once"},), "anna", "option_missing"),
         Example((_options(timeout="ten minutes"),), "anna", "unreadable"),
     ],
+    observe=lambda _options: learner_settings().learner,
+    equivalent={
+        "transactional = {'sink.delivery-guarantee': 'exactly-once', 'sink.transactional-id-prefix':"
+        f" lab.names().job('{name}'), 'properties.transaction.timeout.ms': '600000'}}": "any name of the learner's will do"
+        for name in ("600000", "exactly-once", GUARANTEE, PREFIX, TIMEOUT)
+    },
 )
 
 ANSWERS = {"06.1": LONGEST, "06.2": POISON, "06.3": LATE, "06.4": RESCALE, "06.5": TRANSACTIONS}

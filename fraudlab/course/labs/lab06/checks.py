@@ -167,7 +167,15 @@ def judge_careful(_observed: None, careful: Careful) -> Verdict:
                 found=repr(value),
                 expected=expected,
             )
-        if not str(reason or "").strip():
+        if reason is not None and not isinstance(reason, str):
+            return wrong(
+                Mistake(
+                    "reason_not_text", "A dead letter's reason is text: an exception cannot be written to a topic."
+                ),
+                found=f"a {type(reason).__name__}",
+                expected=expected,
+            )
+        if not (reason or "").strip():
             return wrong(
                 Mistake("no_reason", "A dead letter without a reason does not help."),
                 found="no reason",
@@ -359,7 +367,7 @@ def judge_detectors(observed: Detectors, savepoint: str) -> Verdict:
     if not str(savepoint).strip():
         raise ValueError("no place")
     if not observed.widths:
-        return not_yet("No detector of yours runs yet.")
+        return not_yet("No detector of yours is running yet.")
     if len(observed.widths) > 1:
         return wrong(
             Mistake(
@@ -406,6 +414,7 @@ RESCALE = Exercise(
     observe=observe_detectors,
     judge=judge_detectors,
     patience_s=40,
+    job=DETECTOR,
 )
 
 

@@ -52,6 +52,11 @@ def _score_without_care(hours: pd.DataFrame, robbed: Collection[int], threshold:
     return len(accused & set(robbed)) / len(accused), len(accused & set(robbed)) / len(robbed)
 
 
+def _score_with_hits_only(hours: pd.DataFrame, robbed: Collection[int], threshold: int) -> tuple[float, float]:
+    precision, recall = _score_by_sets(hours, robbed, threshold)
+    return precision or 1.0, recall
+
+
 def _score_over_the_robbed(hours: pd.DataFrame, robbed: Collection[int], threshold: int) -> tuple[float, float]:
     share = len(_accused(hours, threshold) & set(robbed)) / len(robbed)
     return share, share
@@ -68,6 +73,7 @@ THRESHOLD = Answers(
         Example((lambda *given: tuple(reversed(_score_by_sets(*given))),), mistake="shares_swapped"),
         Example((_score_over_the_robbed,), mistake="precision_of_the_robbed"),
         Example((_score_in_percent,), mistake="not_a_share"),
+        Example((_score_with_hits_only,), mistake="all_false"),
         Example((_score_without_false_alarms,), mistake="other_precision"),
         Example((_score_of_every_hour,), mistake="other_recall"),
         Example((_score_above,), mistake="more_than_threshold"),
@@ -252,6 +258,7 @@ OVER = Answers(
             "no_edge",
         ),
     ],
+    mutants=False,
 )
 
 _PAIR_COLUMNS = ("user_id", "first_payment", "second_payment")
@@ -283,6 +290,7 @@ PATTERN = Answers(
         Example((_MATCH,), Answer(_PAIR_COLUMNS, frozenset(pairs(_BANK)), _BANK), "no_exact_pair"),
         Example((_MATCH,), _answered(None, _PAIR_COLUMNS), waits="still reads"),
     ],
+    mutants=False,
 )
 
 ANSWERS = {"07.1": THRESHOLD, "07.2": RULES, "07.3": OVER, "07.4": PATTERN}

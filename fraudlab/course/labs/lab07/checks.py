@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from fraudlab.course import jobs, live
+from fraudlab.course import jobs, live, walls
 from fraudlab.course.exercise import (
     NO_RETURN,
     NOT_A_SHARE,
@@ -21,6 +21,7 @@ from fraudlab.course.exercise import (
     Mistake,
     Verdict,
     call,
+    is_text,
     not_yet,
     nothing_to_observe,
     right,
@@ -42,6 +43,8 @@ _HOURS = pd.DataFrame(
     columns=["user_id", "eur", "robbed"],
 )
 _ROBBED = frozenset({3, 4, 8, 9})
+_HONEST = pd.DataFrame([(5, Decimal("6000.00"), False)], columns=["user_id", "eur", "robbed"])
+_PEOPLE = "two honest people of 120 and 400 EUR, two robbed ones of 1,000 and 5,000 EUR, and two robbed ones without such an hour"
 
 _SCORES: tuple[tuple[int, tuple[float, float], Mistake], ...] = (
     (
@@ -72,11 +75,20 @@ _SCORES: tuple[tuple[int, tuple[float, float], Mistake], ...] = (
 )
 
 
+_ALL_FALSE = Mistake(
+    "all_false", "If every accusation is false, the precision is 0. It is 1 only if no one was accused at all."
+)
+
+
 def judge_score(_observed: None, score: Callable[..., Any]) -> Verdict:
     """The function must give precision and recall for each threshold."""
-    for threshold, expected, mistake in _SCORES:
+    cases = [(_PEOPLE, _HOURS, *one) for one in _SCORES]
+    cases.append(
+        ("one honest person of 6,000 EUR, and four robbed ones without such an hour", _HONEST, 1000, (0, 0), _ALL_FALSE)
+    )
+    for people, hours, threshold, expected, mistake in cases:
         try:
-            found = call(score, _HOURS.copy(), set(_ROBBED), threshold)
+            found = call(score, hours.copy(), set(_ROBBED), threshold)
         except AnswerFailed as failure:
             if "ZeroDivisionError" in str(failure):
                 return wrong(mistake, found="a division by zero", expected="precision 1, recall 0")
@@ -96,8 +108,7 @@ def judge_score(_observed: None, score: Callable[..., Any]) -> Verdict:
                 )
             return wrong(
                 mistake,
-                found=f"precision {precision:.2f}, recall {recall:.2f} with {threshold} EUR, for two honest people of 120 and 400 EUR,"
-                " two robbed ones of 1,000 and 5,000 EUR, and two robbed ones without such an hour",
+                found=f"precision {precision:.2f}, recall {recall:.2f} with {threshold} EUR, for {people}",
                 expected="precision first, then recall, each between 0 and 1",
             )
     return right("Now every threshold has two numbers, and you can draw what strictness costs.")
@@ -222,24 +233,19 @@ def judge_rules(_observed: None, detector: Callable[..., Any]) -> Verdict:
 
 def _run(detector: Callable[..., Any], steps: Sequence[_Step]) -> list[tuple[int, int]]:
     """What a detector raises: user and the threshold in cents that it names."""
-    made, context = call(detector, Rule()), Context(Broadcast())
-    states: dict[int, jobs.ValueOfOneUser] = {}
+    trial, context = jobs.Trial(lambda: call(detector, Rule())), Context(Broadcast())
     raised: list[tuple[int, int]] = []
 
     def process_broadcast_element(value: str) -> None:
-        list(made.process_broadcast_element(value, context) or ())
-
-    def process_element(value: str) -> list[Any]:
-        return list(made.process_element(value, context) or ())
+        list(trial.operator.process_broadcast_element(value, context) or ())
 
     for step in steps:
         if isinstance(step, int):
             call(process_broadcast_element, json.dumps({"threshold_eur": step}))
         elif isinstance(step, str):
-            made = call(detector, Rule())
+            trial.crash()
         else:
-            made._user = states.setdefault(step.user, jobs.ValueOfOneUser())  # noqa: SLF001 - as `open` would, which asks a cluster for it
-            raised += [(row[1], row[3]) for row in call(process_element, _record(step))]
+            raised += [(row[1], row[3]) for row in trial.process_element(step.user, _record(step), context)]
     return raised
 
 
@@ -332,7 +338,9 @@ def observe_query(workspace: Workspace, name: str, definitions: Sequence[str], q
                 jobs.sql(workspace, tables, statement)
             running = jobs.watch(workspace, tables, query, name)
         except Exception as error:
-            raise AnswerFailed(f"Flink does not accept this: {live.reason(error)}") from error
+            raise AnswerFailed(
+                f"Flink does not accept this. {walls.of_flink(str(error), walls.statement_of(error.__traceback__)).line}"
+            ) from error
         _running.clear()
         _running[text] = records, running
     columns = tuple(running.columns)
@@ -470,6 +478,8 @@ OVER = Exercise(
     observe=observe_over,
     judge=judge_over,
     patience_s=40,
+    job="over-window",
+    accepts=is_text,
 )
 
 
@@ -588,6 +598,8 @@ PATTERN = Exercise(
     observe=observe_pattern,
     judge=judge_pattern,
     patience_s=40,
+    job="pattern",
+    accepts=is_text,
 )
 
 
