@@ -28,6 +28,7 @@ from fraudlab import system
 from fraudlab.clients.flink_rest import ENDED
 from fraudlab.clients.topics import read
 from fraudlab.clients.waiting import until
+from fraudlab.errors import UserError
 from fraudlab.pipeline import detector
 from fraudlab.pipeline.contracts import Names
 from fraudlab.pipeline.flink import FlinkCluster, kafka_values
@@ -36,7 +37,7 @@ from fraudlab.pipeline.statements import eur_rate_cases, fill
 from fraudlab.pipeline.topics import length
 from fraudlab.settings import Settings
 from fraudlab.stack import flink, second_stack
-from fraudlab.stack.supervisor import Stack, UserError
+from fraudlab.stack.supervisor import Stack
 
 HERE = Path(__file__).parent
 NAMES = Names("bench")

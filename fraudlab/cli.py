@@ -20,12 +20,13 @@ from rich.table import Table
 
 from fraudlab import pages, system, tools
 from fraudlab.clients.flink_rest import NoAnswer
+from fraudlab.errors import UserError
 from fraudlab.settings import Settings
 from fraudlab.stack import doctor as stack_doctor
 from fraudlab.stack import watch
 from fraudlab.stack.flink_jobs import JobStatus
 from fraudlab.stack.layout import Layout
-from fraudlab.stack.supervisor import Stack, UserError
+from fraudlab.stack.supervisor import Stack
 from fraudlab.terminal import Terminal, busy, printable
 
 app = typer.Typer(

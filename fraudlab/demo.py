@@ -27,10 +27,11 @@ from rich.text import Text
 from fraudlab import system
 from fraudlab.clients.topics import follow, length
 from fraudlab.demo_fraud import DemoFraud
+from fraudlab.errors import UserError
 from fraudlab.pipeline.records import Activity, epoch_ms, moment, read_activity
 from fraudlab.settings import Settings
 from fraudlab.stack.setup_times import SetupTimes
-from fraudlab.stack.supervisor import Stack, UserError
+from fraudlab.stack.supervisor import Stack
 from fraudlab.terminal import busy
 from fraudlab.verification.score import percentile
 from fraudlab.verification.verify import Verification, verify

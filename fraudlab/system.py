@@ -20,6 +20,7 @@ from mysql.connector import errorcode
 
 from fraudlab.clients import waiting
 from fraudlab.clients.flink_rest import Job, NoAnswer
+from fraudlab.errors import UserError
 from fraudlab.kafka_access import KafkaAccess
 from fraudlab.mysql_session import Session
 from fraudlab.pipeline import captured, database, deletions, kafka_accounts, tables_check, topics
@@ -40,7 +41,7 @@ from fraudlab.stack import kafka as stack_kafka
 from fraudlab.stack import mysql as stack_mysql
 from fraudlab.stack.layout import Layout
 from fraudlab.stack.secret_store import write_private
-from fraudlab.stack.supervisor import NEIGHBOURS_DEADLINE_S, Program, ServiceStatus, Stack, UserError
+from fraudlab.stack.supervisor import NEIGHBOURS_DEADLINE_S, Program, ServiceStatus, Stack
 from fraudlab.stack.supervisord import MARKER
 
 if TYPE_CHECKING:

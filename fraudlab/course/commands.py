@@ -148,7 +148,7 @@ def progress() -> tuple[Path, list[Standing]]:
 
 
 def run_solution(number: str) -> float:
-    """Runs a solution in a learner's world of its own on the running stack, and stores its outputs; gives the seconds.
+    """Runs a solution in a workspace of its own on the running stack, and stores its outputs; gives the seconds.
 
     Raises:
         UserError: Somebody else uses the stack. What is stored would tell of them: Lab 06 would kill nothing.

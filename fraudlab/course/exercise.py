@@ -190,11 +190,11 @@ def _is_blank(answer: Any) -> bool:
     return answer is ... or (isinstance(answer, Mapping) and any(value is ... for value in answer.values()))
 
 
-def nothing_to_observe(_world: "Workspace", *_answers: object) -> None:
+def nothing_to_observe(_workspace: "Workspace", *_answers: object) -> None:
     """For an exercise whose judge needs to know nothing but the answer."""
 
 
-def leaves_nothing(_world: "Workspace") -> None:
+def leaves_nothing(_workspace: "Workspace") -> None:
     """For a lab after which the learner's workspace is as before."""
 
 

@@ -37,7 +37,7 @@ class LiveQuery:
     """
 
     def __init__(self, workspace: Workspace, name: str, result: Any) -> None:
-        self._world, self.name = workspace, name
+        self._workspace, self.name = workspace, name
         self.columns = [str(column) for column in result.get_table_schema().get_field_names()]
         self._result = result
         self._arrived: queue.SimpleQueue[tuple[str, tuple[Any, ...]] | BaseException] = queue.SimpleQueue()
@@ -77,7 +77,7 @@ class LiveQuery:
     def stop(self) -> None:
         """Ends the query's job."""
         self._stopped = True
-        self._world.cancel(self.name)
+        self._workspace.cancel(self.name)
 
     def __repr__(self) -> str:
         state = "stopped" if self._stopped else "running"

@@ -13,15 +13,17 @@ import orjson
 from kafka.admin import MemberToRemove
 from kafka.errors import KafkaError, NonEmptyGroupError
 from kafka.partitioner.default import murmur2
+from mysql.connector import errorcode
 
 from fraudlab import system
 from fraudlab.clients import bank, topics, waiting
 from fraudlab.clients.flink_rest import FlinkRest
+from fraudlab.errors import UserError
 from fraudlab.pipeline.transaction import eur_cents
 from fraudlab.settings import Settings
 from fraudlab.skipped_records import SkippedRecords
 from fraudlab.stack import flink, flink_jobs
-from fraudlab.stack.supervisor import Stack, UserError
+from fraudlab.stack.supervisor import Stack
 
 if TYPE_CHECKING:
     from fraudlab.pipeline.flink import FlinkCluster
@@ -116,7 +118,7 @@ class Workspace:
 
     def __init__(self, settings: Settings) -> None:
         if not settings.learner:
-            raise ValueError("a learner's world needs a learner's name: the default names belong to the demo")
+            raise ValueError("a workspace needs a learner's name: the default names belong to the demo")
         self.settings, self.names, self.stack = settings, settings.names, Stack(settings)
         self.kafka = system.kafka(settings, "learner")
 
@@ -171,6 +173,7 @@ class Workspace:
         merchant: str = "Books and more",
         kind: str = "online",
         at: datetime | None = None,
+        key: str | None = None,
     ) -> PaymentResult:
         """Makes a payment.
 
@@ -183,6 +186,7 @@ class Workspace:
             merchant: Who is paid.
             kind: `online`, `card_present` and so on.
             at: The time of the payment, instead of `minutes_ago`.
+            key: Yours, of at most 36 letters and digits. A payment that is sent again with it is still one payment.
 
         Returns:
             The payment's id, or the reason why the bank refused it.
@@ -195,9 +199,16 @@ class Workspace:
         try:
             with closing(self._connect("learner")) as connection:
                 return PaymentResult(
-                    bank.pay(connection, number, amount, currency, country, at, merchant=merchant, type=kind)
+                    bank.pay(
+                        *(connection, number, amount, currency, country, at),
+                        merchant=merchant,
+                        type=kind,
+                        payment_key=key,
+                    )
                 )
         except mysql.connector.Error as error:
+            if error.errno == errorcode.ER_DUP_ENTRY and key is not None:
+                return PaymentResult(self.value("SELECT transaction_id FROM transactions WHERE payment_key = %s", key))
             if error.sqlstate != bank.REFUSED:
                 raise
             return PaymentResult(None, str(error.msg))
@@ -437,7 +448,7 @@ class Workspace:
         self.stack.remove_program(self.names.group(name))
 
     def reset(self) -> None:
-        """Brings the world to its beginning: an empty database, empty topics, no offsets, no job, no service.
+        """Brings the workspace to its beginning: an empty database, empty topics, no offsets, no job, no service.
 
         Consumers that a notebook has left open are put out of their groups. Raises UserError where one comes back at once; then the
         database is as it was.

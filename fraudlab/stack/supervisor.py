@@ -38,7 +38,7 @@ from fraudlab.stack.program import Program, Service
 from fraudlab.stack.secret_store import SecretStore
 from fraudlab.stack.supervisord import Supervisord, end_processes, marked_processes, module, open_notebooks
 
-__all__ = ["Program", "ServiceStatus", "Stack", "UserError"]
+__all__ = ["Program", "ServiceStatus", "Stack"]
 
 Progress = Callable[[str], None]
 Problem = Callable[[], str | None]

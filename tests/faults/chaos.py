@@ -25,8 +25,9 @@ from rich.console import Console
 from fraudlab import system
 from fraudlab.clients import bank
 from fraudlab.clients.waiting import until
+from fraudlab.errors import UserError
 from fraudlab.settings import Settings
-from fraudlab.stack.supervisor import Stack, UserError
+from fraudlab.stack.supervisor import Stack
 from fraudlab.verification.report import render
 from fraudlab.verification.verify import verify
 from tests.support.home import running_system

@@ -1,18 +1,30 @@
 """Who holds connections and locks of the shared servers keeps nobody else out, as far as that can be had on one port for all."""
 
 import socket
+import sys
 from contextlib import ExitStack, closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import mysql.connector
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12
+from cryptography.x509.oid import NameOID
 from mysql.connector import errorcode
 
+from fraudlab.pipeline.contracts import CDC_JOB
 from fraudlab.pipeline.database import CONNECTIONS, ROLES
+from fraudlab.pipeline.flink import TRUSTED_PASSWORD
 from fraudlab.services.notifier.ledger import CHANNELS, Ledger, lock_name
 from fraudlab.settings import LOOPBACK, Settings
+from fraudlab.stack import flink_jobs
 from tests.conftest import Database
-from tests.support.lab import Lab
+from tests.support.home import run
+from tests.support.lab import Lab, learner_lab
 from tests.support.nobody import as_nobody, needs_root
 from tests.support.waiting import eventually, patient
 
@@ -103,8 +115,8 @@ def test_no_other_account_can_hold_the_lock_of_a_notifier(database: Database) ->
     assert len(secret | other) == 2 * len(CHANNELS)
 
 
-def test_the_binlog_is_read_over_tls_from_a_server_that_proves_itself(lab: Lab) -> None:
-    """The account could log in without TLS, to whoever has MySQL's port. A job that trusts another authority reads nothing."""
+def test_the_binlog_is_read_over_tls(lab: Lab) -> None:
+    """The account could log in without TLS, to whoever has MySQL's port."""
     readers = eventually(
         lambda: lab.query(
             "SELECT connection_type FROM performance_schema.threads"
@@ -114,3 +126,48 @@ def test_the_binlog_is_read_over_tls_from_a_server_that_proves_itself(lab: Lab) 
         "the job reads the binlog",
     )
     assert set(readers) == {("SSL/TLS",)}
+
+
+TRUSTS_ANOTHER = """
+import dataclasses, sys
+from fraudlab import system
+from fraudlab.pipeline import cdc
+from fraudlab.settings import Settings
+
+settings = Settings()
+endpoint = dataclasses.replace(system.cdc_endpoint(settings), trusted=sys.argv[1])
+cdc.submit(system.flink_cluster(settings), endpoint, system.kafka(settings), settings.names)
+"""
+
+
+def another_authority(path: Path) -> Path:
+    """A file as `stack.mysql.authority_for_java` makes it, of an authority that MySQL does not know."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "another authority")])
+    now = datetime.now(UTC)
+    made = x509.CertificateBuilder(
+        name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1)
+    )
+    certificate = pkcs12.PKCS12Certificate(made.sign(key, hashes.SHA256()), b"mysql")
+    path.write_bytes(
+        pkcs12.serialize_java_truststore([certificate], BestAvailableEncryption(TRUSTED_PASSWORD.encode()))
+    )
+    return path
+
+
+def test_a_server_that_does_not_prove_itself_is_not_read(settings: Settings, tmp_path: Path) -> None:
+    """As when another program has MySQL's port: the job fails, and says why."""
+    trusted = another_authority(tmp_path / "another.p12")
+    with learner_lab(settings, "trust1") as lab:
+        run([sys.executable, "-c", TRUSTS_ANOTHER, str(trusted)], print, lab.settings.environment())
+        name = lab.names.job(CDC_JOB)
+
+        def words() -> str:
+            (job,) = flink_jobs.newest(lab.settings, [name]).values()
+            return "".join(str(failure.cause) for failure in flink_jobs.failures(lab.settings, job))
+
+        assert "certif" in eventually(words, "the job fails")
+        assert not lab.query(
+            "SELECT 1 FROM performance_schema.threads WHERE processlist_user = %s AND processlist_command LIKE 'Binlog Dump%%'",
+            lab.names.account("cdc"),
+        )

@@ -70,6 +70,18 @@ def test_what_a_learner_does_is_seen_by_nobody_else(newcomer: LearnerLab, lab: L
         assert not [record.place for record in lab.topics.read(topic) if b"Nobody_elses" in (record.value or b"")]
 
 
+def test_a_payment_that_is_sent_again_with_its_key_is_one_payment(settings: Settings) -> None:
+    with learner_lab(settings, "keyed") as keyed:
+        workspace = Workspace(keyed.settings)
+        user = workspace.open_account()
+        first = workspace.pay(user, "12.00", "EUR", "DE", key="sent twice")
+        keyed.execute("UPDATE user_profile SET suspicious_activities = TRUE WHERE user_id = %s", user)
+        again = workspace.pay(user, "12.00", "EUR", "DE", key="sent twice")
+        assert first.transaction_id is not None
+        assert again == first, "also after the account was stopped"
+        assert workspace.pay(user, "12.00", "EUR", "DE", key="another").refused
+
+
 @pytest.fixture
 def forgetful(settings: Settings) -> Iterator[Workspace]:
     """The world of a learner with an account in the bank, an activity, and two consumers that were never closed."""
@@ -105,7 +117,7 @@ def test_a_world_is_emptied_although_a_notebook_has_left_consumers_open(forgetfu
 def test_what_fails_while_a_world_is_emptied_leaves_the_learner_a_database(
     forgetful: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gone(_world: Workspace, _admin: object) -> None:
+    def gone(_workspace: Workspace, _admin: object) -> None:
         raise KafkaTimeoutError
 
     monkeypatch.setattr(Workspace, "_delete_topics", gone)

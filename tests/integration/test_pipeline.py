@@ -11,10 +11,10 @@ import mysql.connector
 import pytest
 
 from fraudlab import system
+from fraudlab.errors import UserError
 from fraudlab.pipeline.contracts import EUR_RATE_SCALE, eur_rates
 from fraudlab.pipeline.records import Activity, JoinedTransaction, read_activity
 from fraudlab.stack.layout import Layout
-from fraudlab.stack.supervisor import UserError
 from fraudlab.stack.supervisord import marked_processes
 from tests.support.kafka import Record
 from tests.support.lab import Lab, assert_exact

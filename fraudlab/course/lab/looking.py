@@ -206,7 +206,7 @@ def show(thing: Any) -> Card:
         from fraudlab.pipeline import rule
         lab.show(rule.judge)
     """
-    thing = inspect.unwrap(thing)  # a helper of `lab` is bound to the world
+    thing = inspect.unwrap(thing)  # a helper of `lab` is bound to the workspace
     source = inspect.getsource(thing)
     return Card(f"{Path(inspect.getfile(thing)).name}: {thing.__name__}", code=source)
 

@@ -11,7 +11,7 @@ from fraudlab.services.analytics.bank import BankError, reinstate
 from fraudlab.services.analytics.commit_fraud import FraudStage
 from fraudlab.services.analytics.model import Model
 from fraudlab.services.analytics.parts.accounts import Accounts
-from fraudlab.services.analytics.parts.country_map import World
+from fraudlab.services.analytics.parts.country_map import CountryMap
 from fraudlab.services.analytics.parts.elements import Words, block, icon
 from fraudlab.services.analytics.parts.figures import Figures
 from fraudlab.services.analytics.parts.flow import Flow
@@ -62,7 +62,7 @@ class _Page:
             self._figures = Figures(model)
             self._fraud = Fraud(self._settings, model, self._stage, self._reinstate)
             self._stream = Stream(model)
-            self._world = World(model)
+            self._country_map = CountryMap(model)
             self._flow = Flow(model)
             self._throughput = Throughput(model)
             self._latency = Latency(model)
@@ -99,7 +99,7 @@ class _Page:
         parts: tuple[Callable[[], None], ...] = (
             lambda: self._throughput.refresh(now_ms),
             self._latency.refresh,
-            self._world.refresh,
+            self._country_map.refresh,
             self._quality.refresh,
             self._problems.refresh,
         )

@@ -18,7 +18,7 @@ COUNTRIES_NAMED = 8
 NEWEST_DRAWN = 3
 
 
-class World:
+class CountryMap:
     """Arcs between countries, the more often the thicker; the newest stand out."""
 
     def __init__(self, model: Model) -> None:
