@@ -360,6 +360,12 @@ KNOWN: tuple[tuple[str, str, str], ...] = (
         SNAPSHOT_ADVICE,
     ),
     (
+        r"Communications link failure[\s\S]*(?:CertPathValidatorException|PKIX path)",
+        "what answers at MySQL's port is not the MySQL that the job trusts",
+        "`fraudlab status` shows whether this stack's MySQL has its port. If MySQL has a new certificate, cancel the job in "
+        "Flink's web page, then `fraudlab up` submits it again.",
+    ),
+    (
         r"Communications link failure",
         "MySQL does not answer the job",
         "`fraudlab status` shows whether MySQL runs, `fraudlab logs mysql` what it says.",

@@ -166,7 +166,7 @@ def test_a_server_that_does_not_prove_itself_is_not_read(settings: Settings, tmp
             (job,) = flink_jobs.newest(lab.settings, [name]).values()
             return "".join(str(failure.cause) for failure in flink_jobs.failures(lab.settings, job))
 
-        assert "certif" in eventually(words, "the job fails")
+        assert "not the MySQL that the job trusts (CertPath" in eventually(words, "the job fails")
         assert not lab.query(
             "SELECT 1 FROM performance_schema.threads WHERE processlist_user = %s AND processlist_command LIKE 'Binlog Dump%%'",
             lab.names.account("cdc"),
