@@ -129,7 +129,7 @@ FLAG = Exercise(
 
 # 03.2
 
-JOINS_QUERY = "four-joins"
+JOINS_QUERY = "joins"
 JOINS = {
     "inner": (
         "complete",
