@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from mysql.connector import Error as MySqlError
+
 from fraudlab import system
 from fraudlab.errors import UserError
 from fraudlab.settings import Settings
@@ -56,12 +58,15 @@ def mysql(settings: Settings, arguments: Sequence[str]) -> Tool:
         "password": stack.secrets.secret(system.secret_name(settings, role)),
     }
     authority = stack_mysql.authority(settings, stack.layout)
-    if authority is not None and not _is_mariadbs(client):
+    if authority is not None and _is_mariadbs(client):
+        _require_ours(settings, role)
+    elif authority is not None:
         options |= {"ssl-ca": str(authority), "ssl-mode": "VERIFY_CA"}
     file = _log_in_file(stack.layout, "mysql.cnf")
     write_private(file, "[client]\n" + "".join(f'{name}="{value}"\n' for name, value in options.items()))
     return Tool(
-        [client, f"--defaults-extra-file={file}", f"--database={settings.names.database}", *arguments], {**os.environ}
+        [client, f"--defaults-extra-file={file}", "--skip-reconnect", f"--database={settings.names.database}", *arguments],
+        {**os.environ},
     )
 
 
@@ -124,6 +129,17 @@ def flink_cli(settings: Settings, arguments: Sequence[str]) -> Tool:
 def _is_mariadbs(client: str) -> bool:
     """MariaDB's client verifies a server by its host name only, which MySQL's certificate does not have."""
     return "MariaDB" in subprocess.run([client, "--version"], capture_output=True, text=True, check=False).stdout
+
+
+def _require_ours(settings: Settings, role: str) -> None:
+    """Raises UserError unless this home's MySQL has the port: MariaDB's client tells the password to any server that asks for it."""
+    try:
+        system.connect(settings, role, connection_timeout=5).close()
+    except MySqlError as error:
+        raise UserError(
+            f"MySQL on port {settings.mysql_port} does not answer, or does not prove that it is this stack's: {error}.",
+            "`fraudlab status` shows whether it runs.",
+        ) from error
 
 
 def _log_in_file(layout: Layout, name: str) -> Path:

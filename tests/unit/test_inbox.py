@@ -1,6 +1,7 @@
 """The inbox: what is delivered twice is kept once, ntfy's API answers as ntfy does, and a mail cannot do harm."""
 
 import asyncio
+import base64
 import multiprocessing
 import re
 import smtplib
@@ -102,6 +103,9 @@ def test_a_mail_to_two_is_two_messages(store: Store) -> None:
         b"Content-Type: multipart/alternative; boundary=x\r\n\r\n--x\r\nContent-Type: text/html\r\n\r\n<p",
         b"Content-Type: text/plain; a*1*\r\n\r\nx",
         b"Date: yesterday\r\n\r\n" + (b"x" * 900 + b"\r\n") * 500,
+        b"Subject: =?utf-7?Q?+2AA-?=\r\nMessage-ID: =?unicode_escape?Q?=5Cud800?=\r\n\r\nx",
+        b"Content-Type: text/html; charset=utf-7\r\n\r\nhalf of a pair: +2AA-",
+        b"Content-Type: text/plain; charset=nonsense\0\r\n\r\nx",
     ],
 )
 def test_a_broken_mail_is_taken_as_well_as_can_be(store: Store, content: bytes) -> None:
@@ -116,6 +120,8 @@ SLOW = {
     "such a part in a part": b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain; "
     + b"a=b; " * 200_000
     + b"\r\n\r\nx\r\n--b--\r\n",
+    "a body in an encoding for names of hosts": b"Content-Type: text/plain; charset=PunyCode\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    + base64.encodebytes(b"x" * 340_000 + b"-" + b"a" * 340_000),
 }
 
 
@@ -128,6 +134,11 @@ def test_sec_04_no_mail_of_a_megabyte_keeps_the_inbox_busy_for_minutes(content: 
     is_done = reader.exitcode == 0
     reader.kill()
     assert is_done
+
+
+@pytest.mark.parametrize("half", ["=?utf-7?Q?+2AA-?=", "=?unicode_escape?Q?=5Cud800?="])
+def test_half_of_a_surrogate_pair_in_a_title_is_shown_as_a_question_mark(store: Store, half: str) -> None:
+    assert ask(store, "POST", "/user-1", headers={"Title": half}).json()["title"] == "?"
 
 
 def test_sec_04_an_encoded_title_of_64_kb_is_shown_as_it_is_and_at_once(store: Store) -> None:

@@ -2,8 +2,10 @@
 
 import contextlib
 import datetime
+import shutil
 import socket
 import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +19,8 @@ from cryptography.x509.oid import NameOID
 from data_generator.connection import Connection
 from data_generator.sink import MySqlSink
 
-from fraudlab import system
+from fraudlab import system, tools
+from fraudlab.errors import UserError
 from fraudlab.settings import LOOPBACK, Settings
 from fraudlab.stack import mysql as stack_mysql
 from fraudlab.stack.layout import Layout
@@ -140,6 +143,17 @@ def as_the_administrator(settings: Settings) -> None:
 def as_the_bank(settings: Settings) -> None:
     connection = Connection.from_environment(system.generator_environment(settings), deadline_s=1)
     MySqlSink(connection, threading.Event())._connect()
+
+
+@pytest.mark.skipif(not any(map(shutil.which, tools.MYSQL_CLIENTS)), reason="this machine has no mysql client")
+def test_sec_01_who_takes_mysqls_port_gets_no_password_from_the_mysql_client_either(
+    settings: Settings, impostor: tuple[Impostor, int]
+) -> None:
+    with contextlib.suppress(UserError):  # MariaDB's client is not started at all
+        tool = tools.mysql(settings, ["-e", "SELECT 1"])
+        subprocess.run(tool.command, env=tool.environment, capture_output=True, timeout=30, check=False)
+    assert impostor[0].visits == 1
+    assert impostor[0].passwords == []
 
 
 @pytest.mark.parametrize("connect", [as_a_service, as_the_administrator, as_the_bank])

@@ -12,7 +12,7 @@ import orjson
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from fraudlab.services.inbox.store import NotStoredError, Store
+from fraudlab.services.inbox.store import NotStoredError, Store, storable
 
 MAX_MESSAGE_BYTES = 4096
 MAX_ENCODED = 8_192
@@ -111,7 +111,7 @@ def _decoded(header: str) -> str:
     except UnicodeError:
         text = header
     try:
-        return str(make_header(decode_header(text))) if "=?" in text and len(text) <= MAX_ENCODED else text
+        return storable(str(make_header(decode_header(text)))) if "=?" in text and len(text) <= MAX_ENCODED else text
     except (HeaderParseError, LookupError, ValueError):
         return text
 

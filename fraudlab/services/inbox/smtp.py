@@ -1,6 +1,7 @@
 """The inbox's mail server: takes mail for anybody and puts it into the store."""
 
 import asyncio
+import codecs
 import email
 import logging
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from fraudlab.services.inbox.store import NotStoredError, Store
+from fraudlab.services.inbox.store import NotStoredError, Store, storable
 
 MAX_MAIL_BYTES = 2**20
 MAX_RECIPIENTS = 100
@@ -23,6 +24,10 @@ DECODED = 8_192
 meanwhile."""
 PARSED = 500
 """Characters of a header that says what a part is (`Content-Type`). Python's parser takes an hour for one of a megabyte."""
+
+
+SLOW_CHARSETS = {"punycode"}
+"""Python's decoders that take time with the square of the length: half a minute for a megabyte. They are for names of hosts, not for mail."""
 
 
 class _Policy(EmailPolicy):
@@ -107,7 +112,7 @@ def _read(content: bytes, sender: str) -> dict[str, str]:
         text, html = _body(mail, "plain"), _body(mail, "html")
     except Exception as error:  # Python's parser raises whatever it stumbles over
         text, html = f"This mail cannot be shown: {error}", ""
-    return {
+    found = {
         "message_id": _header(fields, "Message-ID") or f"none-{hash(content)}",
         "addressee": _header(fields, "To"),
         "sender": _header(fields, "From") or sender,
@@ -116,6 +121,7 @@ def _read(content: bytes, sender: str) -> dict[str, str]:
         "html": html,
         "headers": headers,
     }
+    return {name: storable(value) for name, value in found.items()}
 
 
 def _header(fields: Message, name: str) -> str:
@@ -130,6 +136,9 @@ def _header(fields: Message, name: str) -> str:
 def _body(mail: EmailMessage, kind: str) -> str:
     try:
         part = mail.get_body((kind,))
+        charset = part.get_content_charset() if part else None
+        if charset and codecs.lookup(charset).name in SLOW_CHARSETS:
+            raise LookupError(f"{charset} is not for mail")
         return str(part.get_content()) if part else ""
     except (LookupError, ValueError, AttributeError) as error:
         return f"This part cannot be shown: {error}"

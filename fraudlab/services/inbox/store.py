@@ -84,6 +84,11 @@ class NotStoredError(Exception):
         self.full = "full" in str(cause)
 
 
+def storable(text: str) -> str:
+    """The text without lone surrogates, which some decoders let through, and neither SQLite nor JSON can hold."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """A message. `kind` is `email` or `push`, `recipient` an address or a topic; `received_ms` is when it first came.
