@@ -11,7 +11,10 @@ HEADERS = (
     (b"x-frame-options", b"SAMEORIGIN"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
-    (b"cross-origin-resource-policy", b"same-origin"),  # what the browser has kept of ours is not for a page on another port either
+    (
+        b"cross-origin-resource-policy",
+        b"same-origin",
+    ),  # what the browser has kept of ours is not for a page on another port either
     (b"content-security-policy", b"frame-src 'self'"),  # a link in a mail does not take the mail's frame elsewhere
 )
 

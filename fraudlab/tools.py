@@ -65,7 +65,13 @@ def mysql(settings: Settings, arguments: Sequence[str]) -> Tool:
     file = _log_in_file(stack.layout, "mysql.cnf")
     write_private(file, "[client]\n" + "".join(f'{name}="{value}"\n' for name, value in options.items()))
     return Tool(
-        [client, f"--defaults-extra-file={file}", "--skip-reconnect", f"--database={settings.names.database}", *arguments],
+        [
+            client,
+            f"--defaults-extra-file={file}",
+            "--skip-reconnect",
+            f"--database={settings.names.database}",
+            *arguments,
+        ],
         {**os.environ},
     )
 

@@ -48,7 +48,17 @@ def jupyter(tmp_path: Path) -> Iterator[httpx.Client]:
 
 def test_sec_01_jupyterlab_tells_nobody_the_name_of_its_folder(jupyter: httpx.Client) -> None:
     for method in ("GET", "HEAD", "POST", "DELETE", "OPTIONS"):
-        for path in ("/", "/lab", "/login", "/api", "/x?next=/", "/favicon.ico", "//", f"/{SECRET[:-1]}/", "/static/style/style.min.css"):
+        for path in (
+            "/",
+            "/lab",
+            "/login",
+            "/api",
+            "/x?next=/",
+            "/favicon.ico",
+            "//",
+            f"/{SECRET[:-1]}/",
+            "/static/style/style.min.css",
+        ):
             answer = jupyter.request(method, path)
             assert answer.status_code == 404, (method, path)
             assert SECRET not in f"{answer.headers}{answer.text}", (method, path)

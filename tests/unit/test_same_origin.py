@@ -85,3 +85,21 @@ def test_only_pages_of_this_host_are_answered(
 )
 def test_pages_of_others_embed_nothing_and_may_only_lead_here(site: str, mode: str, dest: str, expected: bool) -> None:
     assert answers(HERE, "http", "127.0.0.1:18080", None, site=site, mode=mode, dest=dest) is expected
+
+
+def test_a_page_on_another_port_gets_nothing_that_the_browser_has_kept_of_ours() -> None:
+    """No request comes then that could be refused: the browser has to know it from the answer that it keeps."""
+    sent = []
+
+    async def inner(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"cache-control", b"max-age=86400")]})
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        raise AssertionError("nothing is read")
+
+    scope = {"type": "http", "headers": [(b"host", b"127.0.0.1:18080")]}
+    asyncio.run(SameOrigin(inner, HERE)(scope, receive, send))
+    assert (b"cross-origin-resource-policy", b"same-origin") in sent[0]["headers"]

@@ -27,7 +27,7 @@ PARSED = 500
 
 
 SLOW_CHARSETS = {"punycode"}
-"""Python's decoders that take time with the square of the length: half a minute for a megabyte. They are for names of hosts, not for mail."""
+"""Of Python's decoders, those that take time with the square of the length: minutes for a megabyte. Mail does not use them."""
 
 
 class _Policy(EmailPolicy):
