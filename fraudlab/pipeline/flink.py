@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import IO, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from py4j.java_gateway import CallbackServerParameters, GatewayParameters, JavaGateway
 from py4j.protocol import ENTRY_POINT_OBJECT_ID
@@ -263,7 +263,8 @@ def _jdbc_tls(trusted: str) -> dict[str, str]:
         "sslMode": "VERIFY_CA",
         # The binlog's reader takes the version of this session; with TLS 1.3 it can deadlock (FLINK-38904).
         "tlsVersions": "TLSv1.2",
-        "trustCertificateKeyStoreUrl": Path(trusted).as_uri(),
+        # The connector puts it into a URL of its own, so it is decoded twice.
+        "trustCertificateKeyStoreUrl": quote(Path(trusted).as_uri(), safe="/:"),
         "trustCertificateKeyStoreType": "PKCS12",
         "trustCertificateKeyStorePassword": TRUSTED_PASSWORD,
     }
