@@ -16,7 +16,7 @@ from kafka.partitioner.default import murmur2
 from mysql.connector import errorcode
 
 from fraudlab import system
-from fraudlab.clients import bank, topics, waiting
+from fraudlab.clients import bank, flink_rest, topics, waiting
 from fraudlab.clients.flink_rest import FlinkRest
 from fraudlab.errors import UserError
 from fraudlab.pipeline.transaction import eur_cents
@@ -318,16 +318,18 @@ class Workspace:
         prefix = self.names.job("")
         return [
             Job(job.id, job.name.removeprefix(prefix), job.state, datetime.fromtimestamp(job.started_ms / 1000, UTC))
-            for job in self.flink.jobs()
-            if job.name.startswith(prefix) and not job.ended
+            for job in self._own_jobs()
         ]
 
     def job_troubles(self) -> dict[str, str]:
         """The ids of the learner's jobs that fail, each with the reason in words."""
-        ids = {job.id for job in self.jobs()}
-        known = [job for job in self.flink.jobs() if job.id in ids]
-        found = {job.id: flink_jobs.trouble(self.settings, job) for job in known}
+        found = {job.id: flink_jobs.trouble(self.settings, job) for job in self._own_jobs()}
         return {id: str(trouble) for id, trouble in found.items() if trouble is not None}
+
+    def _own_jobs(self) -> list[flink_rest.Job]:
+        """`jobs`, as Flink lists them."""
+        prefix = self.names.job("")
+        return [job for job in self.flink.jobs() if job.name.startswith(prefix) and not job.ended]
 
     def job_state(self, name: str) -> "JobState":
         """Whether there is a job of this name, and why it keeps failing or has failed. One that may recover has no trouble."""
