@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import pandas as pd
@@ -177,6 +177,59 @@ def _require_running(process: subprocess.Popen[bytes]) -> None:
             f"The bank ended by itself, with status {process.returncode}.",
             "Its message stands above; run the cell again.",
         )
+
+
+# Backpressure
+
+
+class Load(NamedTuple):
+    """How an operator spends its time: shares between 0 and 1."""
+
+    operator: str
+    busy: float
+    backpressured: float
+    idle: float
+
+
+UNMEASURED = (1.0, 0.0, 0.0)
+"""What Flink says of an operator before it has measured it."""
+
+
+def loads(workspace: Workspace, name: str) -> list[Load]:
+    """How the operators of a learner's job spend their time, the source first; of several subtasks the busiest counts.
+
+    Nothing where there is no such job, or where Flink has not measured it yet, which it does every ten seconds.
+    """
+    running = [job for job in workspace.jobs() if job.name == name and job.state == "RUNNING"]
+    if not running:
+        return []
+    found = []
+    for vertex in workspace.flink.job(running[-1].id)["vertices"]:
+        said = workspace.flink.get(f"/jobs/{running[-1].id}/vertices/{vertex['id']}/backpressure")
+        shares = [(one["busyRatio"], one["ratio"], one["idleRatio"]) for one in said.get("subtasks", ())]
+        found.append(Load(vertex["name"], *max(shares, default=UNMEASURED)))
+    return [] if all(one[1:] == UNMEASURED for one in found) else found
+
+
+def load(workspace: Workspace, name: str) -> pd.DataFrame:
+    """Shows how the operators of a job of yours spend their time, as the colours of Flink's web page do.
+
+    Flink measures this every ten seconds. `lab.load` waits for the first time.
+
+    Returns:
+        A row per operator, the source first. Of each second it is so many percent `busy`, `backpressured` (it has a result, and
+        waits for room in front of the next operator) and `idle` (it waits for input).
+
+    Raises:
+        Late: No such job is running, or Flink has not measured it within a minute.
+
+    Example:
+        lab.load("fraud-detector")
+    """
+    workspace.wait_for_job(name)
+    found = wait_until(lambda: loads(workspace, name), f"Flink has measured the job {name!r}")
+    rows = [(one.operator[:40], *(round(100 * share) for share in one[1:])) for one in found]
+    return pd.DataFrame(rows, columns=["operator", "busy (%)", "backpressured (%)", "idle (%)"])
 
 
 # Checkpoints and savepoints

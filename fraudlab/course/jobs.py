@@ -96,10 +96,11 @@ class Trial:
 
 
 def values(workspace: Workspace) -> dict[str, object]:
-    """What SQL of a notebook may leave open: `${rates}`, `${min_countries}`, `${threshold_eur}`, addresses and names."""
+    """What SQL of a notebook may leave open: `${rates}`, `${min_countries}`, `${threshold_eur}`, `${learner}`, addresses and names."""
     from fraudlab.pipeline.flink import kafka_values
 
     return kafka_values(workspace.kafka, workspace.names, "notebook") | {
+        "learner": workspace.settings.learner,
         "rates": eur_rate_cases(),
         "min_countries": workspace.settings.min_countries,
         "threshold_eur": workspace.settings.threshold_eur,

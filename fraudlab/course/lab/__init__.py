@@ -38,7 +38,7 @@ TOPICS = {
     ),
     "Flink": (
         *("flink_page", "jobs", "wait_for_job", "cancel", "stream", "cluster", "mysql", "instead_of"),
-        *("checkpoint", "checkpoints", "stop_with_savepoint"),
+        *("checkpoint", "checkpoints", "stop_with_savepoint", "load"),
     ),
     "Jobs of your own": (
         *("environments", "read_payments", "keyed_transactions", "read_rules", "sql", "watch", "write_records"),
@@ -129,6 +129,7 @@ instead_of = flink.instead_of
 checkpoint = with_workspace(Workspace.checkpoint)
 checkpoints = with_workspace(breaking.checkpoints)
 stop_with_savepoint = with_workspace(breaking.stop_with_savepoint)
+load = with_workspace(breaking.load)
 
 environments = with_workspace(own_jobs.environments)
 read_payments = with_workspace(own_jobs.read_payments)

@@ -5,11 +5,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pandas as pd
-
 from fraudlab.course.answers import Answers, Example
-from fraudlab.course.labs.lab06.checks import GUARANTEE, PREFIX, TIMEOUT, Alarm, Arrived, Detectors, Latecomer
-from fraudlab.course.workspace import learner_settings
+from fraudlab.course.breaking import Load
+from fraudlab.course.labs.lab06.checks import Alarm, Arrived, Copied, Hour, Latecomer, Outage, Upgrade
 
 # 06.1
 
@@ -28,30 +26,22 @@ _ALARMS = (
     _alarm("activity-2", 2, 11.4),  # raised again
 )
 
-_TABLE = pd.DataFrame(
-    [(one.activity_id, one.created, one.detected) for one in reversed(_ALARMS)],  # the partitions give no order
-    columns=["activity_id", "created_at", "detected_at"],
-)
+_OUTAGE = Outage(_ALARMS, taken_over=True)
 
 LONGEST = Answers(
-    right=[Example((6.0,), _ALARMS), Example((6,), _ALARMS), Example((5.96,), _ALARMS)],
+    right=[Example((6.0,), _OUTAGE), Example((6,), _OUTAGE), Example((5.96,), _OUTAGE)],
     wrong=[
-        Example((9.4,), _ALARMS, "counted_again"),
-        Example((6000,), _ALARMS, "milliseconds"),
-        Example((0.7,), _ALARMS, "median"),
-        Example((0.5,), _ALARMS[:1] + _ALARMS[2:], "shortest"),
-        Example((600.7,), _ALARMS, "from_the_payment"),
-        Example((77.0,), _ALARMS, "other_wait"),
-        Example(("long",), _ALARMS, "unreadable"),
-        Example((6.0,), (), waits="No alarm was raised"),
+        Example((6.0,), Outage(_ALARMS, taken_over=False), "not_killed"),  # the TaskManager was killed, or nothing
+        Example((9.4,), _OUTAGE, "counted_again"),
+        Example((6000,), _OUTAGE, "milliseconds"),
+        Example((0.7,), _OUTAGE, "median"),
+        Example((0.5,), Outage(_ALARMS[:1] + _ALARMS[2:], taken_over=True), "shortest"),
+        Example((600.7,), _OUTAGE, "from_the_payment"),
+        Example((77.0,), _OUTAGE, "other_wait"),
+        Example(("long",), _OUTAGE, "unreadable"),
+        Example((6.0,), Outage((), taken_over=True), waits="No alarm was raised"),
     ],
-    observe=lambda *_longest: _ALARMS,
-    given={"alarms": _TABLE},
-    equivalent={
-        "first = alarms.sort_values('detected_at').drop_duplicates('created_at')": (
-            "what one payment makes known is raised together, so each of them waits as long"
-        ),
-    },
+    mutants=False,
 )
 
 
@@ -188,20 +178,30 @@ LATE = Answers(
 
 # 06.4
 
-_PLACE = "file:/state/savepoints/savepoint-1234-abcd"
+_SOURCE, _ASK, _COUNT = "Source: transaction_mid[1] -> Calc[2]", "ask the office", "count the letters"
+_BEHIND_ASK = (Load(_SOURCE, 0.0, 1.0, 0.0), Load(_ASK, 0.98, 0.0, 0.02), Load(_COUNT, 0.01, 0.0, 0.99))
+_BEHIND_COUNT = (Load(_SOURCE, 0.0, 1.0, 0.0), Load(_ASK, 0.01, 0.99, 0.0), Load(_COUNT, 1.0, 0.0, 0.0))
 
-RESCALE = Answers(
+BOTTLENECK = Answers(
     right=[
-        Example((_PLACE,), Detectors((2,), _PLACE, is_savepoint=True)),
-        Example((f"{_PLACE}/",), Detectors((2,), _PLACE.replace("file:/", "file:///"), is_savepoint=True)),
+        Example((_ASK,), _BEHIND_ASK),
+        Example(
+            ("Ask the Office ",), (_BEHIND_ASK[0], Load(f"{_ASK} -> {_COUNT}", 0.97, 0.0, 0.03))
+        ),  # chained behind it
+        Example((_COUNT,), _BEHIND_COUNT),  # the sleep is in the last one
     ],
     wrong=[
-        Example((_PLACE,), Detectors((2,)), "from_nothing"),
-        Example((_PLACE,), Detectors((1,), _PLACE, is_savepoint=True), "not_rescaled"),
-        Example((_PLACE,), Detectors((1, 2), _PLACE, is_savepoint=True), "two_detectors"),
-        Example((_PLACE,), Detectors((2,), "file:/state/checkpoints/1234/chk-7", is_savepoint=False), "from_elsewhere"),
-        Example((_PLACE,), Detectors(()), waits="No detector of yours"),
-        Example(("",), Detectors((2,), _PLACE, is_savepoint=True), "unreadable"),
+        Example((_SOURCE,), _BEHIND_ASK, "waits_for_room"),
+        Example((_ASK,), _BEHIND_COUNT, "waits_for_room"),
+        Example((_COUNT,), _BEHIND_ASK, "waits_for_input"),
+        Example(("fraud detector",), _BEHIND_ASK, "no_operator"),
+        Example(("t",), _BEHIND_ASK, "no_operator"),  # of all of them
+        Example((_ASK,), (Load(f"{_SOURCE} -> {_ASK} -> {_COUNT}", 1.0, 0.0, 0.0),), "chained"),
+        Example(
+            (_ASK,), (Load(_SOURCE, 0.1, 0.0, 0.9), Load(_ASK, 0.2, 0.0, 0.8)), waits="No operator is backpressured"
+        ),
+        Example((_ASK,), (), waits="has not measured"),
+        Example((" ",), _BEHIND_ASK, "unreadable"),
     ],
     mutants=False,
 )
@@ -210,34 +210,101 @@ RESCALE = Answers(
 # 06.5
 
 
-def _options(
-    guarantee: str = "exactly-once", prefix: str = "anna.copy", timeout: object = "600000"
-) -> dict[str, object]:
-    return {GUARANTEE: guarantee, PREFIX: prefix, TIMEOUT: timeout}
+def _table(
+    guarantee: str = "exactly-once", prefix: str = "${learner}.copy", timeout: str = "600000", more: str = ""
+) -> str:
+    return (
+        "CREATE TABLE safe (envelope STRING) WITH (\n'connector' = 'kafka', 'topic' = '${learner}.safe',\n"
+        f"  ${{kafka_options}},\n  'format' = 'raw',{more}\n  'sink.delivery-guarantee'='{guarantee}',\n"
+        f"  'sink.transactional-id-prefix' = '{prefix}', 'properties.transaction.timeout.ms'   = '{timeout}')"
+    )
+
+
+_INSERT = "INSERT INTO safe SELECT envelope FROM captured"
+_COPIED = Copied("anna", payments=5_600, copies=5_600, markers=9)
+
+
+def _without(option: str) -> str:
+    return "\n".join(line for line in _table().replace(", '", ",\n'").splitlines() if option not in line)
 
 
 TRANSACTIONS = Answers(
     right=[
-        Example((_options(timeout=900_000),), "anna"),
-        Example((_options(prefix="anna.tx-1", timeout="60000"),), "anna"),
-        Example((_options("EXACTLY-ONCE"),), "anna"),  # Flink does not mind
+        Example((_table(timeout="900000"), _INSERT), _COPIED),
+        Example((_table(prefix="anna.tx-1", timeout="120000"), _INSERT + ";"), Copied("anna", 5_600, 5_700, 1)),
+        Example((_table("EXACTLY-ONCE").replace("CREATE TABLE", "create temporary table"), _INSERT), _COPIED),
+        Example((_table(more="\n-- not 'sink.delivery-guarantee' = 'at-least-once'"), _INSERT), _COPIED),
     ],
     wrong=[
-        Example((_options("at-least-once"),), "anna", "no_transactions"),
-        Example((_options("exactly_once"),), "anna", "unknown_guarantee"),
-        Example((_options(prefix="copy"),), "anna", "shared_prefix"),
-        Example((_options(timeout="3600000"),), "anna", "timeout_too_long"),
-        Example((_options(timeout="600"),), "anna", "timeout_too_short"),
-        Example((_options() | {"sink.parallelism": "1"},), "anna", "unknown_option"),
-        Example(({GUARANTEE: "exactly-once"},), "anna", "option_missing"),
-        Example((_options(timeout="ten minutes"),), "anna", "unreadable"),
+        Example((_table("at-least-once"), _INSERT), _COPIED, "no_transactions"),
+        Example((_table("exactly_once"), _INSERT), _COPIED, "unknown_guarantee"),
+        Example((_table(prefix="copy"), _INSERT), _COPIED, "shared_prefix"),
+        Example((_table(prefix="${learner}."), _INSERT), _COPIED, "shared_prefix"),
+        Example((_table(timeout="3600000"), _INSERT), _COPIED, "timeout_too_long"),
+        Example((_table(timeout="2000"), _INSERT), _COPIED, "timeout_too_short"),
+        Example((_table(timeout="ten minutes"), _INSERT), _COPIED, "unreadable"),
+        Example((_without("timeout"), _INSERT), _COPIED, "option_missing"),
+        Example((_without("prefix"), _INSERT), _COPIED, "option_missing"),
+        Example((_INSERT, _table()), _COPIED, "unreadable"),  # the two swapped
+        Example((_table(), _INSERT), Copied("anna", 5_600, 0, 0), "elsewhere", at_rest=True),
+        Example((_table(), f"{_INSERT} WHERE RAND() < 0.5"), Copied("anna", 5_600, 2_800, 9), "not_all", at_rest=True),
+        Example((_table(), _INSERT), Copied("anna", 5_600, 1_200, 1), waits="1,200 of 5,600 records"),
+        Example((_table(), _INSERT), Copied("anna", 5_600, 5_600, 0), waits="No transaction is complete"),
     ],
-    observe=lambda _options: learner_settings().learner,
-    equivalent={
-        "transactional = {'sink.delivery-guarantee': 'exactly-once', 'sink.transactional-id-prefix':"
-        f" lab.names().job('{name}'), 'properties.transaction.timeout.ms': '600000'}}": "any name of the learner's will do"
-        for name in ("600000", "exactly-once", GUARANTEE, PREFIX, TIMEOUT)
-    },
+    mutants=False,
 )
 
-ANSWERS = {"06.1": LONGEST, "06.2": POISON, "06.3": LATE, "06.4": RESCALE, "06.5": TRANSACTIONS}
+
+# 06.6
+
+_PLACE = "file:/state/savepoints/savepoint-1234-abcd"
+_PROOF = (Hour(59_000, 2), Hour(61_000, 2, raised=True))
+
+
+def _upgrade(*hours: Hour, widths: tuple[int, ...] = (2,), place: str = _PLACE, is_savepoint: bool = True) -> Upgrade:
+    return Upgrade(widths, place, is_savepoint, hours)
+
+
+UPGRADE = Answers(
+    right=[
+        Example((_PLACE, 1_000_001), _upgrade(*_PROOF)),
+        Example((f"{_PLACE}/", 1_000_001), _upgrade(*_PROOF, place=_PLACE.replace("file:/", "file:///"))),
+        Example(  # exactly the threshold counts; more is paid afterwards, by cards in one country, too
+            (_PLACE, 1_000_001),
+            _upgrade(Hour(55_100, 2), Hour(5_000, 1), Hour(60_000, 2, raised=True), Hour(120_000, 3, raised=True)),
+        ),
+    ],
+    wrong=[
+        Example((_PLACE, 1_000_001), Upgrade((2,)), "from_nothing"),
+        Example((_PLACE, 1_000_001), _upgrade(*_PROOF, widths=(1,)), "not_rescaled"),
+        Example((_PLACE, 1_000_001), _upgrade(*_PROOF, widths=(1, 2)), "two_detectors"),
+        Example(
+            (_PLACE, 1_000_001),
+            _upgrade(*_PROOF, place="file:/state/checkpoints/1234/chk-7", is_savepoint=False),
+            "from_elsewhere",
+        ),
+        Example((_PLACE, 1_000_001), _upgrade(Hour(59_000, 2, raised=True)), "too_low"),  # 600 cents
+        Example((_PLACE, 1_000_001), _upgrade(Hour(61_000, 2, raised=True)), "one_side"),
+        Example((_PLACE, 1_000_001), _upgrade(Hour(4_000, 1)), "one_side"),
+        Example((_PLACE, 1_000_001), _upgrade(Hour(59_000, 2), Hour(159_000, 2, raised=True)), "no_proof"),
+        Example(
+            (_PLACE, 1_000_001),
+            _upgrade(Hour(50_000, 2, reaches_back=False), Hour(61_000, 2, reaches_back=False, raised=True)),
+            "nothing_remembered",
+        ),
+        Example((_PLACE, 1_000_001), _upgrade(Hour(59_000, 2), Hour(61_000, 2)), "old_rule", at_rest=True),
+        Example((_PLACE, 1_000_001), _upgrade(Hour(59_000, 2), Hour(61_000, 2)), waits="no alarm of the new rule"),
+        Example((_PLACE, 1_000_001), Upgrade(()), waits="No detector of yours"),
+        Example(("", 1_000_001), _upgrade(*_PROOF), "unreadable"),
+    ],
+    mutants=False,
+)
+
+ANSWERS = {
+    "06.1": LONGEST,
+    "06.2": POISON,
+    "06.3": LATE,
+    "06.4": BOTTLENECK,
+    "06.5": TRANSACTIONS,
+    "06.6": UPGRADE,
+}

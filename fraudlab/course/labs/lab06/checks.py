@@ -1,14 +1,30 @@
-"""Lab 06, Break it: kills, poison, late data, savepoints, and what Kafka's transactions cost."""
+"""Lab 06, Break it: kills, poison, late data, backpressure, transactions, and an upgrade from a savepoint."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import Any
 
 from fraudlab.course import breaking
-from fraudlab.course.exercise import Exercise, Lab, Mistake, Verdict, call, not_yet, nothing_to_observe, right, wrong
-from fraudlab.course.workspace import Workspace
+from fraudlab.course.exercise import (
+    Exercise,
+    Lab,
+    Mistake,
+    UnreadableError,
+    Verdict,
+    call,
+    is_text,
+    not_yet,
+    nothing_to_observe,
+    right,
+    word,
+    wrong,
+)
+from fraudlab.course.workspace import Workspace, in_eur
+
+DETECTOR = "fraud-detector"
 
 # 06.1
 
@@ -23,21 +39,48 @@ class Alarm:
     happened: datetime
 
 
-def observe_alarms(workspace: Workspace, _longest_s: float, began: datetime) -> tuple[Alarm, ...]:
-    """The alarms of payments that were stored since then."""
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """The alarms of payments that were stored since the learner's bank began to pay, and whether every job was started again since then.
+
+    A JobManager that takes jobs over starts them again. A restart because of a TaskManager leaves a job's start as it was.
+    """
+
+    alarms: tuple[Alarm, ...]
+    taken_over: bool
+
+
+def observe_outage(workspace: Workspace, _longest_s: float, began: datetime) -> Outage:
+    """Reads the alarms, and asks Flink when the jobs began."""
+    if not isinstance(began, datetime) or began.tzinfo is None:
+        raise UnreadableError("not a time")
     found = [record.json for record in workspace.records("suspicious_activities")]
     times = ("created_at", "detected_at", "window_end")
     alarms = [Alarm(one["activity_id"], *(datetime.fromisoformat(one[name]) for name in times)) for one in found]
-    return tuple(one for one in alarms if one.created >= began)
+    jobs = workspace.jobs()
+    return Outage(
+        tuple(one for one in alarms if one.created >= began),
+        taken_over=bool(jobs) and all(job.started >= began for job in jobs),
+    )
 
 
-def judge_longest(alarms: tuple[Alarm, ...], longest_s: float, _began: datetime | None = None) -> Verdict:
-    """The longest time from the bank's commit to the first record of an activity."""
+def judge_longest(outage: Outage, longest_s: float, _began: datetime | None = None) -> Verdict:
+    """The jobs were taken over, and it is the longest time from the bank's commit to the first record of an activity."""
+    alarms = outage.alarms
     expected = (
         "the seconds from `created_at` to `detected_at` of the slowest activity, each counted by its first record"
     )
+    if not outage.taken_over:
+        return wrong(
+            Mistake(
+                "not_killed",
+                "Since `began` no JobManager has taken over your jobs: kill `jobmanager` after that moment, and nothing else.",
+            ),
+            found="jobs that were started before `began`, or none",
+            expected="all your jobs started again by a new JobManager",
+        )
     if not alarms:
-        return not_yet("No alarm was raised since the bank began to pay: run the cell with `lab.paying_bank` first.")
+        return not_yet("No alarm was raised since `began`: let the bank pay, and wait for two more alarms.")
     answer = float(longest_s)
     firsts: dict[str, Alarm] = {}
     for one in alarms:
@@ -81,15 +124,15 @@ def _close(answer: float, true: float) -> bool:
 
 LONGEST = Exercise(
     number="06.1",
-    title="The longest wait",
-    task="find out how many seconds the slowest alarm took during the kill.",
+    title="Kill the JobManager",
+    task="kill the JobManager while the bank pays, and measure how many seconds the slowest alarm took.",
     hints=(
-        "Each alarm has two times that matter: when the bank stored the payment, and when the alarm was raised. Which column is which?",
-        "The same activity may be there twice: after the kill, some were raised again. The first one warned the person.",
-        '`first = alarms.sort_values("detected_at").drop_duplicates("activity_id")`, and then the largest difference of the two times in it.',
+        "The steps are those of the kill before: note the time, let the bank pay, kill, wait for two more alarms, measure.",
+        "`with lab.paying_bank(seed=9):` keeps the bank paying while its block runs. The program's name is `jobmanager`.",
+        '`began = datetime.now(UTC)`, then in the block `lab.kill("jobmanager")` and the line with `lab.wait_for_records` from above; after it `longest = longest_wait(began)`.',
     ),
-    shape="a number of seconds",
-    observe=observe_alarms,
+    shape="a number of seconds, and the time when you began, with its time zone",
+    observe=observe_outage,
     judge=judge_longest,
 )
 
@@ -337,32 +380,286 @@ LATE = Exercise(
 
 # 06.4
 
-DETECTOR = "fraud-detector"
-WIDER = 2
+SLOW = "slow"
+PLENTY = 0.5
+"""Of its time, so that an operator counts as busy or as backpressured."""
+
+
+def observe_loads(workspace: Workspace, _operator: str) -> tuple[breaking.Load, ...]:
+    """Asks Flink how the operators of the learner's job spend their time."""
+    return tuple(breaking.loads(workspace, SLOW))
+
+
+def judge_bottleneck(loads: tuple[breaking.Load, ...], operator: str) -> Verdict:
+    """The bottleneck is the busy operator behind the last one that is backpressured."""
+    expected = "the operator that makes the others wait"
+    found = "; ".join(
+        f"{one.operator:.20}: busy {one.busy:.0%}, backpressured {one.backpressured:.0%}, idle {one.idle:.0%}"
+        for one in loads
+    )
+    answer = word(operator)
+    if not answer:
+        raise ValueError("no name")
+    if not loads:
+        return not_yet(f"Flink has not measured the job `{SLOW}` yet: it does so every ten seconds.")
+    if len(loads) == 1:
+        return wrong(
+            Mistake(
+                "chained",
+                "All operators of this job run in one task, so none of them waits for another: separate yours with `disable_chaining()`.",
+            ),
+            found=found,
+            expected=expected,
+        )
+    waiting = [place for place, one in enumerate(loads) if one.backpressured >= PLENTY]
+    if not waiting or waiting[-1] + 1 == len(loads):
+        return not_yet(
+            "No operator is backpressured: does yours sleep for each payment, and does the job still have payments to read?"
+        )
+    bottleneck = loads[waiting[-1] + 1]
+    named = [one for one in loads if answer in one.operator.lower()]
+    if len(named) != 1:
+        return wrong(
+            Mistake("no_operator", "That is not the name of one operator of this job."),
+            found=operator,
+            expected=expected,
+        )
+    if named[0] == bottleneck:
+        return right("Busy all the time, and everything in front of it waits: that is the bottleneck.")
+    if named[0].backpressured >= PLENTY:
+        return wrong(
+            Mistake(
+                "waits_for_room",
+                "That operator is backpressured: it has a result and can't hand it over. Look for the one that makes it wait.",
+            ),
+            found=found,
+            expected=expected,
+        )
+    return wrong(
+        Mistake(
+            "waits_for_input",
+            "That operator is mostly idle: it waits for input. Look for the one that keeps it waiting.",
+        ),
+        found=found,
+        expected=expected,
+    )
+
+
+BOTTLENECK = Exercise(
+    number="06.4",
+    title="Find the bottleneck",
+    task=f"write the job `{SLOW}`, which asks the office about each payment, and name the operator that is its bottleneck.",
+    hints=(
+        "Two parts: a class with one method `map` that sleeps and returns its input, and a chain of calls that begins with `lab.keyed_transactions(tables)`.",
+        'An operator: `payments.map(AskTheOffice(), output_type=Types.STRING()).name("ask the office").disable_chaining()`. The bottleneck is busy, and the operator in front of it is backpressured.',
+        '`asked.map(len, output_type=Types.INT()).name("count the letters").disable_chaining()` is the last one. Submit with `environment.execute_async(lab.names().job("slow"))`. The slow operator is the bottleneck.',
+    ),
+    shape="the name of an operator, as text",
+    observe=observe_loads,
+    judge=judge_bottleneck,
+    patience_s=45,
+    job=SLOW,
+    accepts=is_text,
+)
+
+
+# 06.5
+
+GUARANTEE, PREFIX, TIMEOUT = (
+    "sink.delivery-guarantee",
+    "sink.transactional-id-prefix",
+    "properties.transaction.timeout.ms",
+)
+BROKER_MAX_MS = 900_000
+"""The default of a Kafka broker's `transaction.max.timeout.ms`: 15 minutes."""
+SHORTEST_MS = 60_000
+"""A checkpoint interval and an outage of this lab together take less."""
+GUARANTEES = ("none", "at-least-once", "exactly-once")
+COPY, SAFE = "copy", "safe"
 
 
 @dataclass(frozen=True, slots=True)
-class Detectors:
-    """The parallelism of each running detector; the place from which the newest was restored, or empty; whether that is a savepoint."""
+class Copied:
+    """The learner's name; records to be copied; records in the topic `safe`; how many markers of finished transactions are among them."""
+
+    learner: str
+    payments: int
+    copies: int
+    markers: int
+
+
+def observe_copied(workspace: Workspace, _table: str, _insert: str) -> Copied:
+    """Counts. The end of a topic counts the markers of transactions, too, which no reader sees."""
+    copies = len(workspace.records(SAFE)) if f"{workspace.settings.learner}.{SAFE}" in workspace.other_topics() else 0
+    ends = workspace.count(SAFE) if copies else 0
+    return Copied(workspace.settings.learner, workspace.count("transactions"), copies, max(0, ends - copies))
+
+
+def options_of(statement: str) -> dict[str, str]:
+    """The options that a CREATE TABLE spells out."""
+    return dict(re.findall(r"'([^'\n]+)'\s*=\s*'([^'\n]*)'", re.sub(r"--[^\n]*", "", statement)))
+
+
+def judge_copied(observed: Copied, table: str, insert: str) -> Verdict:
+    """Exactly once, a prefix of the learner's own, a timeout that the broker allows and an outage does not reach; then the copies."""
+    expected = "a sink that writes in transactions, under its own name, for no longer than the broker allows"
+    if not re.search(r"\bCREATE\s+(TEMPORARY\s+)?TABLE\b", table, re.IGNORECASE) or not is_text(insert):
+        raise ValueError("no table")
+    options = options_of(table)
+    if missing := [one for one in (GUARANTEE, PREFIX, TIMEOUT) if one not in options]:
+        return wrong(
+            Mistake("option_missing", "The table lacks an option that a sink with transactions needs."),
+            found=", ".join(sorted(options)) or "no options",
+            expected=f"also {missing[0]}",
+        )
+    guarantee, prefix = options[GUARANTEE].lower(), options[PREFIX].replace("${learner}", observed.learner)
+    if guarantee not in GUARANTEES:
+        return wrong(
+            Mistake("unknown_guarantee", "Flink has no guarantee of this name, and refuses the table."),
+            found=repr(options[GUARANTEE]),
+            expected=f"one of {', '.join(GUARANTEES)}",
+        )
+    if guarantee != "exactly-once":
+        return wrong(
+            Mistake("no_transactions", "With this guarantee, the sink makes no transactions."),
+            found=guarantee,
+            expected=expected,
+        )
+    if not prefix.startswith(f"{observed.learner}.") or len(prefix) == len(observed.learner) + 1:
+        return wrong(
+            Mistake(
+                "shared_prefix",
+                "A new transaction aborts the open ones of the same name: use a name that only you have.",
+            ),
+            found=repr(prefix),
+            expected="a prefix that begins with `${learner}.`",
+        )
+    timeout_ms = int(options[TIMEOUT])
+    if timeout_ms > BROKER_MAX_MS:
+        return wrong(
+            Mistake(
+                "timeout_too_long",
+                "The broker allows 15 minutes. It refuses the job's transactions, and the job restarts indefinitely.",
+            ),
+            found=f"{timeout_ms:,} ms",
+            expected=expected,
+        )
+    if timeout_ms < SHORTEST_MS:
+        return wrong(
+            Mistake(
+                "timeout_too_short",
+                "Within this time no checkpoint may complete, if Flink is down for a moment. The broker aborts the transaction, and its records are lost.",
+            ),
+            found=f"{timeout_ms:,} ms",
+            expected=expected,
+        )
+    if not observed.copies:
+        return not_yet(
+            f"No record is in your topic `{SAFE}` yet.",
+            at_rest=wrong(
+                Mistake("elsewhere", f"Your job runs, and writes nothing into the topic `${{learner}}.{SAFE}`."),
+                found=f"topic {options.get('topic', 'not named')!r}",
+                expected=f"every record of `transactions` in `${{learner}}.{SAFE}`",
+            ),
+        )
+    if observed.copies < observed.payments:
+        return not_yet(
+            f"{observed.copies:,} of {observed.payments:,} records are copied so far.",
+            at_rest=wrong(
+                Mistake("not_all", "Your INSERT leaves records out."),
+                found=f"{observed.copies:,} of {observed.payments:,} records",
+                expected="every record of `transactions`",
+            ),
+        )
+    if not observed.markers:
+        return not_yet("No transaction is complete yet: each checkpoint completes one.")
+    return right("The records of a checkpoint become visible together, or not at all.")
+
+
+TRANSACTIONS = Exercise(
+    number="06.5",
+    title="A sink that writes in transactions",
+    task="write the table `safe`, which writes to Kafka in transactions, and the INSERT that copies every record into it.",
+    hints=(
+        "Begin with the whole statement of the table `fast`. Its name, its topic and its guarantee change; two options are new.",
+        "The guarantee is `exactly-once`. The prefix begins with `${learner}.`. The timeout is in milliseconds, written as text: at most 15 minutes.",
+        "`'sink.delivery-guarantee' = 'exactly-once', 'sink.transactional-id-prefix' = '${learner}.copy', 'properties.transaction.timeout.ms' = '600000'`, and `INSERT INTO safe SELECT envelope FROM captured`.",
+    ),
+    shape="two statements as text: CREATE TABLE safe …, INSERT INTO safe …",
+    observe=observe_copied,
+    judge=judge_copied,
+    patience_s=45,
+    job=COPY,
+    accepts=is_text,
+)
+
+
+# 06.6
+
+WIDER = 2
+NEW_THRESHOLD_CENTS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """The hour that ends with a payment: how many EUR cents and countries it has, whether it reaches back before the upgrade, and whether
+    it was raised."""
+
+    eur_cents: int
+    countries: int
+    reaches_back: bool = True
+    raised: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """The parallelism of each running detector; the place from which the newest was restored, or empty; whether that is a savepoint;
+    the hours of the account's payments since it began; the threshold of the old rule."""
 
     widths: tuple[int, ...]
     restored_from: str = ""
     is_savepoint: bool = False
+    hours: tuple[Hour, ...] = ()
+    old_cents: int = 100_000
 
 
-def observe_detectors(workspace: Workspace, _savepoint: str) -> Detectors:
-    """Asks Flink."""
+def observe_upgrade(workspace: Workspace, _savepoint: str, patient: int) -> Upgrade:
+    """Asks Flink for the detectors, MySQL for the payments, and Kafka for the alarms."""
+    old_cents = workspace.settings.rule.threshold_eur_cents
     running = [job for job in workspace.jobs() if job.name == DETECTOR and job.state == "RUNNING"]
     widths = tuple(breaking.parallelism(workspace, DETECTOR))
     if not running or not widths:
-        return Detectors(())
+        return Upgrade((), old_cents=old_cents)
     restored = workspace.flink.checkpoints(running[-1].id)["latest"]["restored"] or {}
-    return Detectors(widths, str(restored.get("external_path") or ""), bool(restored.get("is_savepoint")))
+    rows = workspace.rows(
+        "SELECT transaction_id, country, amount, currency, transaction_time, created_at FROM transactions"
+        " WHERE user_id = %s ORDER BY transaction_id",
+        int(patient),
+    )
+    raised = {
+        one.json["transaction_id"] for one in workspace.records("suspicious_activities") if one.key == str(int(patient))
+    }
+    began = running[-1].started.astimezone(UTC).replace(tzinfo=None)
+    hours = []
+    for last in (row for row in rows if row["created_at"] >= began):
+        since = last["transaction_time"] - timedelta(seconds=workspace.settings.window_s)
+        inside = [row for row in rows if since < row["transaction_time"] <= last["transaction_time"]]
+        inside = [row for row in inside if row["transaction_id"] <= last["transaction_id"]]
+        hours.append(
+            Hour(
+                round(sum(in_eur(row["amount"], row["currency"]) for row in inside) * 100),
+                len({row["country"] for row in inside}),
+                reaches_back=any(row["created_at"] < began for row in inside),
+                raised=last["transaction_id"] in raised,
+            )
+        )
+    place = str(restored.get("external_path") or "")
+    return Upgrade(widths, place, bool(restored.get("is_savepoint")), tuple(hours), old_cents)
 
 
-def judge_detectors(observed: Detectors, savepoint: str) -> Verdict:
-    """One detector, with a parallelism of two, restored from the learner's savepoint."""
-    expected = f"one detector, with a parallelism of {WIDER}, that went on from your savepoint"
+def judge_upgrade(observed: Upgrade, savepoint: str, _patient: int) -> Verdict:
+    """One detector, of two subtasks, restored from the learner's savepoint, that applies the new rule to what the old one remembered."""
+    expected = f"one detector, with a parallelism of {WIDER}, that was restored from your savepoint"
     found = f"detectors with a parallelism of {', '.join(map(str, observed.widths))}"
     if not str(savepoint).strip():
         raise ValueError("no place")
@@ -398,112 +695,81 @@ def judge_detectors(observed: Detectors, savepoint: str) -> Verdict:
             found=found,
             expected=expected,
         )
-    return right("The same state, rescaled: each user's state went to one of the two subtasks.")
+    return _judge_proof(observed)
 
 
-RESCALE = Exercise(
-    number="06.4",
-    title="Twice as wide",
-    task="stop the detector with a savepoint, and start it from there with a parallelism of 2.",
+def _judge_proof(observed: Upgrade) -> Verdict:
+    """The account's hours since the upgrade show that the new rule is applied, and that the state survived."""
+    new_eur, old_eur = NEW_THRESHOLD_CENTS // 100, observed.old_cents // 100
+    expected = f"since the upgrade, an hour in two countries below {new_eur} EUR and no alarm, then one of {new_eur} EUR or more and its alarm"
+    hours = [hour for hour in observed.hours if hour.countries > 1]
+    found = ", ".join(f"{hour.eur_cents / 100:.2f} EUR{' raised' * hour.raised}" for hour in hours) or "no such hour"
+    below = [hour for hour in hours if hour.eur_cents < NEW_THRESHOLD_CENTS]
+    between = [hour for hour in hours if NEW_THRESHOLD_CENTS <= hour.eur_cents < observed.old_cents]
+    if any(hour.raised for hour in below):
+        return wrong(
+            Mistake("too_low", "The detector raises hours below the new threshold: the rule counts in cents."),
+            found=found,
+            expected=expected,
+        )
+    if not below:
+        return wrong(
+            Mistake(
+                "one_side",
+                f"Show the other side, too: since the upgrade the account needs an hour in two countries that stays below {new_eur} EUR.",
+            ),
+            found=found,
+            expected=expected,
+        )
+    if not between:
+        return wrong(
+            Mistake(
+                "no_proof",
+                f"No hour of this account shows the new rule: since the upgrade it needs one in two countries, of {new_eur} EUR or more and less than {old_eur}.",
+            ),
+            found=found,
+            expected=expected,
+        )
+    if not any(hour.reaches_back for hour in between):
+        return wrong(
+            Mistake(
+                "nothing_remembered",
+                "All payments of that hour came after the upgrade, so it does not show that the state survived.",
+            ),
+            found=found,
+            expected=expected,
+        )
+    if not any(hour.raised for hour in between):
+        return not_yet(
+            "There is no alarm of the new rule yet.",
+            at_rest=wrong(
+                Mistake("old_rule", "The detector still applies the old threshold."), found=found, expected=expected
+            ),
+        )
+    return right("A new rule, two subtasks, and not a payment forgotten.")
+
+
+UPGRADE = Exercise(
+    number="06.6",
+    title="Upgrade the detector",
+    task="stop the detector with a savepoint, start it from there with a threshold of 600 EUR and a parallelism of 2, and let `patient` prove it.",
     hints=(
-        "Two steps, in this order. The first: a function of `lab` stops a job and returns the place of its savepoint.",
-        "`detector.submit` starts the job. The savepoint is an option of the cluster that you pass to it; the parallelism is an option of its own.",
-        "`detector.submit(lab.cluster(execution__state_recovery__path=savepoint), lab.kafka(), lab.names(), rule, parallelism=…)`",
+        "Three steps: stop with a savepoint, submit with the changed rule from its place, then pay twice: first up to less than 600 EUR, then over it.",
+        "`detector.submit` starts the job. The savepoint is an option of the cluster that you pass to it; rule and parallelism are arguments of their own. `replace(rule, threshold_eur_cents=…)` counts in cents.",
+        'The first lines: `savepoint = lab.stop_with_savepoint("fraud-detector")` and `detector.submit(lab.cluster(execution__state_recovery__path=savepoint), lab.kafka(), lab.names(), replace(rule, threshold_eur_cents=60_000), parallelism=2)`. Then pay 40.00 and 20.00 EUR in FR.',
     ),
-    shape="the place of the savepoint, as `lab.stop_with_savepoint` gave it",
-    observe=observe_detectors,
-    judge=judge_detectors,
+    shape="the place of the savepoint, as text, and the number of the account",
+    observe=observe_upgrade,
+    judge=judge_upgrade,
     patience_s=40,
     job=DETECTOR,
+    accepts=is_text,
 )
 
 
-# 06.5
-
-GUARANTEE, PREFIX, TIMEOUT = (
-    "sink.delivery-guarantee",
-    "sink.transactional-id-prefix",
-    "properties.transaction.timeout.ms",
+LAB = Lab(
+    number="06",
+    name="break-it",
+    title="Break it",
+    exercises=(LONGEST, POISON, LATE, BOTTLENECK, TRANSACTIONS, UPGRADE),
 )
-BROKER_MAX_MS = 900_000
-"""The default of a Kafka broker's `transaction.max.timeout.ms`: 15 minutes."""
-CHECKPOINT_MS = 2_000
-GUARANTEES = ("none", "at-least-once", "exactly-once")
-
-
-def judge_options(learner: str, options: Mapping[str, object]) -> Verdict:
-    """Exactly once, a prefix of the learner's own, a timeout between a checkpoint and what the broker allows."""
-    expected = "a sink that writes in transactions, under its own name, for no longer than the broker allows"
-    known = {GUARANTEE, PREFIX, TIMEOUT}
-    if unknown := sorted(set(options) - known):
-        return wrong(
-            Mistake("unknown_option", "These options do not belong here."),
-            found=", ".join(unknown),
-            expected=", ".join(sorted(known)),
-        )
-    if missing := sorted(known - set(options)):
-        return wrong(
-            Mistake("option_missing", "An option is missing."),
-            found=", ".join(sorted(options)) or "none",
-            expected=f"also {missing[0]}",
-        )
-    guarantee, prefix = str(options[GUARANTEE]), str(options[PREFIX])
-    if guarantee.lower() not in GUARANTEES:
-        return wrong(
-            Mistake("unknown_guarantee", "Flink has no guarantee of this name, and would refuse the table."),
-            found=repr(guarantee),
-            expected=f"one of {', '.join(GUARANTEES)}",
-        )
-    if guarantee.lower() != "exactly-once":
-        return wrong(
-            Mistake("no_transactions", "With this guarantee, the sink makes no transactions."),
-            found=guarantee,
-            expected=expected,
-        )
-    if not prefix.startswith(f"{learner}.") or len(prefix) == len(learner) + 1:
-        return wrong(
-            Mistake(
-                "shared_prefix",
-                "A new transaction aborts the open ones of the same name: use a name that only you have.",
-            ),
-            found=repr(prefix),
-            expected="a prefix from `lab.names().job(…)`",
-        )
-    timeout_ms = int(str(options[TIMEOUT]))
-    if timeout_ms > BROKER_MAX_MS:
-        return wrong(
-            Mistake(
-                "timeout_too_long",
-                "The broker allows 15 minutes. It would refuse the job's transactions, and the job would restart indefinitely.",
-            ),
-            found=f"{timeout_ms:,} ms",
-            expected=expected,
-        )
-    if timeout_ms <= CHECKPOINT_MS:
-        return wrong(
-            Mistake(
-                "timeout_too_short",
-                "A transaction is open until the next checkpoint. The broker would abort it before that, and its records would be lost.",
-            ),
-            found=f"{timeout_ms:,} ms",
-            expected=expected,
-        )
-    return right("The records of a checkpoint become visible together, or not at all.")
-
-
-TRANSACTIONS = Exercise(
-    number="06.5",
-    title="A sink that writes in transactions",
-    task="fill in the three options of a Kafka sink that writes in transactions.",
-    hints=(
-        "The guarantee is named after its promise: not `at-least-once`, which is the default, but …",
-        'The prefix names your transactions for the broker; only you have the name `lab.names().job("copy")`.',
-        "The timeout is in milliseconds: more than the 2 seconds between checkpoints, at most 15 minutes, for instance 10 minutes.",
-    ),
-    shape="a dictionary with the three options",
-    observe=lambda workspace, _options: workspace.settings.learner,
-    judge=judge_options,
-)
-
-
-LAB = Lab(number="06", name="break-it", title="Break it", exercises=(LONGEST, POISON, LATE, RESCALE, TRANSACTIONS))
