@@ -59,6 +59,7 @@ class Answer:
 
 
 BEGIN: dict[str, tuple[str, ...]] = {
+    "06": ("lab06-01", "lab.catch_up('05')"),
     "05": ("lab05-01", "lab.catch_up('05')"),
     "03": (
         "lab03-01",
@@ -138,14 +139,52 @@ ANSWERS = (
         where="05",
     ),
     Answer(
+        "06.1",
+        "nothing was killed",
+        "not_killed",
+        instead="lab.check('06.1', 1.0, datetime.now(UTC))",
+    ),
+    Answer(
         "06.3",
         "an alarm without the late one",
         "alarm_of_another",
         {
             '"600.00", "EUR", "FR", minutes_ago=20)': '"5.00", "EUR", "DE", minutes_ago=20)\nlab.pay(latecomer, "600.00", "EUR", "FR")'
         },
-        where="05",
     ),
+    Answer("06.4", "the source", "waits_for_room", {'bottleneck = "ask the office"': 'bottleneck = "transaction_mid"'}),
+    Answer("06.4", "the last one", "waits_for_input", {'"ask the office"\n### END': '"count the letters"\n### END'}),
+    Answer(
+        "06.4",
+        "right with the last two in one task",
+        changed={
+            '.name("ask the office").disable_chaining()': '.name("ask the office")',
+            '.name("count the letters").disable_chaining()': '.name("count")',
+        },
+    ),
+    Answer(
+        "06.5", "not in transactions", "no_transactions", {"'exactly-once'": "'at-least-once'"}, before=("lab06-fast",)
+    ),
+    Answer(
+        "06.5", "into the other topic", "elsewhere", {"'${learner}.safe'": "'${learner}.fast'"}, before=("lab06-fast",)
+    ),
+    Answer(
+        "06.5",
+        "not every record",
+        "not_all",
+        {"FROM captured": "FROM captured WHERE MOD(CHAR_LENGTH(envelope), 2) = 0"},
+        before=("lab06-fast",),
+    ),
+    Answer(
+        "06.6",
+        "without the savepoint",
+        "from_nothing",
+        {"lab.cluster(execution__state_recovery__path=savepoint)": "lab.cluster()"},
+    ),
+    Answer("06.6", "the old rule", "old_rule", {"replace(rule, threshold_eur_cents=60_000)": "rule"}),
+    Answer("06.6", "the threshold in EUR", "too_low", {"60_000": "600"}),
+    Answer("06.6", "not wider", "not_rescaled", {"parallelism=2": "parallelism=1"}),
+    Answer("06.6", "right after mistakes, from the last savepoint"),
     Answer(
         "05.2",
         "committed before the work",
