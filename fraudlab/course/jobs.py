@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import pandas as pd
 
-from fraudlab.course.exercise import call
+from fraudlab.course.exercise import PLACEHOLDER, NotSolvedYet, call
 from fraudlab.course.live import LiveQuery
 from fraudlab.course.workspace import FIRST_OWN_USER, Workspace, in_eur, wait_until
 from fraudlab.kafka_access import sql_options
@@ -141,11 +141,17 @@ def read_payments(workspace: Workspace, tables: Any, *, delay_minutes: int, boun
 def sql(workspace: Workspace, tables: Any, statement: str) -> None:
     """Runs a statement that defines something, such as CREATE VIEW.
 
-    `${rates}`, `${min_countries}` and `${threshold_eur}` are replaced with the pipeline's values.
+    `${rates}`, `${min_countries}` and `${threshold_eur}` are replaced with the pipeline's values, `${learner}` with your name, and
+    `${kafka_options}` and `${transactions}` with Kafka's address and the topic's name.
+
+    Raises:
+        NotSolvedYet: The statement still has the placeholder.
 
     Example:
         lab.sql(tables, "CREATE TEMPORARY VIEW large AS SELECT * FROM payments WHERE eur_cents >= ${threshold_eur} * 100")
     """
+    if PLACEHOLDER in statement:
+        raise NotSolvedYet(f"A statement is still to do: put your own lines where it says `{PLACEHOLDER}`.")
     (filled,) = fill(statement, values(workspace))
     tables.execute_sql(filled.rstrip("; \n"))
 

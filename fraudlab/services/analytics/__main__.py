@@ -14,7 +14,7 @@ from fraudlab.stack.supervisor import Stack
 log = logging.getLogger("fraudlab.analytics")
 
 RECONNECT_S = 60
-"""So long a browser may be silent, on a machine that does a lot else, before its page is given up and loaded anew."""
+"""How long a browser may be silent, on a busy machine, before its page is given up and reloaded."""
 GRACE_S = 2
 
 
