@@ -50,7 +50,7 @@ class Outage:
     taken_over: bool
 
 
-def observe_outage(workspace: Workspace, _longest_s: float, began: datetime) -> Outage:
+def observe_outage(workspace: Workspace, _longest_s: float, began: object) -> Outage:
     """Reads the alarms, and asks Flink when the jobs began."""
     if not isinstance(began, datetime) or began.tzinfo is None:
         raise UnreadableError("not a time")
