@@ -12,6 +12,7 @@ import pandas as pd
 
 from fraudlab import system
 from fraudlab.clients.waiting import until
+from fraudlab.course.exercise import NotSolvedYet
 from fraudlab.course.workspace import Late, Workspace
 
 SERVER_IDS = range(500_000_000, 1_000_000_000)
@@ -154,9 +155,11 @@ def stream(
     return LiveQuery(workspace, name, table_environment.execute_sql(statement))
 
 
-def filled(workspace: Workspace, statement: str, job: str) -> str:
+def filled(workspace: Workspace, statement: Any, job: str) -> str:
     """A statement of the pipeline's .sql files with the learner's names and the addresses in the place of `${…}`."""
     from fraudlab.pipeline.flink import kafka_values
 
+    if statement is ...:
+        raise NotSolvedYet("A statement is still to do: solve the exercise that defines its table first.")
     values = kafka_values(workspace.kafka, workspace.names, job)
     return Template(statement).substitute(values | {"transaction_ttl": f"{workspace.settings.profile_patience_s}s"})

@@ -207,6 +207,11 @@ _OF_MYSQL: Mapping[int, tuple[str, str, str]] = {
         "",
     ),
     1142: (r"(\w+) command denied .* for table '(.+?)'", r"You may not \1 in `\2`", ""),
+    1060: (
+        r"Duplicate column name '(.+?)'",
+        r"The table has a column `\1` already",
+        "Drop it first: ALTER TABLE … DROP COLUMN …",
+    ),
     1305: (r"FUNCTION (?:\w+\.)?(\w+) does not exist", r"MySQL has no function `\1`", ""),
 }
 

@@ -136,7 +136,7 @@ class Workspace:
         return value
 
     def execute(self, statement: str, *values: object) -> int:
-        """Runs an INSERT, UPDATE or DELETE in MySQL and commits it. Each `%s` is replaced with one of the values.
+        """Runs an INSERT, UPDATE, DELETE or ALTER TABLE in MySQL and commits it. Each `%s` is replaced with one of the values.
 
         Returns:
             How many rows it changed.

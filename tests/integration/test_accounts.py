@@ -77,6 +77,8 @@ ALLOWED = [
     ("operator", "SELECT * FROM fraud_labels"),
     ("operator", "SELECT * FROM transactions"),
     ("operator", "CREATE TEMPORARY TABLE scratch (id INT)"),
+    ("learner", "ALTER TABLE user_profile ADD COLUMN x INT"),
+    ("learner", "ALTER TABLE user_profile DROP COLUMN x"),
 ]
 
 EVERYONE = ("generator", "cdc", "flagger", "notifier", "analytics", "operator")
@@ -150,6 +152,13 @@ FORBIDDEN = [
     ("operator", "INSERT INTO transactions (user_id) VALUES (1)"),
     ("operator", "INSERT INTO user_profile (user_id) VALUES (3)"),
     ("operator", "SHOW MASTER STATUS"),
+    # They may add columns to user_profile, and to nothing else.
+    ("learner", "ALTER TABLE transactions ADD COLUMN x INT"),
+    ("learner", "ALTER TABLE user_profile RENAME TO x"),
+    ("learner", "DROP TABLE user_profile"),
+    ("learner", "DROP TRIGGER refuse_flagged"),
+    ("learner", "CREATE TABLE x (id INT)"),
+    ("learner", "UPDATE account_states SET stopped = FALSE"),
 ]
 
 
@@ -170,7 +179,7 @@ def test_each_account_can_do_its_work(database: Any) -> None:
 def test_each_account_is_refused_everything_else(database: Any) -> None:
     as_role(database, "root", "INSERT INTO user_profile (user_id) VALUES (1)")
     done = []
-    for role in EVERYONE:
+    for role in (*EVERYONE, "learner"):
         with closing(database.connect(role, autocommit=True)) as connection:
             for statement in [one for who, one in FORBIDDEN if who == role]:
                 if (code := error_code(connection, statement)) not in DENIED:

@@ -114,6 +114,20 @@ ANSWERS = (
         before=("lab02-33", "lab02-35"),
         instead="lab.check('02.2', submit)",
     ),
+    Answer(
+        "02.5",
+        "NULL allowed",
+        "null_allowed",
+        {" NOT NULL": ""},
+        before=("ada = lab.open_account(first_name='Ada')",),
+    ),
+    Answer(
+        "02.5",
+        "an envelope for each row",
+        "each_row",
+        {"brought = 0": "brought = len(lab.query('SELECT user_id FROM user_profile'))"},
+    ),
+    Answer("02.5", "right", changed={"ADD COLUMN newsletter BOOLEAN": "ADD newsletter BOOL"}),
     Answer("02.2", "nothing but a job of catch_up", "not_your_job", instead="lab.check('02.2', print)", where="03"),
     Answer(
         "03.1",
@@ -121,13 +135,36 @@ ANSWERS = (
         "boolean_flag",
         {"suspicious_activities TINYINT": "suspicious_activities BOOLEAN"},
     ),
+    Answer("03.1", "the format of events", "plain_json", {"'debezium-json'": "'json'"}),
+    Answer("03.1", "no key", "no_key", {",\n  PRIMARY KEY (user_id) NOT ENFORCED": ""}),
+    Answer("03.1", "no place to start", "not_from_the_start", {"  'scan.startup.mode' = 'earliest-offset',\n": ""}),
+    Answer(
+        "03.1",
+        "right in other words",
+        changed={
+            "CREATE TABLE user_profile (\n  user_id INT,": "create table `user_profile` (\n  created_at STRING, user_id BIGINT,",
+            "email STRING": "email VARCHAR(254)",
+            "TINYINT": "INTEGER",
+            "'format' =": "'value.format' =",
+        },
+    ),
     Answer(
         "03.3", "an inner join", "inner_join", {"LEFT JOIN": "JOIN"}, before=("lab.cancel('exercise-03-1')", "lab03-12")
     ),
+    Answer("03.3", "the payment as the key", "other_key", {"CAST(t.user_id AS": "CAST(t.transaction_id AS"}),
     Answer("03.3", "the wrong key", "wrong_columns", {"t.user_id = u.user_id": "t.transaction_id = u.user_id"}),
     Answer("03.3", "any flag", "any_flag", {"<> 0": "IS NOT NULL"}),
     Answer("03.3", "right after mistakes that are still in the topic"),
     Answer("03.4", "right after the next statement", before=("lab03-41", "lab03-49")),
+    Answer("03.5", "read as envelopes", "no_envelope", {"'json',": "'debezium-json',"}),
+    Answer(
+        "03.5", "times in another format", "time_format", {",\n  'json.timestamp-format.standard' = 'ISO-8601'": ""}
+    ),
+    Answer("03.5", "text for the time", "time_type", {"TIMESTAMP_LTZ(3)": "STRING"}),
+    Answer(
+        "03.5", "right with an exact number", changed={"transaction_amount STRING": "transaction_amount DECIMAL(12, 2)"}
+    ),
+    Answer("03.6", "a count that is never deleted", "payments_deleted", {"I, UA, D": "I, UA"}),
     Answer("07.3", "closed hour without its edge", "no_edge", CLOSED_HOUR, where="05"),
     Answer("07.3", "closed hour", "closed_hour", CLOSED_HOUR, before=("lab07-26",), where="05"),
     Answer(

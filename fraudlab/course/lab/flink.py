@@ -1,7 +1,7 @@
 """Flink: its page, the learner's jobs, and what a job needs to reach MySQL and Kafka."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -38,7 +38,7 @@ def jobs(workspace: Workspace) -> pd.DataFrame:
     return table
 
 
-def instead_of(file: str, *yours: str) -> Callable[[str, Mapping[str, object]], list[str]]:
+def instead_of(file: str, *yours: Any) -> Callable[[str, Mapping[str, object]], list[str]]:
     """Replaces the SQL of one of the pipeline's jobs with yours.
 
     Args:
@@ -54,8 +54,8 @@ def instead_of(file: str, *yours: str) -> Callable[[str, Mapping[str, object]], 
     Example:
         statements = lab.instead_of("join.sql", table, insert)
     """
-    if any(PLACEHOLDER in statement for statement in yours):
-        raise NotSolvedYet(f"A statement is still to do: put your own lines where it says `{PLACEHOLDER}`.")
+    if any(statement is ... or PLACEHOLDER in statement for statement in yours):
+        raise NotSolvedYet(f"A statement is still to do: put your own lines where it says `{PLACEHOLDER}` or `...`.")
 
     def statements(name: str, values: Mapping[str, object]) -> list[str]:
         return pipeline.fill("\n//\n".join(yours), values) if name == file else pipeline.statements(name, values)

@@ -59,6 +59,9 @@ GRANT SELECT, CREATE TEMPORARY TABLES ON ${database}.* TO ${learner}
 //
 GRANT INSERT, UPDATE, DELETE ON ${database}.user_profile TO ${learner}
 //
+-- In Lab 02 they add a column to this table while it is captured. MySQL wants CREATE for it, too.
+GRANT CREATE, ALTER ON ${database}.user_profile TO ${learner}
+//
 GRANT INSERT (payment_key, user_id, amount, currency, type, country, merchant, transaction_time), DELETE ON ${database}.transactions TO ${learner}
 //
 GRANT SELECT, INSERT, UPDATE, DELETE ON ${database}.due_stops TO ${flagger}

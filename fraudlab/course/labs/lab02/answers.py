@@ -2,11 +2,20 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 from fraudlab.course.answers import Answers, Example
-from fraudlab.course.labs.lab02.checks import Envelope, Ingestion, Repeated, Topic, envelope_of, observe_ingestion
+from fraudlab.course.labs.lab02.checks import (
+    Altered,
+    Envelope,
+    Ingestion,
+    Repeated,
+    Topic,
+    envelope_of,
+    observe_ingestion,
+)
 
 # 02.1
 
@@ -239,4 +248,35 @@ ONCE = Answers(
     },
 )
 
-ANSWERS = {"02.1": ROUTING, "02.2": INGESTION, "02.3": CHANGES, "02.4": ONCE}
+# 02.5
+
+_ALTER = "ALTER TABLE user_profile ADD COLUMN newsletter BOOLEAN NOT NULL DEFAULT TRUE"
+_NEW = Altered(("tinyint(1)", "NO", "1"), (), 305, 0, 1)
+
+ADDED = Answers(
+    right=[
+        Example((_ALTER, 0), _NEW),
+        Example(("alter table user_profile add newsletter bool default true not null after email;", 0.0), _NEW),
+        Example(
+            (_ALTER.replace("BOOLEAN", "TINYINT").replace("TRUE", "1"), 0), replace(_NEW, column=("tinyint", "NO", "1"))
+        ),
+    ],
+    wrong=[
+        Example((_ALTER, 305), _NEW, "each_row"),
+        Example((_ALTER, 300), _NEW, "each_row"),
+        Example((_ALTER, 1), _NEW, "an_envelope_of_its_own"),
+        Example((_ALTER, 2), _NEW, "other_count"),
+        Example((_ALTER, 0), replace(_NEW, column=None, others=("news_letter",)), "other_column"),
+        Example((_ALTER, 0), replace(_NEW, column=("varchar(5)", "NO", "1")), "other_type"),
+        Example((_ALTER, 0), replace(_NEW, column=("tinyint(1)", "YES", "1")), "null_allowed"),
+        Example((_ALTER, 0), replace(_NEW, column=("tinyint(1)", "NO", None)), "no_default"),
+        Example((_ALTER, 0), replace(_NEW, column=("tinyint(1)", "NO", "0")), "no_default"),
+        Example((_ALTER, "none"), _NEW, "unreadable"),
+        Example((5, 0), _NEW, "unreadable"),
+        Example((_ALTER, 0), replace(_NEW, column=None), waits="no column `newsletter`"),
+        Example((_ALTER, 0), replace(_NEW, with_column=0), waits="No envelope has the new column"),
+    ],
+    mutants=False,
+)
+
+ANSWERS = {"02.1": ROUTING, "02.2": INGESTION, "02.3": CHANGES, "02.4": ONCE, "02.5": ADDED}

@@ -15,6 +15,7 @@ from fraudlab.course.exercise import (
     Mistake,
     Verdict,
     call,
+    is_text,
     not_yet,
     nothing_to_observe,
     right,
@@ -232,7 +233,9 @@ def judge_ingestion(observed: Ingestion, submit: object) -> Verdict:
     if not callable(submit):
         raise TypeError("not a function")
     if observed.runs == 0:
-        return to_do_first(f"No job of yours is named `{JOB}`: run the cell that calls `submit`.")
+        return to_do_first(
+            f"No job of yours is named `{JOB}`: run the cell that calls `submit`. Does `submit` start the job, under this name?"
+        )
     if observed.runs > 1:
         return wrong(
             Mistake("submitted_twice", "The job was submitted more than once, and each of the jobs reads the binlog."),
@@ -295,11 +298,11 @@ def judge_ingestion(observed: Ingestion, submit: object) -> Verdict:
 INGESTION = Exercise(
     number="02.2",
     title="Start the job",
-    task="write the part of `submit` that leads from the binlog to records with a topic and a key.",
+    task="write the parts of `submit` that lead from the binlog to records with a topic and a key, and that start the job.",
     hints=(
-        "Three things are needed: a source of both tables, a stream from that source, and `RouteByTable` on the stream.",
-        "`mysql_cdc_source(endpoint, list(TABLES), server_ids(names))` is the source. The first look above shows how a stream comes from it.",
-        "`changes.flat_map(RouteByTable(topics), RECORD)` gives `records`; `topics` is a dictionary: table to `getattr(names, table)`.",
+        "Draw the chain first: the environment, a source of both tables, a stream from that source, `RouteByTable` on the stream. And a chain runs only when you execute it.",
+        "`cluster.table_environment()` gives `environment, tables`. `mysql_cdc_source(endpoint, list(TABLES), server_ids(names))` is the source. The first look above shows how a stream comes from it.",
+        "`changes.flat_map(RouteByTable(topics), RECORD)` gives `records`; `topics` is a dictionary: table to `getattr(names, table)`. The last line is `return environment.execute_async(names.job(JOB))`.",
     ),
     shape="the function `submit`",
     observe=observe_ingestion,
@@ -554,6 +557,141 @@ ONCE = Exercise(
 )
 
 
+# 02.5
+
+COLUMN = "newsletter"
+_KNOWN = (
+    "user_id",
+    "first_name",
+    "last_name",
+    "email",
+    "phone_number",
+    "home_country",
+    "suspicious_activities",
+    "created_at",
+    "updated_at",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Altered:
+    """What the learner's statement made of `user_profile`, and what the topic says of it.
+
+    Attributes:
+        column: Type, `YES` where NULL is allowed, and default of the new column; None where there is none of this name.
+        others: Further columns that the table did not have.
+        rows: How many rows the table has.
+        touched: Envelopes of rows that had no such column before, and have it after.
+        with_column: Envelopes of rows that have it.
+    """
+
+    column: tuple[str, str, str | None] | None
+    others: tuple[str, ...]
+    rows: int
+    touched: int
+    with_column: int
+
+
+def observe_altered(workspace: Workspace, *_answers: object) -> Altered:
+    """Asks MySQL for the table's columns, and reads the topic."""
+    columns = {
+        str(row["name"]): (
+            str(row["kind"]),
+            str(row["can_be_null"]),
+            None if row["given"] is None else str(row["given"]),
+        )
+        for row in workspace.rows(
+            "SELECT column_name AS name, CAST(column_type AS CHAR) AS kind, is_nullable AS can_be_null,"
+            " CAST(column_default AS CHAR) AS given FROM information_schema.columns"
+            " WHERE table_schema = DATABASE() AND table_name = 'user_profile'"
+        )
+    }
+    touched = with_column = 0
+    for envelope in (record.json for record in workspace.records("user_profile")):
+        if COLUMN in (envelope["after"] or {}):
+            with_column += 1
+            touched += COLUMN not in (envelope["before"] or {}) and envelope["op"] != "c"
+    others = tuple(sorted(columns.keys() - {*_KNOWN, COLUMN}))
+    rows = int(workspace.value("SELECT COUNT(*) AS n FROM user_profile"))
+    return Altered(columns.get(COLUMN), others, rows, touched, with_column)
+
+
+def judge_altered(observed: Altered, statement: str, brought: Any) -> Verdict:
+    """The column is as it was asked for, and the number of envelopes is predicted."""
+    if not isinstance(statement, str):
+        raise TypeError("not a statement")
+    expected = "the number of envelopes that the statement brings, before any row changes"
+    if observed.column is None:
+        if observed.others:
+            return wrong(
+                Mistake("other_column", "The table has a new column, but its name is another one."),
+                found=f"`{observed.others[0]}`",
+                expected=f"`{COLUMN}`",
+            )
+        return to_do_first(f"The table has no column `{COLUMN}`: run the cell above that runs your statement.")
+    kind, can_be_null, given = observed.column
+    if not kind.startswith("tinyint"):
+        return wrong(
+            Mistake("other_type", "The new column has another type. MySQL stores a BOOLEAN as TINYINT(1)."),
+            found=kind,
+            expected="BOOLEAN",
+        )
+    if can_be_null == "YES":
+        return wrong(
+            Mistake("null_allowed", "A customer could have neither TRUE nor FALSE: the column takes NULL."),
+            found="NULL is allowed",
+            expected="NOT NULL",
+        )
+    if given != "1":
+        return wrong(
+            Mistake("no_default", "The rows that are there already need a value, too. The default is what they get."),
+            found=f"the default {given}",
+            expected="TRUE",
+        )
+    if not observed.with_column:
+        return not_yet("No envelope has the new column yet.")
+    if int(brought) == observed.touched:
+        return right(
+            "The statement touched no row, so it brings no envelope. The next change of a row has the column, even in the row before."
+        )
+    if int(brought) > 1 and abs(int(brought) - observed.rows) <= observed.rows // 2:
+        return wrong(
+            Mistake(
+                "each_row",
+                "Each row has the column now, but none was written again: MySQL changed the table's definition, and the binlog has no event of a row.",
+            ),
+            found=int(brought),
+            expected=expected,
+        )
+    if int(brought) == 1:
+        return wrong(
+            Mistake(
+                "an_envelope_of_its_own",
+                "The statement is in the binlog, and the connector reads it to know the new column. But an envelope is about a row.",
+            ),
+            found=1,
+            expected=expected,
+        )
+    return wrong(Mistake("other_count", "Another number of envelopes came."), found=int(brought), expected=expected)
+
+
+ALTERED = Exercise(
+    number="02.5",
+    title="The bank adds a column",
+    task="write the ALTER TABLE that adds the column, and predict how many envelopes it brings.",
+    hints=(
+        "An envelope has a row before and a row after. Which row does the statement change?",
+        "`ALTER TABLE user_profile ADD COLUMN …`: the name, the type, NOT NULL, and the DEFAULT.",
+        "`ALTER TABLE user_profile ADD COLUMN newsletter BOOLEAN NOT NULL DEFAULT TRUE`. It changes no row.",
+    ),
+    shape="the statement as text, and a whole number",
+    observe=observe_altered,
+    judge=judge_altered,
+    job=JOB,
+    accepts=is_text,
+)
+
+
 def outcome(workspace: Workspace) -> None:
     """The ingestion is running, and everything in the bank is in the two topics."""
     workspace.start_pipeline(JOB)
@@ -567,6 +705,6 @@ LAB = Lab(
     number="02",
     name="cdc-ingestion",
     title="CDC ingestion",
-    exercises=(ROUTING, INGESTION, CHANGES, ONCE),
+    exercises=(ROUTING, INGESTION, CHANGES, ONCE, ALTERED),
     outcome=outcome,
 )

@@ -1,32 +1,115 @@
 """Answers to Lab 03, The SQL join: right and wrong ones. Only tests and `fraudlab course check` load them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from fraudlab.course.answers import Answers, Example
-from fraudlab.course.labs.lab03.checks import JOINS, Flags, Joined, Resent, StoredPayment
+from fraudlab.course.labs.lab03.checks import (
+    EVENTS,
+    JOINS,
+    PROFILE,
+    Events,
+    Joined,
+    Profiles,
+    Resent,
+    StoredPayment,
+    Table,
+)
 
 # 03.1
 
 _ACCOUNTS = {1: 0, 2: 0, 3: 1}
 _DEFINED = "CREATE TABLE user_profile (…)"
+_TEXTS = dict.fromkeys(PROFILE, "STRING")
+_CHANGELOG = Table(
+    "user_profile",
+    _TEXTS | {"user_id": "INT", "suspicious_activities": "TINYINT"},
+    ("user_id",),
+    {
+        "connector": "kafka",
+        "topic": "lab.user_profile",
+        "scan.startup.mode": "earliest-offset",
+        "format": "debezium-json",
+    },
+)
 
-FLAG = Answers(
+
+def _profiles(table: Table = _CHANGELOG, seen: Mapping[int, Any] = _ACCOUNTS) -> Profiles:
+    return Profiles(table, "lab.user_profile", seen, _ACCOUNTS)
+
+
+def _given(table: Table, /, **options: str) -> Table:
+    return replace(table, options={**table.options, **options})
+
+
+def _typed(**types: str) -> Table:
+    return replace(_CHANGELOG, columns={**_CHANGELOG.columns, **types})
+
+
+def _only(table: Table, *columns: str) -> Table:
+    return replace(table, columns={one: kind for one, kind in table.columns.items() if one in columns})
+
+
+_NO_START = {key: value for key, value in _CHANGELOG.options.items() if key != "scan.startup.mode"}
+
+TABLE = Answers(
     right=[
-        Example((_DEFINED,), Flags({1: 0, 2: 0, 3: 1}, _ACCOUNTS)),
-        Example(
-            (_DEFINED,), Flags({3: Decimal(1), 2: Decimal(0), 1: Decimal(0)}, _ACCOUNTS)
-        ),  # DECIMAL(1, 0), for instance
+        Example((_DEFINED,), _profiles()),
+        Example(  # further columns, another order, other widths; DECIMAL(1, 0) gives decimals
+            (_DEFINED,),
+            _profiles(
+                replace(
+                    _CHANGELOG,
+                    columns={
+                        "suspicious_activities": "DECIMAL(1, 0)",
+                        "updated_at": "TIMESTAMP_LTZ(3)",
+                        **_TEXTS,
+                        "user_id": "BIGINT",
+                        "email": "VARCHAR(254)",
+                        "home_country": "CHAR(2)",
+                    }
+                    | {"suspicious_activities": "DECIMAL(1, 0)"},
+                ),
+                {3: Decimal(1), 2: Decimal(0), 1: Decimal(0)},
+            ),
+        ),
+        Example(  # the pipeline's own options, and the format named for the value
+            (_DEFINED,),
+            _profiles(
+                replace(
+                    _CHANGELOG,
+                    options={key: value for key, value in _CHANGELOG.options.items() if key != "format"}
+                    | {"value.format": "debezium-json", "scan.topic-partition-discovery.interval": "5 s"},
+                )
+            ),
+        ),
     ],
     wrong=[
-        Example((_DEFINED,), Flags({1: False, 2: False, 3: False}, _ACCOUNTS), "boolean_flag"),
-        Example((_DEFINED,), Flags({1: "0", 2: "0", 3: "1"}, _ACCOUNTS), "text_flag"),
-        Example((_DEFINED,), Flags({1: None, 2: None, 3: None}, _ACCOUNTS), "empty_flag"),
-        Example((_DEFINED,), Flags({}, _ACCOUNTS, has_column=False), "no_column"),
-        Example((_DEFINED,), Flags({1: 1, 2: 0, 3: 1}, _ACCOUNTS), "other_flags"),
-        Example((_DEFINED,), Flags({1: 0}, _ACCOUNTS), waits="1 of 3 accounts"),
-        Example((_DEFINED,), Flags({1: 0}, {1: 0}), waits="No account is stopped"),
+        Example((_DEFINED,), _profiles(_given(_CHANGELOG, format="json")), "plain_json"),
+        Example((_DEFINED,), _profiles(_given(_CHANGELOG, format="canal-json")), "other_format"),
+        Example((_DEFINED,), _profiles(_given(_CHANGELOG, connector="upsert-kafka")), "upsert_connector"),
+        Example((_DEFINED,), _profiles(_given(_CHANGELOG, topic="lab.transactions")), "other_topic"),
+        Example((_DEFINED,), _profiles(replace(_CHANGELOG, key=())), "no_key"),
+        Example((_DEFINED,), _profiles(replace(_CHANGELOG, key=("email",))), "no_key"),
+        Example(
+            (_DEFINED,), _profiles(_given(_CHANGELOG, **{"scan.startup.mode": "latest-offset"})), "not_from_the_start"
+        ),
+        Example((_DEFINED,), _profiles(replace(_CHANGELOG, options=_NO_START)), "not_from_the_start"),
+        Example((_DEFINED,), _profiles(replace(_CHANGELOG, name="people")), "other_name"),
+        Example((_DEFINED,), _profiles(replace(_CHANGELOG, temporary=True)), "temporary_table"),
+        Example((_DEFINED,), _profiles(_only(_CHANGELOG, *PROFILE[:-1])), "no_column"),
+        Example((_DEFINED,), _profiles(_typed(user_id="SMALLINT")), "id_type"),
+        Example((_DEFINED,), _profiles(_typed(user_id="STRING")), "id_type"),
+        Example((_DEFINED,), _profiles(_typed(phone_number="BIGINT")), "text_type"),
+        Example((_DEFINED,), _profiles(seen={1: False, 2: False, 3: False}), "boolean_flag"),
+        Example((_DEFINED,), _profiles(seen={1: "0", 2: "0", 3: "1"}), "text_flag"),
+        Example((_DEFINED,), _profiles(seen={1: None, 2: None, 3: None}), "empty_flag"),
+        Example((_DEFINED,), _profiles(seen={1: 1, 2: 0, 3: 1}), "other_flags"),
+        Example((_DEFINED,), _profiles(seen={1: 0}), waits="1 of 3 accounts"),
+        Example((_DEFINED,), Profiles(_CHANGELOG, "lab.user_profile", {1: 0}, {1: 0}), waits="No account is stopped"),
     ],
     mutants=False,
 )
@@ -96,6 +179,14 @@ JOIN = Answers(
             ("INSERT INTO … FROM user_profile AS u RIGHT JOIN transactions AS t …",),
             Joined(1, dict(reversed(_BANK.items())), _mid(_NAMES, _FLAGS), _ONE_EACH),
         ),
+        Example(
+            ("INSERT INTO … CAST(t.user_id AS VARCHAR(10)) … u.suspicious_activities = 1 …",),
+            replace(
+                _joined(),
+                newest={one: {**row, "transaction_amount": "9.50"} for one, row in _mid(_NAMES, _FLAGS).items()},
+                keys={1: "7", 2: "8", 3: "9", 4: "7"},
+            ),
+        ),
     ],
     wrong=[
         Example(
@@ -150,6 +241,16 @@ JOIN = Answers(
             "false_for_unknown",
             at_rest=True,
         ),
+        Example(
+            ("INSERT INTO … CAST(t.transaction_id AS STRING) …",),
+            replace(_joined(), keys={1: "1", 2: "2", 3: "3", 4: "4"}),
+            "other_key",
+        ),
+        Example(
+            ("INSERT INTO … CAST(CAST(t.amount AS INT) AS STRING) …",),
+            replace(_joined(), newest={1: {**_mid(_NAMES, _FLAGS)[1], "transaction_amount": "9"}}),
+            "other_amount",
+        ),
         Example((STATEMENT,), Joined(1, _BANK, _mid(_NAMES, _FLAGS), _ONE_EACH, own=False), "not_your_job"),
         Example((5,), _joined(), "unreadable"),
         Example((STATEMENT,), _joined(runs=2), "submitted_twice"),
@@ -186,4 +287,115 @@ COST = Answers(
     observe=lambda *_predicted: _FIVE,
 )
 
-ANSWERS = {"03.1": FLAG, "03.2": WHO_KNOWS, "03.3": JOIN, "03.4": COST}
+# 03.5
+
+_EVENTS_DEFINED = "CREATE TABLE payment_events (…)"
+_LOG = Table(
+    "payment_events",
+    {
+        "transaction_id": "BIGINT",
+        "user_id": "INT",
+        "transaction_amount": "STRING",
+        "transaction_time": "TIMESTAMP_LTZ(3)",
+    },
+    (),
+    {
+        "connector": "kafka",
+        "topic": "lab.transaction_mid",
+        "scan.startup.mode": "earliest-offset",
+        "format": "json",
+        "json.timestamp-format.standard": "ISO-8601",
+    },
+)
+_ROWS = [(11, 7, "9.50", datetime(2026, 1, 31)), (12, 8, "9.50", datetime(2026, 1, 31))]
+
+
+def _events(table: Table = _LOG, rows: Sequence[tuple[Any, ...]] = _ROWS) -> Events:
+    return Events(table, "lab.transaction_mid", 2, rows)
+
+
+def _events_typed(**types: str) -> Table:
+    return replace(_LOG, columns={**_LOG.columns, **types})
+
+
+_NO_ISO = {key: value for key, value in _LOG.options.items() if not key.startswith("json.")}
+
+READ_EVENTS = Answers(
+    right=[
+        Example((_EVENTS_DEFINED,), _events()),
+        Example(  # further columns, with event time, and an exact number
+            (_EVENTS_DEFINED,),
+            _events(
+                _events_typed(
+                    transaction_amount="DECIMAL(12, 2)",
+                    user_id="BIGINT",
+                    user_email="STRING",
+                    transaction_time="TIMESTAMP_LTZ(3) *ROWTIME*",
+                )
+            ),
+        ),
+        Example(
+            (_EVENTS_DEFINED,),
+            _events(
+                replace(
+                    _LOG,
+                    options={
+                        "connector": "kafka",
+                        "topic": "lab.transaction_mid",
+                        "scan.startup.mode": "earliest-offset",
+                        "value.format": "json",
+                        "value.json.timestamp-format.standard": "ISO-8601",
+                    },
+                )
+            ),
+        ),
+    ],
+    wrong=[
+        Example((_EVENTS_DEFINED,), _events(_given(_LOG, format="debezium-json")), "no_envelope"),
+        Example((_EVENTS_DEFINED,), _events(_given(_LOG, connector="upsert-kafka")), "upserted_events"),
+        Example((_EVENTS_DEFINED,), _events(_given(_LOG, topic="lab.transactions")), "other_event_topic"),
+        Example((_EVENTS_DEFINED,), _events(replace(_LOG, name="payments")), "other_event_name"),
+        Example((_EVENTS_DEFINED,), _events(replace(_LOG, key=("transaction_id",))), "key_of_events"),
+        Example((_EVENTS_DEFINED,), _events(_only(_LOG, *EVENTS[:-1])), "no_time"),
+        Example((_EVENTS_DEFINED,), _events(_only(_LOG, "user_id", "transaction_time")), "no_event_column"),
+        Example((_EVENTS_DEFINED,), _events(_given(_LOG, **{"scan.startup.mode": "latest-offset"})), "later_events"),
+        Example((_EVENTS_DEFINED,), _events(_events_typed(transaction_time="STRING")), "time_type"),
+        Example((_EVENTS_DEFINED,), _events(_events_typed(transaction_time="TIMESTAMP(3)")), "time_type"),
+        Example((_EVENTS_DEFINED,), _events(replace(_LOG, options=_NO_ISO)), "time_format"),
+        Example((_EVENTS_DEFINED,), _events(_given(_LOG, **{"json.timestamp-format.standard": "SQL"})), "time_format"),
+        Example((_EVENTS_DEFINED,), _events(_events_typed(transaction_amount="DOUBLE")), "amount_type"),
+        Example((_EVENTS_DEFINED,), _events(_events_typed(transaction_amount="DECIMAL(10, 0)")), "amount_type"),
+        Example((_EVENTS_DEFINED,), _events(_events_typed(transaction_id="STRING")), "event_id_type"),
+        Example((_EVENTS_DEFINED,), _events(_events_typed(transaction_id="INT")), "event_id_type"),
+        Example((_EVENTS_DEFINED,), _events(rows=_ROWS[:1]), "records_skipped", at_rest=True),
+        Example((_EVENTS_DEFINED,), _events(rows=[_ROWS[0], (12, 8, None, _ROWS[0][3])]), "empty_column"),
+        Example((_EVENTS_DEFINED,), _events(rows=[]), waits="0 of 2 records"),
+        Example((_EVENTS_DEFINED,), Events(_LOG, "lab.transaction_mid", 0, []), waits="no record yet"),
+    ],
+    mutants=False,
+)
+
+
+# 03.6
+
+_PLANS = {"read events": "I", "count events": "I,UA", "count payments": "I,UA,D", "join": "I,UB,UA,D"}
+_SAID = {"read events": "I", "count payments": "I, UA, D", "join": "I, UB, UA, D"}
+
+KINDS = Answers(
+    right=[
+        Example((_SAID,), _PLANS),
+        Example(({"join": "ub ua d i", "count payments": ["D", "UA", "I"], "read events": "[I]"},), _PLANS),
+        Example((_SAID | {"count events": "I, UA", "join": ("I", "UA", "UB", "D")},), _PLANS),
+    ],
+    wrong=[
+        Example((_SAID | {"read events": "I, UB, UA, D"},), _PLANS, "events_change"),
+        Example((_SAID | {"count payments": "I, UA"},), _PLANS, "payments_deleted"),
+        Example((_SAID | {"join": "I"},), _PLANS, "join_retracts"),
+        Example((_SAID | {"join": "I, UA, D"},), _PLANS, "join_retracts"),
+        Example((_SAID | {"join": "+I, -U, +U, -D"},), _PLANS, "unknown_letters"),
+        Example(({"join": "I, UB, UA, D"},), _PLANS, "query_missing"),
+        Example((4,), _PLANS, "unreadable"),
+    ],
+    observe=lambda *_predicted: _PLANS,
+)
+ANSWERS = {"03.1": TABLE, "03.2": WHO_KNOWS, "03.3": JOIN, "03.4": COST, "03.5": READ_EVENTS, "03.6": KINDS}
