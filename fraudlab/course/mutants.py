@@ -270,6 +270,8 @@ def _imports(cells: list[Any]) -> dict[str, Any]:
     """What the cells before import."""
     namespace: dict[str, Any] = {"__name__": "__main__", "_same": lambda value: value}
     for cell in cells:
+        if any(line.startswith("!") for line in cell.source.splitlines()):
+            continue  # a command, which is no Python
         wanted: list[ast.stmt] = [
             node for node in ast.parse(cell.source).body if isinstance(node, ast.Import | ast.ImportFrom)
         ]

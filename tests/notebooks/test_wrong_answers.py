@@ -80,6 +80,7 @@ BEGIN: dict[str, tuple[str, ...]] = {
         "from fraudlab.pipeline.flink import mysql_cdc_source",
         "lab02-11",
     ),
+    "04": ("lab04-01", "lab.catch_up('04')", "lab04-04", "lab04-14", "lab04-16", "lab04-23", "warm-up", "lab04-27"),
     "00": ("lab00-01", "lab.reset()", "lab.generate(payments=200, users=50, seed=1)"),
 }
 """What a lab's learner runs first: cells of the solution, by their ids, or code. What takes longest comes first."""
@@ -127,6 +128,20 @@ ANSWERS = (
     Answer("03.3", "any flag", "any_flag", {"<> 0": "IS NOT NULL"}),
     Answer("03.3", "right after mistakes that are still in the topic"),
     Answer("03.4", "right after the next statement", before=("lab03-41", "lab03-49")),
+    Answer(
+        "04.2",
+        "tumbling windows",
+        "tumbling",
+        {"SlidingEventTimeWindows.of(Time.hours(1), Time.minutes(5))": "TumblingEventTimeWindows.of(Time.hours(1))"},
+    ),
+    Answer("04.2", "a slide of ten minutes", "other_slide", {"Time.minutes(5)": "Time.minutes(10)"}),
+    Answer("04.2", "one key for all", "not_by_user", {'lambda payment: payment["user_id"]': "lambda payment: 7"}),
+    Answer("04.2", "right after mistakes"),
+    Answer(
+        "04.5", "keyed by country", "hours_missing", {'payment["user_id"], key_type=Types.INT()': 'payment["country"]'}
+    ),
+    Answer("04.5", "one key for all", "others_raised", {'payment["user_id"]': "7"}),
+    Answer("04.5", "right after mistakes"),
     Answer("07.3", "closed hour without its edge", "no_edge", CLOSED_HOUR, where="05"),
     Answer("07.3", "closed hour", "closed_hour", CLOSED_HOUR, before=("lab07-26",), where="05"),
     Answer(
