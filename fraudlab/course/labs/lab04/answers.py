@@ -600,7 +600,7 @@ ON_CLUSTER = Answers(
         Example((_detect, None), replace(_DONE, raised=frozenset(), read=0), waits="0 of 3 suspicious hours"),
         Example((_detect, None), replace(_DONE, raised=frozenset({7})), waits="1 of 3 suspicious hours"),
         Example((_detect, None), replace(_DONE, raised=frozenset({7})), "hours_missing", at_rest=True),
-        Example((_detect, None), replace(_DONE, raised=frozenset()), "hours_missing", at_rest=True),
+        Example((_detect, None), replace(_DONE, raised=frozenset()), waits="0 of 3 suspicious hours"),
     ],
     mutants=False,
 )
