@@ -466,7 +466,8 @@ def lab(
     browser: Annotated[bool, typer.Option(help="open a browser; without, only print the address")] = True,
     serve: Annotated[bool, typer.Option(help="start JupyterLab; without, only what the labs need")] = True,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="only put a fresh copy of this lab's notebook there; yours is kept beside it")
+        bool,
+        typer.Option("--fresh", help="only put a fresh copy of this lab's notebook there; yours is kept beside it"),
     ] = False,
 ) -> None:
     """Start the stack, bring the labs into your own folder, and open JupyterLab."""

@@ -75,6 +75,10 @@ class LiveQuery:
             raise Late(f"Not within {deadline_s:.0f} s; so far the answer has {len(self.rows())} rows.")
         return found[0]
 
+    def complete(self, deadline_s: float = 60) -> pd.DataFrame:
+        """Waits until a job over bounded input has ended, and gives its whole answer. Raises Late when it does not end in time."""
+        return self.wait(lambda _answer: self.ended, deadline_s)
+
     def stop(self) -> None:
         """Ends the query's job."""
         self._stopped = True

@@ -368,6 +368,15 @@ class Workspace:
 
         return wait_until(running, f"job {name!r} runs", deadline_s)
 
+    def watermarks(self, name: str) -> list[tuple[str, int, int]]:
+        """Step, subtask and watermark (in ms; below 0 where there is none yet) of a job. Raises Late if the job doesn't run."""
+        job = self.wait_for_job(name)
+        return [
+            (str(step["name"]).partition(" -> ")[0], int(one["id"].partition(".")[0]), int(one["value"]))
+            for step in self.flink.get(f"/jobs/{job.id}")["vertices"]
+            for one in self.flink.get(f"/jobs/{job.id}/vertices/{step['id']}/watermarks")
+        ]
+
     def cancel(self, name: str | None = None) -> list[str]:
         """Cancels your jobs of this name, or all of yours, and waits until their task slots are free.
 

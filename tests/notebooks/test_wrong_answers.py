@@ -81,6 +81,7 @@ BEGIN: dict[str, tuple[str, ...]] = {
         "from fraudlab.pipeline.flink import mysql_cdc_source",
         "lab02-11",
     ),
+    "04": ("lab04-01", "lab.catch_up('04')", "lab04-04", "lab04-14", "lab04-16", "lab04-23", "warm-up", "lab04-27"),
     "00": ("lab00-01", "lab.reset()", "lab.generate(payments=200, users=50, seed=1)"),
 }
 """What a lab's learner runs first: cells of the solution, by their ids, or code. What takes longest comes first."""
@@ -165,6 +166,20 @@ ANSWERS = (
         "03.5", "right with an exact number", changed={"transaction_amount STRING": "transaction_amount DECIMAL(12, 2)"}
     ),
     Answer("03.6", "a count that is never deleted", "payments_deleted", {"I, UA, D": "I, UA"}),
+    Answer(
+        "04.2",
+        "tumbling windows",
+        "tumbling",
+        {"SlidingEventTimeWindows.of(Time.hours(1), Time.minutes(5))": "TumblingEventTimeWindows.of(Time.hours(1))"},
+    ),
+    Answer("04.2", "a slide of ten minutes", "other_slide", {"Time.minutes(5)": "Time.minutes(10)"}),
+    Answer("04.2", "one key for all", "not_by_user", {'lambda payment: payment["user_id"]': "lambda payment: 7"}),
+    Answer("04.2", "right after mistakes"),
+    Answer(
+        "04.5", "keyed by country", "hours_missing", {'payment["user_id"], key_type=Types.INT()': 'payment["country"]'}
+    ),
+    Answer("04.5", "one key for all", "others_raised", {'payment["user_id"]': "7"}),
+    Answer("04.5", "right after mistakes"),
     Answer("07.3", "closed hour without its edge", "no_edge", CLOSED_HOUR, where="05"),
     Answer("07.3", "closed hour", "closed_hour", CLOSED_HOUR, before=("lab07-26",), where="05"),
     Answer(

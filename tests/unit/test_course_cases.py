@@ -48,29 +48,35 @@ def answer(times, delay):
     return sorted(found)
 """
 
-CHANGED = "if verdict.history is not history or len(activities) != len(waiting):"
-LETTER = 'yield self._dead_letter("later than the allowed lateness", payment.transaction_id, partition, offset, text)'
+FORGOTTEN = """
+from pyflink.common import Types
+from pyflink.datastream import KeyedProcessFunction
+from pyflink.datastream.state import ValueStateDescriptor
 
+class answer(KeyedProcessFunction):
+    def open(self, context):
+        self._paid = context.get_state(ValueStateDescriptor("paid", Types.PICKLED_BYTE_ARRAY()))
 
-def detector(old: str, new: str) -> str:
-    """The pipeline's detector with one line changed."""
-    return (
-        "import inspect\nfrom fraudlab.pipeline import detector\nglobals().update(vars(detector))\n"
-        f"source = inspect.getsource(detector.FraudDetector)\nassert {old!r} in source\n"
-        f"exec(source.replace({old!r}, {new!r}))\nanswer = FraudDetector"
-    )
+    def process_element(self, payment, ctx):
+        paid = self._paid.value() or []
+        paid.append((payment["country"], payment["eur"]))
+        raised = len({country for country, _ in paid}) > 1 and sum(eur for _, eur in paid) >= 1000
+        if raised:
+            self._paid.update(paid)
+            yield payment["transaction_id"]
+"""
+"""State that is written only where an hour is raised."""
 
 
 CASES = [
     ("course-03", "05.3", MESSAGE_ID + 'str(activity["user_id"]) + str(episode)', "numbers_run_together"),
     ("course-04", "05.3", MESSAGE_ID + "str(hash(f\"{activity['user_id']}-{episode}\"))", "id_of_the_process"),
     ("course-05", "05.3", MESSAGE_ID + "f\"{activity['user_email']}-{episode}\"", "id_without_person"),
-    ("course-06", "04.2", HOUR.format(inside="(end - t).seconds < 3600 and t <= end"), "yesterday_counts"),
-    ("course-07", "04.2", BACKWARDS, "stopped_at_a_latecomer"),
+    ("course-06", "04.3", HOUR.format(inside="(end - t).seconds < 3600 and t <= end"), "yesterday_counts"),
+    ("course-07", "04.3", BACKWARDS, "stopped_at_a_latecomer"),
     ("course-08", "02.4", CREATED_ONLY, "snapshot_left_out"),
     ("course-09", "04.1", SORTED, "sorted_times"),
-    ("course-10", "04.3", detector(CHANGED, "if verdict.history != history:"), "waiting_kept"),
-    ("course-10", "04.3", detector(LETTER, f"{LETTER}; return"), "ended_by_a_latecomer"),
+    ("course-10", "04.4", FORGOTTEN, "state_not_kept"),
 ]
 
 

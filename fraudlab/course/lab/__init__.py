@@ -37,11 +37,20 @@ TOPICS = {
         *("minutes_since_full_hour", "show"),
     ),
     "Flink": (
-        *("flink_page", "jobs", "wait_for_job", "cancel", "stream", "cluster", "mysql", "instead_of"),
+        *("flink_page", "jobs", "watermarks", "wait_for_job", "cancel", "stream", "cluster", "mysql", "instead_of"),
         *("checkpoint", "checkpoints", "stop_with_savepoint", "load"),
     ),
     "Jobs of your own": (
-        *("environments", "read_payments", "keyed_transactions", "read_rules", "sql", "watch", "write_records"),
+        *(
+            "environments",
+            "read_payments",
+            "payment_stream",
+            "keyed_transactions",
+            "read_rules",
+            "sql",
+            "watch",
+            "write_records",
+        ),
     ),
     "Consumers": ("share", "offsets", "crash", "service", "stop_service", "dashboard"),
     "Mail and push messages": ("inbox", "inbox_page", "address", "push_topic", "mail_server", "push_server"),
@@ -120,6 +129,7 @@ show = looking.show
 
 flink_page = with_workspace(flink.flink_page)
 jobs = with_workspace(flink.jobs)
+watermarks = with_workspace(flink.watermarks)
 wait_for_job = with_workspace(Workspace.wait_for_job)
 cancel = with_workspace(Workspace.cancel)
 stream = with_workspace(live.stream)
@@ -133,6 +143,7 @@ load = with_workspace(breaking.load)
 
 environments = with_workspace(own_jobs.environments)
 read_payments = with_workspace(own_jobs.read_payments)
+payment_stream = with_workspace(own_jobs.payment_stream)
 keyed_transactions = with_workspace(own_jobs.keyed_transactions)
 read_rules = with_workspace(own_jobs.read_rules)
 sql = with_workspace(own_jobs.sql)

@@ -1,6 +1,7 @@
 """Flink: its page, the learner's jobs, and what a job needs to reach MySQL and Kafka."""
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -36,6 +37,22 @@ def jobs(workspace: Workspace) -> pd.DataFrame:
     if troubles:
         table["health"] = [troubles.get(job.id, "") for job in known]
     return table
+
+
+def watermarks(workspace: Workspace, name: str) -> pd.DataFrame:
+    """Shows where the watermark of a job of yours is, as Flink's web page does under Watermarks.
+
+    Returns:
+        A row per step and subtask: `watermark` is a time in UTC, or None if there is none yet. Flink knows it with a delay of some seconds.
+
+    Example:
+        lab.watermarks("windows-live")
+    """
+    rows = [
+        (step, subtask, None if time_ms < 0 else datetime.fromtimestamp(time_ms / 1000, UTC).replace(tzinfo=None))
+        for step, subtask, time_ms in workspace.watermarks(name)
+    ]
+    return pd.DataFrame(rows, columns=["step", "subtask", "watermark"])
 
 
 def instead_of(file: str, *yours: Any) -> Callable[[str, Mapping[str, object]], list[str]]:

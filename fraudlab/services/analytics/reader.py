@@ -67,9 +67,7 @@ class Reader(ABC):
             self._read_again_and_again()
         except Exception:
             if not self.stopped.is_set():
-                log.exception(
-                    "the reader of %s failed: the service stops, and its supervisor restarts it", self.source
-                )
+                log.exception("the reader of %s failed: the service stops, and its supervisor restarts it", self.source)
                 os.kill(os.getpid(), signal.SIGTERM)
 
     def _read_again_and_again(self) -> None:

@@ -1,6 +1,5 @@
 """Answers to Lab 04, The windowed detector: right and wrong ones. Only tests and `fraudlab course check` load them."""
 
-import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -9,9 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from fraudlab.course.answers import Answers, Example
-from fraudlab.course.labs.lab04.checks import Found, Paid
-from fraudlab.pipeline.contracts import Names
-from fraudlab.pipeline.rule import Rule
+from fraudlab.course.labs.lab04.checks import Box, Boxes, Found, OnCluster, Paid
 
 # 04.1
 
@@ -66,6 +63,154 @@ LATE = Answers(
 
 
 # 04.2
+
+_SUMS = """
+class Sums:
+    def create_accumulator(self):
+        return 0, Decimal(0), frozenset()
+
+    def add(self, payment, sums):
+        number, eur, countries = sums
+        return number + 1, eur + payment["eur"], countries | {payment["country"]}
+
+    def merge(self, one, other):
+        return one[0] + other[0], one[1] + other[1], one[2] | other[2]
+
+    def get_result(self, sums):
+        return sums
+"""
+
+_LIST_OF_PAYMENTS = """
+class Sums:
+    def create_accumulator(self):
+        return []
+
+    def add(self, payment, sums):
+        return sums + [payment]
+
+    def merge(self, one, other):
+        return one + other
+
+    def get_result(self, sums):
+        return len(sums), sum(one["eur"] for one in sums), {one["country"] for one in sums}
+"""
+
+_DICTIONARY = """
+class Sums:
+    def create_accumulator(self):
+        return {"number": 0, "eur": Decimal(0), "countries": set()}
+
+    def add(self, payment, sums):
+        sums["number"] += 1
+        sums["eur"] += payment["eur"]
+        sums["countries"].add(payment["country"])
+        return sums
+
+    def merge(self, one, other):
+        return {"number": one["number"] + other["number"], "eur": one["eur"] + other["eur"], "countries": one["countries"] | other["countries"]}
+
+    def get_result(self, sums):
+        return sums["number"], sums["eur"], sums["countries"]
+"""
+
+
+def _sums(*edits: tuple[str, str], source: str = _SUMS) -> Callable[..., Any]:
+    for old, new in edits:
+        assert source.count(old) == 1, f"{source.count(old)} times in the answer: {old}"
+        source = source.replace(old, new)
+    namespace: dict[str, Any] = {"Decimal": Decimal}
+    exec(source, namespace)  # noqa: S102 - the source above
+    return namespace["Sums"]  # type: ignore[no-any-return]
+
+
+_START_MS = 1_769_860_800_000 - 120_000
+"""Two minutes before noon."""
+_ADAS = ((1_000_000, _START_MS, "DE", Decimal(600)), (1_000_000, _START_MS + 240_000, "FR", Decimal(700)))
+_BENS = ((7, _START_MS, "DE", Decimal(5)),)
+
+
+def _boxes(
+    payments: Sequence[tuple[int, int, str, Decimal]], length_ms: int = 3_600_000, slide_ms: int = 300_000
+) -> tuple[Box, ...]:
+    """The windows of these payments, found by trying every beginning."""
+    found = []
+    for user in {one[0] for one in payments}:
+        times = [time_ms for one, time_ms, _, _ in payments if one == user]
+        begin = (min(times) - length_ms) // slide_ms * slide_ms
+        for start in range(begin, max(times) + 1, slide_ms):
+            inside = [one for one in payments if one[0] == user and start <= one[1] < start + length_ms]
+            thieves = len({one[2] for one in inside}) >= 2 and sum(one[3] for one in inside) >= 1000
+            if inside:
+                found.append(Box(user, start, start + length_ms, len(inside), thieves))
+    return tuple(found)
+
+
+_ENDED = Boxes(_boxes(_ADAS + _BENS), ended=True, payments=_ADAS + _BENS)
+
+WINDOWS = Answers(
+    right=[
+        Example((_sums(), None), _ENDED),
+        Example((_sums(source=_LIST_OF_PAYMENTS), None), _ENDED),
+        Example((_sums(source=_DICTIONARY), None), _ENDED),
+    ],
+    wrong=[
+        Example(
+            (_sums(("return 0, Decimal(0), frozenset()", "return 1, Decimal(0), frozenset()")), None),
+            _ENDED,
+            "other_beginning",
+        ),
+        Example((_sums(("number + 1", "number")), None), _ENDED, "other_sums"),
+        Example(
+            (
+                _sums(
+                    ("frozenset()", "()"),
+                    ('countries | {payment["country"]}', '(*countries, payment["country"])'),
+                    ("return sums\n", "return sums[0], sums[1], len(sums[2])\n"),
+                ),
+                None,
+            ),
+            _ENDED,
+            "unreadable",
+        ),
+        Example((_sums(('eur + payment["eur"]', 'max(eur, payment["eur"])')), None), _ENDED, "not_added"),
+        Example(
+            (
+                _sums(
+                    (
+                        'return {"number": 0, "eur": Decimal(0), "countries": set()}',
+                        'return self.__dict__.setdefault("kept", {"number": 0, "eur": Decimal(0), "countries": set()})',
+                    ),
+                    source=_DICTIONARY,
+                ),
+                None,
+            ),
+            _ENDED,
+            "shared_accumulator",
+        ),
+        Example((_sums(("one[2] | other[2]", "one[2]")), None), _ENDED, "not_merged"),
+        Example((_sums(("return number + 1, eur", "number + 1, eur")), None), _ENDED, "unreadable"),
+        Example((_sums(), None), replace(_ENDED, ended=False), waits="has not come to the end"),
+        Example((_sums(), None), replace(_ENDED, found=(), payments=()), "no_windows"),
+        Example((_sums(), None), replace(_ENDED, found=_boxes(_ADAS, length_ms=1_800_000)), "other_length"),
+        Example((_sums(), None), replace(_ENDED, found=_boxes(_ADAS + _BENS, slide_ms=3_600_000)), "tumbling"),
+        Example((_sums(), None), replace(_ENDED, found=_boxes(_ADAS + _BENS, slide_ms=60_000)), "other_slide"),
+        Example((_sums(), None), replace(_ENDED, found=_boxes(_ADAS + _BENS, slide_ms=600_000)), "other_slide"),
+        Example(
+            (_sums(), None),
+            replace(_ENDED, found=_boxes([(1_000_000, *one[1:]) for one in _ADAS + _BENS])),
+            "not_by_user",
+        ),
+        Example(
+            (_sums(), None),
+            replace(_ENDED, found=tuple(replace(one, suspicious=False) for one in _ENDED.found)),
+            "other_hours",
+        ),
+    ],
+    mutants=False,
+)
+
+
+# 04.3
 
 _Inside = Callable[[datetime, datetime], bool]
 _HOUR = timedelta(hours=1)
@@ -171,103 +316,297 @@ HOURS = Answers(
 )
 
 
-# 04.3
+# 04.4
 
 
-def _with_edits(
-    source: str, edits: Iterable[tuple[str, str]], namespace: dict[str, Any], name: str
-) -> Callable[..., Any]:
+_DETECTOR = """
+class Detector(KeyedProcessFunction):
+    def open(self, context):
+        self._paid = context.get_map_state(MapStateDescriptor("paid", Types.LONG(), Types.PICKLED_BYTE_ARRAY()))
+
+    def process_element(self, payment, ctx):
+        number, time = payment["transaction_id"], payment["time"]
+        if self._paid.contains(number):
+            return
+        self._paid.put(number, (time, payment["country"], payment["eur"]))
+        paid = dict(self._paid.items())
+        for other, (end, country, eur) in paid.items():
+            if time <= end < time + timedelta(hours=1) and suspicious(list(paid.values()), end):
+                yield other
+        ctx.timer_service().register_event_time_timer(ctx.timestamp() + 2 * HOUR_MS)
+
+    def on_timer(self, timestamp, ctx):
+        for number, (time, country, eur) in list(self._paid.items()):
+            if time <= moment(timestamp) - timedelta(hours=2):
+                self._paid.remove(number)
+"""
+
+_IN_A_VALUE = """
+class Detector(KeyedProcessFunction):
+    def open(self, context):
+        self._state = context.get_state(ValueStateDescriptor("history", Types.PICKLED_BYTE_ARRAY()))
+
+    def process_element(self, payment, ctx):
+        history = self._state.value() or {}
+        if payment["transaction_id"] not in history:
+            history[payment["transaction_id"]] = (payment["time"], payment["country"], payment["eur"])
+            self._state.update(history)
+            ctx.timer_service().register_event_time_timer(ctx.timestamp() + 2 * HOUR_MS)
+            for number, (end, _, _) in history.items():
+                if timedelta(0) <= end - payment["time"] < timedelta(hours=1):
+                    if suspicious(list(history.values()), end):
+                        yield number
+
+    def on_timer(self, timestamp, ctx):
+        old = moment(timestamp) - timedelta(hours=2)
+        self._state.update({number: paid for number, paid in self._state.value().items() if paid[0] > old})
+"""
+
+_IN_A_LIST = """
+class Detector(KeyedProcessFunction):
+    def open(self, context):
+        self.payments = context.get_list_state(ListStateDescriptor("payments", Types.PICKLED_BYTE_ARRAY()))
+
+    def process_element(self, payment, ctx):
+        known = list(self.payments.get())
+        if payment["transaction_id"] in [number for number, _ in known]:
+            return []
+        paid = (payment["time"], payment["country"], payment["eur"])
+        self.payments.add((payment["transaction_id"], paid))
+        known.append((payment["transaction_id"], paid))
+        timers = ctx.timer_service()
+        timers.register_processing_time_timer(timers.current_processing_time() + 3 * HOUR_MS)
+        return [
+            number for number, (end, _, _) in known
+            if 0 <= (end - paid[0]).total_seconds() < 3600 and suspicious([one for _, one in known], end)
+        ]
+
+    def on_timer(self, timestamp, ctx):
+        kept = list(self.payments.get())
+        newest = max((paid[0] for _, paid in kept), default=None)
+        if newest is not None and newest <= moment(ctx.timer_service().current_watermark()) - timedelta(hours=2):
+            self.payments.clear()
+        elif kept:
+            timers = ctx.timer_service()
+            timers.register_processing_time_timer(timers.current_processing_time() + 3 * HOUR_MS)
+"""
+
+_NOTHING = "pass"
+
+
+def _namespace() -> dict[str, Any]:
+    """What the notebook has before the exercise."""
+    from pyflink.common import Types
+    from pyflink.datastream import KeyedProcessFunction
+    from pyflink.datastream.state import ListStateDescriptor, MapStateDescriptor, ValueStateDescriptor
+
+    return {
+        "KeyedProcessFunction": KeyedProcessFunction,
+        "ListStateDescriptor": ListStateDescriptor,
+        "MapStateDescriptor": MapStateDescriptor,
+        "ValueStateDescriptor": ValueStateDescriptor,
+        "Types": Types,
+        "HOUR_MS": 3_600_000,
+        "moment": lambda timestamp: datetime(1970, 1, 1) + timedelta(milliseconds=timestamp),
+        "suspicious": _suspicious(),
+        "timedelta": timedelta,
+    }
+
+
+def _edited(source: str, name: str, edits: Iterable[tuple[str, str]]) -> Any:
+    """What a learner's source defines, with other text in some places."""
     for old, new in edits:
-        assert source.count(old) == 1, f"{source.count(old)} times in the pipeline's source: {old}"
+        assert source.count(old) == 1, f"{source.count(old)} times in the answer: {old}"
         source = source.replace(old, new)
-    defined = dict(namespace)
-    exec(source, defined)  # noqa: S102 - the pipeline's own source, with the edits below
-    return defined[name]  # type: ignore[no-any-return]
+    namespace = _namespace()
+    exec(source, namespace)  # noqa: S102 - the source above
+    return namespace[name]
 
 
-def _detector(*edits: tuple[str, str]) -> Callable[..., Any]:
-    """The pipeline's detector with other text in some places. PyFlink is imported when it is made, not with the labs."""
-
-    def make(*arguments: object) -> Any:
-        from fraudlab.pipeline import detector
-
-        source = inspect.getsource(detector.FraudDetector)
-        return _with_edits(source, edits, vars(detector), "FraudDetector")(*arguments)
-
-    return make
+def _detector(*edits: tuple[str, str], source: str = _DETECTOR) -> Callable[..., Any]:
+    """A learner's detector. PyFlink is imported when it is made, not with the labs."""
+    return lambda: _edited(source, "Detector", edits)()
 
 
-class _AccusesEverybody:
-    def __init__(self, _rule: Rule, _names: Names) -> None:
-        pass
+_DUPLICATE = "        if self._paid.contains(number):\n            return\n"
+_PUT = 'self._paid.put(number, (time, payment["country"], payment["eur"]))'
+_TIMER = "ctx.timer_service().register_event_time_timer(ctx.timestamp() + 2 * HOUR_MS)"
+_IF_OLD = "if time <= moment(timestamp) - timedelta(hours=2):"
+_STATE = 'context.get_map_state(MapStateDescriptor("paid", Types.LONG(), Types.PICKLED_BYTE_ARRAY()))'
+_IF_CHANGED = "time <= end < time + timedelta(hours=1) and suspicious"
+_REMOVE = "self._paid.remove(number)"
 
-    def process_element(self, value: str, _ctx: object) -> list[tuple[str, str, str]]:
-        return [("suspicious_activities", "7", '{"activity_id": "activity-1"}')]
+_OUTSIDE = """
+class Detector(KeyedProcessFunction):
+    def open(self, context):
+        self._paid = {}
 
+    def process_element(self, payment, ctx):
+        paid = self._paid.setdefault(ctx.get_current_key(), {})
+        if payment["transaction_id"] not in paid:
+            paid[payment["transaction_id"]] = (payment["time"], payment["country"], payment["eur"])
+            if suspicious(list(paid.values()), payment["time"]):
+                yield payment["transaction_id"]
+"""
 
-def _impatient(rule: Rule, names: Names) -> Any:
-    return _detector()(replace(rule, allowed_lateness_ms=0), names)
+_FLAG = "\n        self._raised = context.get_state(ValueStateDescriptor('raised', Types.BOOLEAN()))"
+_ONLY_ONCE = (
+    "if not self._raised.value():\n                    self._raised.update(True)\n                    yield other"
+)
+_AGAIN = "ctx.timer_service().register_event_time_timer(timestamp + 24 * HOUR_MS)"
+_RAISED_ONCE = """
+class Detector(KeyedProcessFunction):
+    def open(self, context):
+        self._paid = context.get_list_state(ListStateDescriptor("paid", Types.PICKLED_BYTE_ARRAY()))
+        self._raised = context.get_map_state(MapStateDescriptor("raised", Types.LONG(), Types.BOOLEAN()))
 
+    def process_element(self, payment, ctx):
+        self._paid.add((payment["time"], payment["country"], payment["eur"]))
+        number = payment["transaction_id"]
+        if suspicious(list(self._paid.get()), payment["time"]) and not self._raised.contains(number):
+            self._raised.put(number, True)
+            yield number
+"""
+_SHARED = """
+class Detector(KeyedProcessFunction):
+    def open(self, context):
+        self._paid = []
 
-_READ = 'history, waiting = self._user.value() or (b"", ())'
-_WRITE = "self._user.update((verdict.history, activities))"
-_CALLED = "verdict = judge(self._rule, history, payment)"
-_LETTER = 'yield self._dead_letter("later than the allowed lateness", payment.transaction_id, partition, offset, text)'
-_IF_LATE = "if verdict.arrival is Arrival.TOO_LATE:"
-_IF_CHANGED = "if verdict.history is not history or len(activities) != len(waiting):"
+    def process_element(self, payment, ctx):
+        self._paid.append((payment["time"], payment["country"], payment["eur"]))
+        if suspicious(self._paid, payment["time"]):
+            yield payment["transaction_id"]
+"""
 
-_WRITES_MORE_OFTEN = "it writes the state more often than it must, but never another one"
+_ORDER = "the order makes no difference"
+_NAME = "a state may have any name"
+_LATER = "a later timer forgets later"
 
 IN_STATE = Answers(
     right=[
         Example((_detector(),)),
-        Example((_detector((_IF_CHANGED, "if True:")),)),
-        Example(
-            (_detector((_READ, "history, waiting = (b'', ()) if self._user.value() is None else self._user.value()")),)
-        ),
-    ],
-    wrong=[
-        Example((_detector((_WRITE, "pass")),), mistake="state_not_kept"),
-        Example((_detector((_WRITE, "self._user.update((history, activities))")),), mistake="state_not_kept"),
+        Example((_detector(source=_IN_A_VALUE),)),
+        Example((_detector(source=_IN_A_LIST),)),
         Example(
             (
                 _detector(
-                    (_READ, 'history, waiting = getattr(self, "_kept", None) or (b"", ())'),
-                    (_WRITE, "self._kept = (verdict.history, activities)"),
+                    (_TIMER, _TIMER.replace("2 * HOUR_MS", "24 * HOUR_MS")),
+                    (_IF_OLD, _IF_OLD.replace("hours=2", "hours=24")),
+                ),
+            )
+        ),
+    ],
+    wrong=[
+        Example((_detector((_PUT, _NOTHING)),), mistake="state_not_kept"),
+        Example((_detector(("self._state.update(history)", _NOTHING), source=_IN_A_VALUE),), mistake="state_not_kept"),
+        Example((_detector(source=_SHARED),), mistake="state_shared"),
+        Example((_detector(source=_OUTSIDE),), mistake="state_outside"),
+        Example((_detector((_DUPLICATE, "")),), mistake="duplicate_raised"),
+        Example(
+            (
+                _detector(
+                    (_PUT, _PUT.replace("number,", "ctx.timestamp(),")),
+                    (_DUPLICATE, "        if self._paid.contains(ctx.timestamp()):\n            return\n"),
+                    ("yield other", "yield number"),
                 ),
             ),
-            mistake="state_shared",
+            mistake="one_of_two_lost",
         ),
-        Example((_detector((_LETTER, "pass")),), mistake="late_dropped"),
-        Example((_detector((_LETTER, "return")),), mistake="late_dropped"),
-        Example((_detector((_IF_CHANGED, "if verdict.history != history:")),), mistake="waiting_kept"),
-        Example((_detector((_LETTER, f"{_LETTER}; return")),), mistake="ended_by_a_latecomer"),
-        Example((_detector((_IF_LATE, "if verdict.arrival is not Arrival.COUNTED:")),), mistake="duplicate_raised"),
-        Example((_detector((_CALLED, 'verdict = judge(self._rule, b"", payment)')),), mistake="state_not_kept"),
-        Example((_AccusesEverybody,), mistake="first_payment"),
+        Example((_detector((_IF_CHANGED, "end == time and suspicious")),), mistake="late_not_judged"),
+        Example((_detector((_IF_CHANGED, "time <= end and suspicious")),), mistake="closed_beginning_changed"),
+        Example((_detector((_IF_CHANGED, "suspicious")),), mistake="raised_again"),
+        Example((_detector(("yield other", "yield number")),), mistake="late_not_judged"),
+        Example((_detector(("yield other", "yield payment")),), mistake="not_an_id"),
+        Example((_detector(source=_RAISED_ONCE),), mistake="duplicate_counted"),
+        Example((_detector((_PUT, f"yield number\n        {_PUT}")),), mistake="first_payment"),
+        Example((_detector((_PUT, _PUT.replace("country", "time"))),), mistake="country_not_kept"),
+        Example((_detector(("yield other", "yield other\n                return")),), mistake="first_hour_only"),
+        Example((_detector((_IF_OLD, _IF_OLD.replace("hours=2", "hours=1"))),), mistake="cleared_too_early"),
+        Example((_detector((_STATE, f"{_STATE}{_FLAG}"), ("yield other", _ONLY_ONCE)),), mistake="wrong_id"),
+        Example((_detector((_TIMER, _NOTHING)),), mistake="no_timer"),
         Example(
-            (_detector((_LETTER, _LETTER.replace("later than the allowed lateness", " "))),), mistake="empty_letter"
+            (
+                _detector(
+                    (
+                        "        for number, (time, country, eur) in",
+                        f"        {_AGAIN}\n        for number, (time, country, eur) in",
+                    )
+                ),
+            ),
+            mistake="timers_without_end",
         ),
-        Example((_impatient,), mistake="late_not_counted"),
-        Example(("FraudDetector",), mistake="unreadable"),
+        Example((_detector((_REMOVE, _NOTHING)),), mistake="never_cleared"),
+        Example((_detector((_IF_OLD, _IF_OLD.replace("<=", "<"))),), mistake="never_cleared"),
+        Example((_detector((_IF_OLD, "if True:")),), mistake="needed_cleared"),
+        Example(
+            (
+                _detector(
+                    (_TIMER, _TIMER.replace("2 * HOUR_MS", "HOUR_MS")), (_IF_OLD, _IF_OLD.replace("hours=2", "hours=1"))
+                ),
+            ),
+            mistake="cleared_too_early",
+        ),
+        Example(
+            (_detector(("self._state.value() or {}", "self._state.value()"), source=_IN_A_VALUE),), mistake="failed"
+        ),
+        Example(("Detector",), mistake="unreadable"),
     ],
+    given={
+        "timedelta": timedelta,
+        "HOUR_MS": 3_600_000,
+        "suspicious": _suspicious(),
+    },
     equivalent={
-        "if True:": _WRITES_MORE_OFTEN,
-        "if verdict.history is not verdict or len(activities) != len(waiting):": _WRITES_MORE_OFTEN,
-        "if verdict.history is not waiting or len(activities) != len(waiting):": _WRITES_MORE_OFTEN,
-        "if verdict.history is not history or _same(activities) != len(waiting):": _WRITES_MORE_OFTEN,
-        "if verdict.history is not history or len(activities) != _same(waiting):": _WRITES_MORE_OFTEN,
-        "if verdict.history is not history or len(activities) != len(history):": _WRITES_MORE_OFTEN,
-        "if verdict.history is not history or len(activities) != len(verdict):": (
-            "another answer only where exactly three of more waiting activities are left after a duplicate"
+        "; def open(self, context):; self._paid = context.get_map_state(MapStateDescriptor('paid', Types.LONG(), Types.PICKLED_BYTE_ARRAY())); ": _ORDER,
+        "; def on_timer(self, timestamp, ctx):; for number, (time, country, eur) in list(self._paid.items()):; if time <= moment(timestamp) - timedelta(hours=2):; self._paid.remove(number); ": _ORDER,
+        "paid = dict(self._paid.items()); ctx.timer_service().register_event_time_timer(ctx.timestamp() + 2 * HOUR_MS)": _ORDER,
+        "yield other; ctx.timer_service().register_event_time_timer(ctx.timestamp() + 2 * HOUR_MS)": (
+            "the payment itself is among those known, so the loop runs, and a timer registered twice is one"
         ),
-        "if verdict.history != history or len(activities) != len(waiting):": "equal bytes need not be written again",
-        "history, waiting = self._user.value() or ((), b'')": "both are empty, whatever their type",
+        "for other, (end, country, eur) in reversed(list(paid.items())):": _ORDER,
+        "for number, (time, country, eur) in reversed(list(list(self._paid.items()))):": _ORDER,
+        "for number, (time, country, eur) in _same(self._paid.items()):": "the trial gives a copy of the entries",
+        "if time <= end < time + timedelta(hours=1) and suspicious(_same(paid.values()), end):": "a function may go through values, too",
+        "self._paid = context.get_map_state(MapStateDescriptor('', Types.LONG(), Types.PICKLED_BYTE_ARRAY()))": _NAME,
+        "self._paid = context.get_map_state(MapStateDescriptor('country', Types.LONG(), Types.PICKLED_BYTE_ARRAY()))": _NAME,
+        "self._paid = context.get_map_state(MapStateDescriptor('eur', Types.LONG(), Types.PICKLED_BYTE_ARRAY()))": _NAME,
+        "self._paid = context.get_map_state(MapStateDescriptor('time', Types.LONG(), Types.PICKLED_BYTE_ARRAY()))": _NAME,
+        "self._paid = context.get_map_state(MapStateDescriptor('transaction_id', Types.LONG(), Types.PICKLED_BYTE_ARRAY()))": _NAME,
+        "ctx.timer_service().register_event_time_timer(ctx.timestamp() + 3 * HOUR_MS)": _LATER,
+        "ctx.timer_service().register_event_time_timer(ctx.timestamp() + 20 * HOUR_MS)": _LATER,
     },
 )
 
 
-# 04.4
+# 04.5
+
+_ALL = frozenset({7, 12, 3001})
+_DONE = OnCluster(_ALL, _ALL, _ALL | {3008}, 3005, 3005)
+
+
+def _detect(payments: Any) -> Any:
+    return payments.key_by(lambda payment: payment["user_id"]).process(None)
+
+
+ON_CLUSTER = Answers(
+    right=[
+        Example((_detect, None), _DONE),
+        Example((lambda payments: payments, None), replace(_DONE, raised=_ALL | {3008})),
+        Example((_detect, None), replace(_DONE, read=0)),
+    ],
+    wrong=[
+        Example((_detect, None), replace(_DONE, raised=_ALL | {9}), "others_raised"),
+        Example((_detect, None), replace(_DONE, raised=frozenset({9})), "others_raised"),
+        Example((_detect, None), replace(_DONE, raised=frozenset(), read=0), waits="0 of 3 suspicious hours"),
+        Example((_detect, None), replace(_DONE, raised=frozenset({7})), waits="1 of 3 suspicious hours"),
+        Example((_detect, None), replace(_DONE, raised=frozenset({7})), "hours_missing", at_rest=True),
+        Example((_detect, None), replace(_DONE, raised=frozenset()), waits="0 of 3 suspicious hours"),
+    ],
+    mutants=False,
+)
+
+
+# 04.6
 
 _EVERYBODY = frozenset(range(1, 21))
 _FOUND = Found(frozenset({1, 2, 3}), frozenset({1, 2, 3}), frozenset({1, 2, 4, 5, 6}), _EVERYBODY, 9, 9)
@@ -323,4 +662,11 @@ SCORE = Answers(
     },
 )
 
-ANSWERS = {"04.1": LATE, "04.2": HOURS, "04.3": IN_STATE, "04.4": SCORE}
+ANSWERS = {
+    "04.1": LATE,
+    "04.2": WINDOWS,
+    "04.3": HOURS,
+    "04.4": IN_STATE,
+    "04.5": ON_CLUSTER,
+    "04.6": SCORE,
+}

@@ -1,13 +1,14 @@
 """Lab 04, The windowed detector: event time, watermarks, windows aligned to the clock, and the exact hour that ends with each payment."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from fraudlab import system
+from fraudlab.course import jobs as own_jobs
 from fraudlab.course.exercise import (
     NO_RETURN,
     NOT_A_SHARE,
@@ -15,6 +16,7 @@ from fraudlab.course.exercise import (
     Exercise,
     Lab,
     Mistake,
+    UnreadableError,
     Verdict,
     call,
     not_yet,
@@ -22,10 +24,9 @@ from fraudlab.course.exercise import (
     right,
     wrong,
 )
-from fraudlab.course.jobs import Trial
+from fraudlab.course.keyed_trial import KeyedTrial
+from fraudlab.course.live import LiveQuery
 from fraudlab.course.workspace import FIRST_OWN_USER, Workspace, wait_until
-from fraudlab.pipeline.contracts import Names
-from fraudlab.pipeline.records import iso
 from fraudlab.pipeline.rule import Rule
 from fraudlab.verification.truth import recompute
 
@@ -112,6 +113,206 @@ LATE = Exercise(
 
 
 # 04.2
+
+SLIDING = "sliding-windows"
+_HOUR_MS, _SLIDE_MS = 3_600_000, 300_000
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A window of one user that the learner's job has given."""
+
+    user: int
+    start_ms: int
+    end_ms: int
+    payments: int
+    suspicious: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Boxes:
+    """The windows of the learner's job, whether it has ended, and the payments that it has read: user, time in ms, country, EUR."""
+
+    found: tuple[Box, ...]
+    ended: bool
+    payments: tuple[tuple[int, int, str, Decimal], ...]
+
+
+def observe_windows(workspace: Workspace, _sums: object, boxes: Any = None) -> Boxes:
+    """The windows so far, and the payments that the bank had stored when the job began, of the users that the windows name."""
+    if not isinstance(boxes, LiveQuery):
+        raise UnreadableError("no running query")
+    rows = [dict(zip(boxes.columns, row, strict=True)) for row in boxes.rows()]
+    found = [Box(one["user_id"], one["start"], one["end"], one["payments"], one["suspicious"]) for one in rows]
+    full = workspace.names.job(boxes.name)
+    began_ms = max((job.started_ms for job in workspace.flink.jobs() if job.name == full), default=0)
+    began, users = datetime.fromtimestamp(began_ms / 1000, UTC).replace(tzinfo=None), {one.user for one in found}
+    return Boxes(
+        tuple(found),
+        boxes.ended,
+        tuple(
+            (
+                one["user_id"],
+                round(one["transaction_time"].replace(tzinfo=UTC).timestamp() * 1000),
+                one["country"],
+                one["eur"],
+            )
+            for one in own_jobs.payments(workspace).to_dict("records")
+            if one["user_id"] in users and one["created_at"] < began
+        ),
+    )
+
+
+def judge_windows(observed: Boxes, sums: Callable[[], Any], _boxes: object = None) -> Verdict:
+    """The sums in this process, then the windows of the job."""
+    if mistaken := _judge_sums(sums):
+        return mistaken
+    if not observed.ended:
+        return not_yet("The job has not come to the end of the topic so far.")
+    found = observed.found
+    if not found:
+        return wrong(
+            Mistake("no_windows", "The job has ended and has given no window."),
+            found="no window",
+            expected="windows of an hour, every five minutes",
+        )
+    if lengths := {one.end_ms - one.start_ms for one in found} - {_HOUR_MS}:
+        return wrong(
+            Mistake("other_length", "The rule says *within one hour*: each window is an hour long."),
+            found=f"windows of {min(lengths) / MINUTE:.3g} minutes",
+            expected="windows of 60 minutes",
+        )
+    added, number = sum(one.payments for one in found), len(observed.payments)
+    slide = {one.start_ms % _SLIDE_MS for one in found}
+    if number and slide == {0} and added == number:
+        return wrong(
+            Mistake("tumbling", "Each payment is in one window: these windows tumble. Sliding windows overlap."),
+            found=f"{number} payments, added {added} times",
+            expected="windows that begin every five minutes",
+        )
+    if number and (slide != {0} or added != 12 * number):
+        return wrong(
+            Mistake(
+                "other_slide",
+                "A new window must begin every five minutes. An hour has twelve of them, so a payment is in twelve windows.",
+            ),
+            found=f"{number} payments, added {added} times",
+            expected="each payment in twelve windows",
+        )
+    wanted = _windows(observed.payments)
+    if {(one.user, one.start_ms): one.payments for one in found} != {key: len(paid) for key, paid in wanted.items()}:
+        return wrong(
+            Mistake("not_by_user", "A window must hold the payments of one user: what is the stream keyed by?"),
+            found=f"{len(found)} windows of {len({one.user for one in found})} users",
+            expected=f"{len(wanted)} windows" if wanted else "windows whose key is a user",
+        )
+    for one in found:
+        paid = wanted[one.user, one.start_ms]
+        if one.suspicious != (len({country for country, _ in paid}) >= 2 and sum(eur for _, eur in paid) >= 1000):
+            return wrong(
+                Mistake("other_hours", "The windows hold the right payments, and their sums are others."),
+                found=f"{one.suspicious} for a window with {len(paid)} payments",
+                expected=str(not one.suspicious),
+            )
+    return right("Three values for each window, and no payment is kept. That is the strong form of a window.")
+
+
+def _windows(payments: Iterable[tuple[int, int, str, Decimal]]) -> dict[tuple[int, int], list[tuple[str, Decimal]]]:
+    """The payments of each window, by user and beginning."""
+    found: dict[tuple[int, int], list[tuple[str, Decimal]]] = {}
+    for user, time_ms, country, eur in payments:
+        last = time_ms - time_ms % _SLIDE_MS
+        for start in range(last, last - _HOUR_MS, -_SLIDE_MS):
+            found.setdefault((user, start), []).append((country, eur))
+    return found
+
+
+def _judge_sums(make: Callable[[], Any]) -> Verdict | None:
+    """What is wrong with an AggregateFunction; None where nothing is."""
+
+    def result(sums: Any, accumulator: Any) -> Any:
+        return tuple(call(sums.get_result, accumulator))
+
+    def added(sums: Any, accumulator: Any, *paid: tuple[str, str]) -> Any:
+        for eur, country in paid:
+            accumulator = call(sums.add, _row(Payment(11, 17, 0, eur, country)), accumulator)
+        return accumulator
+
+    sums = call(make)
+
+    def new() -> Any:
+        return call(sums.create_accumulator)
+
+    cases: tuple[tuple[Callable[[], Any], tuple[int, object, set[str]], Mistake], ...] = (
+        (new, (0, 0, set()), Mistake("other_beginning", "A window begins with no payment, 0 EUR and no country.")),
+        (
+            lambda: added(sums, new(), ("600.10", "DE")),
+            (1, Decimal("600.10"), {"DE"}),
+            Mistake(
+                "other_sums",
+                "`get_result` must give the number of payments, their sum in EUR, and the set of their countries.",
+            ),
+        ),
+        (
+            new,
+            (0, 0, set()),
+            Mistake(
+                "shared_accumulator",
+                "A new window must begin empty: `create_accumulator` makes a new accumulator at each call.",
+            ),
+        ),
+        (
+            lambda: added(sums, new(), ("600.10", "DE"), ("300", "FR"), ("0.25", "DE")),
+            (3, Decimal("900.35"), {"DE", "FR"}),
+            Mistake(
+                "not_added",
+                "`add` must add to the number, to the sum, and to the set of countries, and return the new accumulator.",
+            ),
+        ),
+        (
+            lambda: call(
+                sums.merge,
+                added(sums, new(), ("1", "DE"), ("2", "FR")),
+                added(sums, new(), ("3", "FR"), ("4", "IT"), ("5", "IT")),
+            ),
+            (5, 15, {"DE", "FR", "IT"}),
+            Mistake(
+                "not_merged",
+                "`merge` must give the sums of both. Sliding windows never call it; windows that grow together do.",
+            ),
+        ),
+    )
+    for accumulator, wanted, mistake in cases:
+        number, eur, countries = result(sums, accumulator())
+        if (number, eur, set(countries)) != wanted or isinstance(countries, str):
+            return wrong(
+                mistake,
+                found=f"{number}, {eur} and {sorted(set(countries))}",
+                expected=f"{wanted[0]}, {wanted[1]} and {sorted(wanted[2])}",
+            )
+    return None
+
+
+WINDOWS = Exercise(
+    number="04.2",
+    title="A sliding window",
+    task="write the AggregateFunction `Sums`, and the function that gives a stream's sliding windows.",
+    hints=(
+        "`Sums` needs four methods: what a window begins with, what one payment adds to it, two of them put together, and what comes out.",
+        "The accumulator can be a tuple `(0, Decimal(0), frozenset())`. `add(self, payment, sums)` returns a new one;"
+        ' `countries | {payment["country"]}` is a set with one country more.',
+        "`payments.key_by(…).window(SlidingEventTimeWindows.of(Time.hours(1), Time.minutes(5))).aggregate(Sums(), SlidingHour(), output_type=HOUR)`",
+    ),
+    shape="the class Sums, and what `lab.watch` returned for the windows",
+    observe=observe_windows,
+    judge=judge_windows,
+    patience_s=90,
+    job=SLIDING,
+    accepts=callable,
+)
+
+
+# 04.3
 
 MINUTE = 60_000
 _RULE = Rule()
@@ -261,7 +462,7 @@ def judge_hours(_observed: None, suspicious: Callable[[list[Paid], datetime], An
 
 
 HOURS = Exercise(
-    number="04.2",
+    number="04.3",
     title="The hour that ends with each payment",
     task="write the function that says whether the hour that ends at `end` is suspicious.",
     hints=(
@@ -275,177 +476,429 @@ HOURS = Exercise(
 )
 
 
-# 04.3
-
-
-class _Timers:
-    def current_processing_time(self) -> int:
-        return 0
-
-    def register_processing_time_timer(self, _timestamp: int) -> None:
-        """No timer fires while a check tries a function."""
-
-
-class _Context:
-    def timer_service(self) -> _Timers:
-        return _Timers()
-
+# 04.4
 
 _NOON_MS = 1_769_860_800_000
+_DAY = 24 * 60
 
 
-def _record(number: int, user: int, minute: float, eur: int, country: str, *, known: bool = True) -> str:
-    """A record of `transaction_mid`, as the source gives it to the job; `known`: whether the user's profile had arrived."""
-    import orjson
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """A payment as the learner's job gets it, `minute` minutes after noon."""
 
-    time_ms = _NOON_MS + round(minute * MINUTE)
-    record = {
-        "transaction_id": number,
-        "user_id": user,
-        "user_first_name": "Ada" if known else None,
-        "user_last_name": "Lovelace" if known else None,
-        "user_email": "ada@example.com" if known else None,
-        "user_phone_number": "+49 30 1234567" if known else None,
-        "user_home_country": "DE" if known else None,
-        "user_suspicious_activity": False if known else None,
-        "transaction_amount": f"{eur}.00",
-        "transaction_currency": "EUR",
-        "transaction_type": "online",
-        "transaction_country": country,
-        "transaction_merchant": "Books and more",
-        "transaction_time": iso(time_ms),
-        "created_at": iso(_NOON_MS + 120 * MINUTE),
-    }
-    return f"3:{40_000 + number}:{orjson.dumps(record).decode()}"
+    number: int
+    user: int
+    minute: float
+    eur: str
+    country: str
 
 
-Sent = list[tuple[str, str]]
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """The watermark, and the clock on the wall, move to so many minutes after noon."""
 
-_HOME, _ABROAD = _record(901, 17, 0, 600, "DE"), _record(902, 17, 10, 600, "FR")
-_STRANGERS_THEFT = _record(901, 17, 0, 600, "DE", known=False), _record(902, 17, 10, 600, "FR", known=False)
+    minute: float
 
-_STREAMS: tuple[tuple[str, tuple[str, ...], Sent, Mistake], ...] = (
+
+CRASH = "a crash"
+_Step = Payment | Passes | str
+
+_HOME = Payment(901, 17, 0, "600", "DE")
+_ABROAD = Payment(902, 17, 10, "600", "FR")
+
+_STREAMS: tuple[tuple[str, tuple[_Step, ...], tuple[int, ...], Mistake], ...] = (
     (
-        "one payment",
-        (_record(901, 17, 0, 20, "DE"),),
-        [],
+        "one payment of 20 EUR",
+        (Payment(901, 17, 0, "20", "DE"),),
+        (),
         Mistake(
             "first_payment",
-            "A payment that is not suspicious sends nothing. A user's first payment finds no state: `value()` gives None.",
+            "A single payment of 20 EUR ends no suspicious hour. A user's first payment finds no state: `value()` gives None then.",
         ),
     ),
     (
         "a theft in two payments",
         (_HOME, _ABROAD),
-        [("suspicious_activities", "activity-902")],
+        (902,),
         Mistake(
             "state_not_kept",
-            "The second payment of a theft must raise its hour. Do you write the new history back to the state?",
+            "The second payment of a theft must raise its hour. Is each payment written to the state, and written before you judge?",
         ),
     ),
     (
         "two people, each in their own country",
-        (_HOME, _record(902, 18, 10, 600, "FR")),
-        [],
+        (_HOME, Payment(902, 18, 10, "600", "FR")),
+        (),
         Mistake(
             "state_shared",
-            "Two honest people were taken for one thief. Keep what you remember in Flink's keyed state: each user has their own.",
+            "Two honest people were taken for one thief. What is in `self` belongs to all users: use keyed state, which has a value"
+            " for each.",
         ),
     ),
     (
-        "a theft, and the same record of it once more",
+        "a payment, a crash, and the second payment of the theft",
+        (_HOME, CRASH, _ABROAD),
+        (902,),
+        Mistake(
+            "state_outside",
+            "The crash lost the first payment. What is in `self` is lost with the process; what is in keyed state is restored from the"
+            " checkpoint.",
+        ),
+    ),
+    (
+        "a theft, and its second payment once more",
         (_HOME, _ABROAD, _ABROAD),
-        [("suspicious_activities", "activity-902")],
-        Mistake("duplicate_raised", "The same record came twice, so the same activity was raised twice."),
-    ),
-    (
-        "a payment that is 40 minutes late",
-        (_record(901, 17, 60, 600, "DE"), _record(902, 17, 20, 600, "FR")),
-        [("dead_letters", "transaction-902")],
-        Mistake("late_dropped", "A payment that is too late is not dropped silently: it must become a dead letter."),
-    ),
-    (
-        "a payment that is 20 minutes late",
-        (_record(901, 17, 60, 600, "DE"), _record(902, 17, 40, 600, "FR")),
-        [("suspicious_activities", "activity-901")],
+        (902,),
         Mistake(
-            "late_not_counted",
-            "A payment that is late, but not too late, raises the hour that it changes, and is not a dead letter.",
+            "duplicate_raised",
+            "The same payment came twice, and was raised twice: remember the ids, and drop what you know.",
         ),
     ),
     (
-        "a theft whose profile comes later, and then changes",
-        (*_STRANGERS_THEFT, _ABROAD, _ABROAD),
-        [("suspicious_activities", "activity-902")],
+        "600 EUR in DE, and one payment of 300 EUR in FR that comes twice",
+        (_HOME, Payment(902, 17, 10, "300", "FR"), Payment(902, 17, 10, "300", "FR")),
+        (),
+        Mistake("duplicate_counted", "The same payment came twice, and was counted twice: 900 EUR became 1,200."),
+    ),
+    (
+        "two payments of 300 EUR at the same moment, and 400 EUR abroad",
+        (
+            Payment(901, 17, 0, "300", "DE"),
+            Payment(902, 17, 0, "300", "DE"),
+            Payment(903, 17, 10, "400", "FR"),
+        ),
+        (903,),
         Mistake(
-            "waiting_kept",
-            "A theft waited for its user's profile, was raised once the profile came, and must wait no longer. Write the state also where"
-            " only the waiting activities have changed.",
+            "one_of_two_lost",
+            "Two payments at the same moment are two payments: keep them by their ids, not by their times.",
         ),
     ),
     (
-        "a theft whose profile comes with a payment that is 50 minutes late",
-        (*_STRANGERS_THEFT, _record(903, 17, -40, 20, "DE")),
-        [("dead_letters", "transaction-903"), ("suspicious_activities", "activity-902")],
+        "a payment that comes 20 minutes late and makes a theft of the hour that ended before it came",
+        (Payment(901, 17, 60, "600", "FR"), Payment(902, 17, 40, "600", "DE")),
+        (901,),
         Mistake(
-            "ended_by_a_latecomer",
-            "A payment that is too late still brings the user's profile: what waits for it must be raised. Go on after the dead letter.",
+            "late_not_judged",
+            "A payment that comes late changes hours that ended after it. Judge those, too: each payment you know that is less than an"
+            " hour younger.",
         ),
+    ),
+    (
+        "two payments of 600 EUR in one country",
+        (_HOME, Payment(902, 17, 10, "600", "DE")),
+        (),
+        Mistake(
+            "country_not_kept",
+            "Two payments in one country are no theft. Keep the country of each payment beside its time and its sum.",
+        ),
+    ),
+    (
+        "a theft, and a payment of 20 EUR three hours later",
+        (_HOME, _ABROAD, Payment(903, 17, 190, "20", "DE")),
+        (902,),
+        Mistake(
+            "raised_again",
+            "An hour that a payment does not touch was raised again. Judge the hours that end with the payment, or less than an hour"
+            " after it.",
+        ),
+    ),
+    (
+        "a theft, and a payment of 20 EUR in the same hour",
+        (_HOME, _ABROAD, Payment(903, 17, 50, "20", "DE")),
+        (902, 903),
+        Mistake("wrong_id", "Raise the id of the payment whose hour it is: here, both hours are suspicious."),
+    ),
+    (
+        "a payment that comes 30 minutes late and makes two hours suspicious that ended before it came",
+        (
+            Payment(901, 17, 60, "600", "FR"),
+            Payment(902, 17, 70, "20", "FR"),
+            Payment(903, 17, 40, "600", "DE"),
+        ),
+        (901, 902),
+        Mistake(
+            "first_hour_only",
+            "A late payment may make several hours suspicious: judge all of them, and then register the timer.",
+        ),
+    ),
+    (
+        "a payment that comes exactly one hour before one that is known",
+        (Payment(901, 17, 60, "600", "DE"), Payment(902, 17, 50, "600", "FR"), Payment(903, 17, 0, "5", "DE")),
+        (901,),
+        Mistake(
+            "closed_beginning_changed",
+            "An hour is open at its beginning. A payment is not in the hour that ends exactly one hour after it, so it does not change it.",
+        ),
+    ),
+)
+"""Name, steps, the payments to raise, what is wrong otherwise."""
+
+_TOO_EARLY = Mistake(
+    "cleared_too_early",
+    "A payment was forgotten that is still needed: for an hour, and for 30 minutes more in which late ones may come.",
+)
+_NEEDED: tuple[tuple[str, tuple[_Step, ...], tuple[int, ...], Mistake], ...] = (
+    (
+        "a payment at 12:00, one at 13:40, the timer of the first, and 600 EUR abroad at 14:05",
+        (
+            Payment(901, 17, 0, "20", "DE"),
+            Passes(1),
+            Payment(902, 17, 100, "600", "DE"),
+            Passes(124),
+            Payment(903, 17, 125, "600", "FR"),
+        ),
+        (903,),
+        Mistake(
+            "needed_cleared",
+            "The timer of an old payment has cleared newer ones, too. In on_timer, remove what is old enough and keep the rest.",
+        ),
+    ),
+    (
+        "a payment at 12:00, watermark 13:25, and a payment of 12:58 that comes late",
+        (_HOME, Passes(1), Passes(85), Payment(902, 17, 58, "600", "FR")),
+        (902,),
+        _TOO_EARLY,
+    ),
+    (
+        "payments at 12:00 and 12:55, the timer of the first, and a payment of 13:37 that comes late",
+        (
+            Payment(901, 17, 0, "20", "DE"),
+            Passes(1),
+            Payment(902, 17, 55, "600", "DE"),
+            Passes(121),
+            Payment(903, 17, 97, "600", "FR"),
+        ),
+        (903,),
+        _TOO_EARLY,
     ),
 )
 
 
 def judge_detector(_observed: None, detector: Callable[..., Any]) -> Verdict:
-    """The learner's detector, run in this process on short streams, must send what the pipeline's does."""
-    for name, values, expected, mistake in _STREAMS:
-        messages = _sent(detector, values)
-        found = [(topic, message.get("activity_id") or message["dead_letter_id"]) for topic, message in messages]
-        if found != expected:
-            return wrong(mistake, found=f"{_listed(found)} for {name}", expected=_listed(expected))
-        for letter in (message for topic, message in messages if topic == "dead_letters"):
-            if not letter["reason"].strip() or letter["payload"] != values[-1].split(":", 2)[2]:
-                return wrong(
-                    Mistake("empty_letter", "A dead letter needs the reason, and the record as it came."),
-                    found=f"the reason {letter['reason']!r}, the payload {letter['payload'][:40]!r} …",
-                    expected="why the record was not used, and its text",
-                )
-    return right(
-        "The job reads the state once and writes it once for each payment. That is all Flink sees of the rule."
+    """The learner's operator, run in this process on short streams, must raise what is suspicious, and forget what is old."""
+    for name, steps, expected, mistake in (*_STREAMS, *_NEEDED):
+        found = _played(detector, steps)
+        unreadable = [one for one in found if not isinstance(one, int)]
+        if unreadable:
+            return wrong(
+                Mistake("not_an_id", "Yield the id of the payment whose hour is suspicious, and nothing else."),
+                found=repr(unreadable[0]),
+                expected="a whole number for each suspicious hour",
+            )
+        if sorted(found) != list(expected):
+            return wrong(mistake, found=f"{_raised(found)} for {name}", expected=_raised(expected))
+    return _judge_forgetting(detector) or right(
+        "State for each user, a timer that empties it, and nothing that a crash could take: that is a detector."
     )
 
 
-def _sent(detector: Callable[..., Any], values: Sequence[str]) -> list[tuple[str, Any]]:
-    """Topic and message of what a detector sends, with a state for each user."""
-    import orjson
+def _judge_forgetting(detector: Callable[..., Any]) -> Verdict | None:
+    """A user's state must not grow while days pass; None where it doesn't."""
+    trial = _trial(detector)
+    for number in range(30):
+        minute = number * _DAY / 3
+        _pay(trial, Payment(1000 + number, 17, minute, "20", "DE"))
+        trial.advance(_ms(minute + 2))
+    _pay(trial, Payment(1030, 17, minute, "20", "DE"))  # at the same moment as the last: they have one timer
+    if not trial.timers_set:
+        return wrong(
+            Mistake(
+                "no_timer",
+                "No timer was registered, so a user's payments are kept indefinitely, also of users who never pay again.",
+            ),
+            found="no timer after 30 payments in ten days",
+            expected="a timer for each payment, or one for each user, that ends when the payment is no longer needed",
+        )
+    trial.advance(_ms(20 * _DAY))
+    trial.advance(_ms(40 * _DAY))
+    kept = trial.size(17)
+    if kept > _EMPTY_CONTAINERS:
+        return wrong(
+            Mistake(
+                "never_cleared",
+                "The timers have fired, and payments are still in the state. Does on_timer remove what is old, and write back what is left?",
+            ),
+            found=f"{kept} bytes of state, a month after the last payment",
+            expected="a state without payments",
+        )
+    if trial.timers:
+        return wrong(
+            Mistake("timers_without_end", "Timers are still registered for a user who has no payments any more."),
+            found=f"{len(trial.timers)} timers a month after the last payment",
+            expected="no timer where nothing is left to forget",
+        )
+    return None
 
-    trial = Trial(lambda: call(detector, _RULE, Names()))
-    sent = []
-    for value in values:
-        for row in trial.process_element(orjson.loads(value.split(":", 2)[2])["user_id"], value, _Context()):
-            sent.append((row[0], orjson.loads(row[2])))
+
+_EMPTY_CONTAINERS = 64
+"""Bytes of a pickled state that holds an empty dictionary or list, and a time or a flag beside it."""
+
+
+def _trial(detector: Callable[..., Any]) -> KeyedTrial:
+    return KeyedTrial(detector, now_ms=_ms(8 * 60))
+
+
+def _played(detector: Callable[..., Any], steps: Iterable[_Step]) -> list[Any]:
+    """What a detector sends in these steps."""
+    trial, sent = _trial(detector), list[Any]()
+    for step in steps:
+        if isinstance(step, Payment):
+            sent += _pay(trial, step)
+        elif isinstance(step, Passes):
+            sent += trial.advance(_ms(step.minute))
+        else:
+            trial.restart()
     return sent
 
 
-def _listed(sent: Sent) -> str:
-    return ", ".join(f"{ident} in {topic}" for topic, ident in sent) or "nothing"
+def _pay(trial: KeyedTrial, payment: Payment) -> list[Any]:
+    return trial.process(payment.user, _row(payment), _ms(payment.minute))
+
+
+def _row(payment: Payment) -> Any:
+    """A payment as `lab.payment_stream` gives it."""
+    from pyflink.common import Row
+
+    return Row(
+        transaction_id=payment.number,
+        user_id=payment.user,
+        time=_NOON + timedelta(minutes=payment.minute),
+        country=payment.country,
+        eur=Decimal(payment.eur),
+    )
+
+
+def _ms(minute: float) -> int:
+    return _NOON_MS + round(minute * MINUTE)
+
+
+def _raised(found: Iterable[int]) -> str:
+    return ", ".join(f"payment {one}" for one in found) or "nothing"
 
 
 IN_STATE = Exercise(
-    number="04.3",
-    title="Inside the job",
-    task="read the user's state, ask the rule, send what is too late to the dead letters, and put the new state back.",
+    number="04.4",
+    title="A detector with a memory",
+    task="write the class `Detector`: keyed state, `process_element`, a timer, and `on_timer`.",
     hints=(
-        '`self._user.value()` returns what was stored for this user, or None for a new user: then use `(b"", ())`.',
-        "`judge(self._rule, history, payment)` gives the verdict. `self._dead_letter(…)` makes the row; it must be yielded.",
-        "The state is a pair: `self._user.update((verdict.history, activities))`. Write it when something has changed.",
+        "Four methods' worth of questions: what do I keep (payments by id), when do I stop (I know this id), what do I judge, when may I forget?",
+        '`MapStateDescriptor("paid", Types.LONG(), Types.PICKLED_BYTE_ARRAY())` in `open`. Then `self._paid.put(number, (time, country, eur))`,'
+        " and `suspicious(list(self._paid.values()), end)` for each `end` from the payment's time to less than an hour after it.",
+        "The timer: `ctx.timer_service().register_event_time_timer(ctx.timestamp() + 2 * 3_600_000)`. In `on_timer`, go through"
+        " `list(self._paid.items())`, and remove what is at least two hours older than the timer: keep each payment's `ctx.timestamp()` beside it.",
     ),
-    shape="a class like the pipeline's FraudDetector",
+    shape="a class, a KeyedProcessFunction, that is made without arguments",
     observe=nothing_to_observe,
     judge=judge_detector,
+    accepts=callable,
 )
 
 
-# 04.4
+# 04.5
+
+
+@dataclass(frozen=True, slots=True)
+class OnCluster:
+    """What the learner's job has raised; what it must raise, and what it may; how many payments it has read, and how many there are."""
+
+    raised: frozenset[int]
+    must: frozenset[int]
+    may: frozenset[int]
+    read: int
+    payments: int
+
+
+OWN_DETECTOR = "my-detector"
+
+
+def observe_job(workspace: Workspace, _detect: object, found: Any = None) -> OnCluster:
+    """The job's answer so far, and what plain Python finds in MySQL's payments."""
+    if not isinstance(found, LiveQuery):
+        raise UnreadableError("no running query")
+    payments = own_jobs.payments(workspace)
+    with closing(system.connect(workspace.settings, "operator", database=workspace.names.database)) as connection:
+        expected = recompute(connection, workspace.settings).expected.values()
+    return OnCluster(
+        frozenset(row[0] for row in found.rows()),
+        frozenset(one.transaction_id for one in expected),
+        frozenset(suspicious_hours(payments)),
+        _records_read(workspace, found.name),
+        len(payments),
+    )
+
+
+def suspicious_hours(payments: Any) -> Iterator[int]:
+    """The payments that end a suspicious hour, late ones included, however late."""
+    hour = timedelta(seconds=_RULE.window_ms // 1000)
+    for _, same in payments.groupby("user_id"):
+        paid = list(zip(same["transaction_id"], same["transaction_time"], same["country"], same["eur"], strict=True))
+        for number, end, _, _ in paid:
+            inside = [(country, eur) for _, time, country, eur in paid if end - hour < time <= end]
+            countries, cents = {country for country, _ in inside}, sum(eur for _, eur in inside) * 100
+            if len(countries) >= _RULE.min_countries and cents >= _RULE.threshold_eur_cents:
+                yield int(number)
+
+
+def _records_read(workspace: Workspace, name: str) -> int:
+    """How many records the operators of a job have read at most, as Flink knows, which is some seconds behind."""
+    job = next((one for one in workspace.jobs() if one.name == name), None)
+    if job is None:
+        return 0
+    vertices = workspace.flink.get(f"/jobs/{job.id}")["vertices"]
+    return max((int(vertex["metrics"]["read-records"]) for vertex in vertices), default=0)
+
+
+def judge_job(observed: OnCluster, _detect: object, _found: object = None) -> Verdict:
+    """The job must raise what plain Python finds, and nothing else."""
+    if wrongly := observed.raised - observed.may:
+        return wrong(
+            Mistake(
+                "others_raised",
+                "The job has raised hours that are not suspicious. The payments of several users meet in one state: key the stream by user.",
+            ),
+            found=f"{len(wrongly)} hours that no user's payments make suspicious",
+            expected=f"{len(observed.must)} suspicious hours",
+        )
+    missing = observed.must - observed.raised
+    if missing:
+        at_rest = wrong(
+            Mistake(
+                "hours_missing",
+                "Payments come in, and hours are missing. All payments of a user must meet in one state: what is the stream keyed by?",
+            ),
+            found=f"{len(observed.must & observed.raised)} of {len(observed.must)} suspicious hours",
+            expected="all of them",
+        )
+        # Answers are handed out at checkpoints, which a busy machine delays: that nothing has come says nothing yet.
+        arrived = observed.raised and observed.read >= observed.payments
+        return not_yet(
+            f"The job has raised {len(observed.must) - len(missing)} of {len(observed.must)} suspicious hours so far.",
+            at_rest=at_rest if arrived else None,
+        )
+    return right(
+        "One payment at a time, each user with a memory of their own, and the same hours as over the finished history."
+    )
+
+
+ON_CLUSTER = Exercise(
+    number="04.5",
+    title="Run it on the cluster",
+    task="write the function that keys the stream of payments by user, and lets your Detector process it.",
+    hints=(
+        "Two calls, one behind the other. The first says which payments belong together, the second what is done with each.",
+        "`payments.key_by(function, key_type=Types.INT())`: the function gets a payment, and gives its key. Then `.process(…)`.",
+        '`payments.key_by(lambda payment: payment["user_id"], key_type=Types.INT()).process(Detector(), output_type=Types.LONG())`',
+    ),
+    shape="the function, and what `lab.watch` returned for its stream",
+    observe=observe_job,
+    judge=judge_job,
+    patience_s=60,
+    job=OWN_DETECTOR,
+    accepts=callable,
+)
+
+
+# 04.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -539,7 +992,7 @@ def _near(one: float, other: float) -> bool:
 
 
 SCORE = Exercise(
-    number="04.4",
+    number="04.6",
     title="How good is it?",
     task="write the function that gives the precision and the recall of a detector, counted in accounts.",
     hints=(
@@ -571,6 +1024,6 @@ LAB = Lab(
     number="04",
     name="windowed-detector",
     title="The windowed detector",
-    exercises=(LATE, HOURS, IN_STATE, SCORE),
+    exercises=(LATE, WINDOWS, HOURS, IN_STATE, ON_CLUSTER, SCORE),
     outcome=outcome,
 )
