@@ -209,7 +209,7 @@ def generate(context: typer.Context) -> None:
         if settings.in_container and "--help" not in context.args:
             system.wait_for_account(settings, "generator", say)
         environment = os.environ | system.generator_environment(settings)
-    _become([sys.executable, "-m", "data_generator", *context.args], environment)
+    _become([sys.executable, "-P", "-m", "data_generator", *context.args], environment)
 
 
 @app.command(context_settings=PASSED_ON)

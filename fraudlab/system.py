@@ -129,7 +129,7 @@ def start_generator(
     command = [*arguments, "--late", "0.02", "--fraud-every", str(fraud_every_s), "--end-with-stdin", *options]
     marker = {MARKER: str(Stack(settings).layout.home)} if of_the_stack else {}
     return subprocess.Popen(
-        [sys.executable, "-m", "data_generator", *command],
+        [sys.executable, "-P", "-m", "data_generator", *command],
         env=os.environ | generator_environment(settings) | marker,
         stdin=subprocess.PIPE,
         start_new_session=True,  # Ctrl-C in the terminal, or an interrupted kernel, is not meant for it

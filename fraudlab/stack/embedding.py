@@ -21,7 +21,7 @@ def problem(layout: Layout) -> str | None:
     """Why Python cannot be started inside a JVM here, in words; None if it can."""
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "fraudlab.stack.embedding"],
+            [sys.executable, "-P", "-m", "fraudlab.stack.embedding"],
             env=flink.process_environment(layout),
             capture_output=True,
             encoding="utf-8",

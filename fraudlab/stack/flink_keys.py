@@ -6,9 +6,9 @@ in it, or a certificate authority, would add nothing.
 
 import fcntl
 import os
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from fraudlab.errors import UserError
 from fraudlab.stack.layout import Layout, private_folder
@@ -67,19 +67,15 @@ def _end(path: Path, password: bytes) -> datetime | None:
     return certificate.not_valid_after_utc if certificate is not None else None
 
 
-def _write(layout: Layout, name: str, password: bytes) -> None:
+def self_signed(key: Any, name: str) -> Any:
+    """The certificate of a private key of `cryptography`, signed with the key itself: both ends of a connection trust it and no other."""
     from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
-    from cryptography.hazmat.primitives.serialization import pkcs12
+    from cryptography.hazmat.primitives import hashes
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-    key = rsa.generate_private_key(
-        public_exponent=65537, key_size=2048
-    )  # the ciphers that Flink offers by default are RSA's
-    named = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"fraudlab flink {name}")])
+    named = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
-    certificate = (
+    return (
         x509.CertificateBuilder()
         .subject_name(named)
         .issuer_name(named)
@@ -93,15 +89,31 @@ def _write(layout: Layout, name: str, password: bytes) -> None:
         )
         .sign(key, hashes.SHA256())
     )
+
+
+def as_pem(key: Any, certificate: Any) -> tuple[bytes, bytes]:
+    """A private key and its certificate as text."""
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    return (
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+        certificate.public_bytes(Encoding.PEM),
+    )
+
+
+def _write(layout: Layout, name: str, password: bytes) -> None:
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+    from cryptography.hazmat.primitives.serialization import pkcs12
+
+    key = rsa.generate_private_key(
+        public_exponent=65537, key_size=2048
+    )  # the ciphers that Flink offers by default are RSA's
+    certificate = self_signed(key, f"fraudlab flink {name}")
     store(layout, name).unlink(missing_ok=True)  # interrupted from here on, all of it is made again
-    encryption = serialization.BestAvailableEncryption(password)
     if name == REST:
-        parts: Iterable[bytes] = (
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            ),
-            certificate.public_bytes(serialization.Encoding.PEM),
-        )
-        write_private(pem(layout), b"".join(parts))
-    packed = pkcs12.serialize_key_and_certificates(name.encode(), key, certificate, None, encryption)
+        write_private(pem(layout), b"".join(as_pem(key, certificate)))
+    packed = pkcs12.serialize_key_and_certificates(
+        name.encode(), key, certificate, None, serialization.BestAvailableEncryption(password)
+    )
     write_private(store(layout, name), packed)

@@ -14,7 +14,7 @@ from kafka.errors import KafkaError, SaslAuthenticationFailedError
 from fraudlab.errors import UserError
 from fraudlab.kafka_access import KafkaAccess, jaas_config
 from fraudlab.settings import Settings
-from fraudlab.stack import java, kafka_metadata, ports
+from fraudlab.stack import flink_keys, java, kafka_metadata, ports
 from fraudlab.stack.class_sharing import SharedClasses
 from fraudlab.stack.layout import Layout, private_folder
 from fraudlab.stack.program import Program, Service
@@ -107,6 +107,7 @@ def _prepare(settings: Settings, layout: Layout, secrets: SecretStore) -> None:
     private_folder(layout.kafka)
     config = layout.kafka / "server.properties"
     broker, owner = (secrets.secret(secret_name(account)) for account in (BROKER, OWNER))
+    key, certificate = _key()
     text = render(
         "kafka.properties",
         host=settings.kafka_host,
@@ -115,7 +116,8 @@ def _prepare(settings: Settings, layout: Layout, secrets: SecretStore) -> None:
         partitions=settings.partitions,
         data=properties_text(layout.kafka_data),
         clients=properties_text(jaas_config("PLAIN", BROKER, broker, user_broker=broker, user_owner=owner)),
-        controller=properties_text(jaas_config("PLAIN", BROKER, broker, user_broker=broker)),
+        key=properties_text(key),
+        certificate=properties_text(certificate),
     )
     write_private(config, text)
     if (layout.kafka_data / "meta.properties").exists():
@@ -146,6 +148,15 @@ def _prepare(settings: Settings, layout: Layout, secrets: SecretStore) -> None:
             f"Kafka could not format its data folder (exit status {done.returncode}). Its last words:\n{done.stdout}",
             "Run `fraudlab doctor`, then the command again.",
         )
+
+
+def _key() -> tuple[str, str]:
+    """A new key, and its certificate, for what broker and controller say to each other: both are this process."""
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    private, certificate = flink_keys.as_pem(key, flink_keys.self_signed(key, "fraudlab kafka"))
+    return private.decode(), certificate.decode()
 
 
 def _problem(settings: Settings, secrets: SecretStore) -> str | None:

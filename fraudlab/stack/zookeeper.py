@@ -15,6 +15,10 @@ SECRET = "zookeeper"  # noqa: S105 - the name of one
 ACCOUNT = "flink"
 LOGIN_MODULE = "org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.server.auth.DigestLoginModule"
 
+MAX_PACKET_BYTES = 2**15
+"""ZooKeeper makes room for what a client announces, before it comes and before a log-in: with its default, a MiB, 200 connections of a
+stranger fill its memory. Flink's largest packets, the lists of what it watches, have some 300 bytes a job."""
+
 
 def service(settings: Settings, layout: Layout, secrets: SecretStore) -> Service:
     """A single ZooKeeper node, the one that ships inside Flink."""
@@ -28,6 +32,7 @@ def service(settings: Settings, layout: Layout, secrets: SecretStore) -> Service
                 *java.SMALL,
                 *java.QUICK,
                 "-XX:TieredStopAtLevel=1",
+                f"-Djute.maxbuffer={MAX_PACKET_BYTES}",
                 _login_option(_server_login(layout)),
                 f"-Dlog4j.configurationFile={(layout.flink / 'conf' / 'log4j-console.properties').as_uri()}",
                 "-cp",

@@ -106,7 +106,8 @@ def test_everything_listens_on_loopback(tmp_path: Path) -> None:
         "partitions": 4,
         "controller_port": 2,
         "clients": "",
-        "controller": "",
+        "key": "",
+        "certificate": "",
     }
     assert "clientPortAddress=127.0.0.1" in render("zookeeper.properties", **values)
     assert "listeners=CLIENTS://127.0.0.1:1,CONTROLLER://127.0.0.1:2" in render("kafka.properties", **values)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from fraudlab.stack.provision import bundle
+from fraudlab.stack.provision.paths import REPOSITORY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +42,12 @@ def environment(pip: list[str | Path]) -> dict[str, str]:
     What is set already wins. `requests`, which fetches the jars, has a name of its own for the certificates.
     """
     listed = subprocess.run(
-        [*map(str, pip), "config", "list"], capture_output=True, encoding="utf-8", errors="replace", check=False
+        [*map(str, pip), "config", "list"],
+        cwd=REPOSITORY,  # not in a folder of others: `-m` imports from where it is started
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
     ).stdout
     return completed(os.environ, listed)
 

@@ -132,6 +132,7 @@ def fetch_packages(folder: Path, ticker: Ticker) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "pip", "download", *options],
         env=network.for_pip(os.environ),
+        cwd=REPOSITORY,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

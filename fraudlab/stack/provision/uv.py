@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fraudlab.errors import UserError
 from fraudlab.stack.provision import bundle, network, system
-from fraudlab.stack.provision.paths import lock
+from fraudlab.stack.provision.paths import REPOSITORY, lock
 from fraudlab.stack.provision.progress import Say
 
 WHEELS = ("/usr/share/python-wheels", "/usr/share/python3-wheels")
@@ -54,6 +54,7 @@ class Uv:
         done = subprocess.run(
             [*map(str, command), "--target", str(self._folder), "-r", str(lock("uv"))],
             env=network.for_pip(os.environ),
+            cwd=REPOSITORY,  # not in a folder of others: `-m` imports from where it is started
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
