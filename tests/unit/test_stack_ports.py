@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from fraudlab.settings import LOOPBACK
 from fraudlab.stack import ports
 from fraudlab.stack.doctor import port_check
 from fraudlab.stack.ports import Holder
@@ -71,3 +72,15 @@ def test_port_of_a_connection_that_was_just_closed_needs_a_minute_and_no_process
 
 def test_free_port_is_fine() -> None:
     assert port_check("kafka", 19092, "FRAUDLAB_KAFKA_PORT", None, own=set()).ok
+
+
+def test_a_port_is_our_own_only_if_all_that_listens_there_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another user's listener cannot be seen by its process. A connection of ours that has the port does not make it ours."""
+    with socket.create_server((LOOPBACK, 0)) as listener, socket.socket() as outgoing:
+        port = listener.getsockname()[1]
+        assert ports.is_own(port)
+        outgoing.bind((LOOPBACK, 0))
+        outgoing.connect((LOOPBACK, port))
+        assert not ports.is_own(outgoing.getsockname()[1]), "nobody listens there"
+        monkeypatch.setattr(os, "getuid", lambda: 65_533)
+        assert not ports.is_own(port)
