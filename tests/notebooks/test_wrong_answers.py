@@ -180,9 +180,6 @@ ANSWERS = (
     Answer("04.2", "a slide of ten minutes", "other_slide", {"Time.minutes(5)": "Time.minutes(10)"}),
     Answer("04.2", "one key for all", "not_by_user", {'lambda payment: payment["user_id"]': "lambda payment: 7"}),
     Answer("04.2", "right after mistakes"),
-    Answer(
-        "04.5", "keyed by country", "hours_missing", {'payment["user_id"], key_type=Types.INT()': 'payment["country"]'}
-    ),
     Answer("04.5", "one key for all", "others_raised", {'payment["user_id"]': "7"}),
     Answer("04.5", "right after mistakes"),
     Answer("07.3", "closed hour without its edge", "no_edge", CLOSED_HOUR, where="05"),

@@ -1,12 +1,12 @@
 """Flink: its page, the learner's jobs, and what a job needs to reach MySQL and Kafka."""
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from fraudlab import pages, system
+from fraudlab.clients.waiting import until
 from fraudlab.course import cards
 from fraudlab.course.cards import Done
 from fraudlab.course.exercise import PLACEHOLDER, NotSolvedYet
@@ -42,17 +42,23 @@ def jobs(workspace: Workspace) -> pd.DataFrame:
 def watermarks(workspace: Workspace, name: str) -> pd.DataFrame:
     """Shows where the watermark of a job of yours is, as Flink's web page does under Watermarks.
 
+    Flink's page is some seconds behind. Waits until it knows a watermark, for up to 20 seconds.
+
     Returns:
-        A row per step and subtask: `watermark` is a time in UTC, or None if there is none yet. Flink knows it with a delay of some seconds.
+        A row per step and subtask: `watermark` is a time in UTC, or NaT if there is none yet.
 
     Example:
         lab.watermarks("windows-live")
     """
-    rows = [
-        (step, subtask, None if time_ms < 0 else datetime.fromtimestamp(time_ms / 1000, UTC).replace(tzinfo=None))
-        for step, subtask, time_ms in workspace.watermarks(name)
-    ]
-    return pd.DataFrame(rows, columns=["step", "subtask", "watermark"])
+
+    def known() -> list[tuple[str, int, int]]:
+        found = workspace.watermarks(name)
+        return found if any(time_ms > 0 for _, _, time_ms in found) else []
+
+    rows = until(known, 20) or workspace.watermarks(name)
+    table = pd.DataFrame(rows, columns=["step", "subtask", "watermark"])
+    table["watermark"] = pd.to_datetime(table["watermark"].where(table["watermark"] > 0), unit="ms")
+    return table
 
 
 def instead_of(file: str, *yours: Any) -> Callable[[str, Mapping[str, object]], list[str]]:
