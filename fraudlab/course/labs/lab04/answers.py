@@ -1,5 +1,6 @@
 """Answers to Lab 04, The windowed detector: right and wrong ones. Only tests and `fraudlab course check` load them."""
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -322,22 +323,22 @@ HOURS = Answers(
 _DETECTOR = """
 class Detector(KeyedProcessFunction):
     def open(self, context):
-        self._paid = context.get_map_state(MapStateDescriptor("paid", Types.LONG(), Types.PICKLED_BYTE_ARRAY()))
+        self._paid = context.get_map_state(MapStateDescriptor("paid", Types.LONG(), Types.STRING()))
 
     def process_element(self, payment, ctx):
         number, time = payment["transaction_id"], payment["time"]
         if self._paid.contains(number):
             return
-        self._paid.put(number, (time, payment["country"], payment["eur"]))
-        paid = dict(self._paid.items())
+        self._paid.put(number, packed(payment))
+        paid = {known: unpacked(text) for known, text in self._paid.items()}
         for other, (end, country, eur) in paid.items():
             if time <= end < time + timedelta(hours=1) and suspicious(list(paid.values()), end):
                 yield other
         ctx.timer_service().register_event_time_timer(ctx.timestamp() + 2 * HOUR_MS)
 
     def on_timer(self, timestamp, ctx):
-        for number, (time, country, eur) in list(self._paid.items()):
-            if time <= moment(timestamp) - timedelta(hours=2):
+        for number, text in list(self._paid.items()):
+            if unpacked(text)[0] <= moment(timestamp) - timedelta(hours=2):
                 self._paid.remove(number)
 """
 
@@ -394,6 +395,11 @@ class Detector(KeyedProcessFunction):
 _NOTHING = "pass"
 
 
+def _unpacked(text: str) -> tuple[datetime, str, Decimal]:
+    time, country, eur = json.loads(text)
+    return datetime.fromisoformat(time), country, Decimal(eur)
+
+
 def _namespace() -> dict[str, Any]:
     """What the notebook has before the exercise."""
     from pyflink.common import Types
@@ -408,6 +414,8 @@ def _namespace() -> dict[str, Any]:
         "Types": Types,
         "HOUR_MS": 3_600_000,
         "moment": lambda timestamp: datetime(1970, 1, 1) + timedelta(milliseconds=timestamp),
+        "packed": lambda payment: json.dumps([payment["time"].isoformat(), payment["country"], str(payment["eur"])]),
+        "unpacked": _unpacked,
         "suspicious": _suspicious(),
         "timedelta": timedelta,
     }
@@ -429,10 +437,11 @@ def _detector(*edits: tuple[str, str], source: str = _DETECTOR) -> Callable[...,
 
 
 _DUPLICATE = "        if self._paid.contains(number):\n            return\n"
-_PUT = 'self._paid.put(number, (time, payment["country"], payment["eur"]))'
+_PUT = "self._paid.put(number, packed(payment))"
+_UNPACKED = "unpacked(text) for"
 _TIMER = "ctx.timer_service().register_event_time_timer(ctx.timestamp() + 2 * HOUR_MS)"
-_IF_OLD = "if time <= moment(timestamp) - timedelta(hours=2):"
-_STATE = 'context.get_map_state(MapStateDescriptor("paid", Types.LONG(), Types.PICKLED_BYTE_ARRAY()))'
+_IF_OLD = "if unpacked(text)[0] <= moment(timestamp) - timedelta(hours=2):"
+_STATE = 'context.get_map_state(MapStateDescriptor("paid", Types.LONG(), Types.STRING()))'
 _IF_CHANGED = "time <= end < time + timedelta(hours=1) and suspicious"
 _REMOVE = "self._paid.remove(number)"
 
@@ -519,7 +528,9 @@ IN_STATE = Answers(
         Example((_detector(("yield other", "yield payment")),), mistake="not_an_id"),
         Example((_detector(source=_RAISED_ONCE),), mistake="duplicate_counted"),
         Example((_detector((_PUT, f"yield number\n        {_PUT}")),), mistake="first_payment"),
-        Example((_detector((_PUT, _PUT.replace("country", "time"))),), mistake="country_not_kept"),
+        Example(
+            (_detector((_UNPACKED, f"({_UNPACKED[:-4]}[0], unpacked(text)[0], {_UNPACKED[:-4]}[2]) for")),), mistake="country_not_kept"
+        ),
         Example((_detector(("yield other", "yield other\n                return")),), mistake="first_hour_only"),
         Example((_detector((_IF_OLD, _IF_OLD.replace("hours=2", "hours=1"))),), mistake="cleared_too_early"),
         Example((_detector((_STATE, f"{_STATE}{_FLAG}"), ("yield other", _ONLY_ONCE)),), mistake="wrong_id"),
@@ -528,8 +539,8 @@ IN_STATE = Answers(
             (
                 _detector(
                     (
-                        "        for number, (time, country, eur) in",
-                        f"        {_AGAIN}\n        for number, (time, country, eur) in",
+                        "        for number, text in",
+                        f"        {_AGAIN}\n        for number, text in",
                     )
                 ),
             ),
@@ -557,21 +568,19 @@ IN_STATE = Answers(
         "suspicious": _suspicious(),
     },
     equivalent={
-        "; def open(self, context):; self._paid = context.get_map_state(MapStateDescriptor('paid', Types.LONG(), Types.PICKLED_BYTE_ARRAY())); ": _ORDER,
-        "; def on_timer(self, timestamp, ctx):; for number, (time, country, eur) in list(self._paid.items()):; if time <= moment(timestamp) - timedelta(hours=2):; self._paid.remove(number); ": _ORDER,
-        "paid = dict(self._paid.items()); ctx.timer_service().register_event_time_timer(ctx.timestamp() + 2 * HOUR_MS)": _ORDER,
+        "; def open(self, context):; self._paid = context.get_map_state(MapStateDescriptor('paid', Types.LONG(), Types.STRING())); ": _ORDER,
+        "; def on_timer(self, timestamp, ctx):; for number, text in list(self._paid.items()):; if unpacked(text)[0] <= moment(timestamp) - timedelta(hours=2):; self._paid.remove(number); ": _ORDER,
+        "paid = {known: unpacked(text) for known, text in self._paid.items()}; ctx.timer_service().register_event_time_timer(ctx.timestamp() + 2 * HOUR_MS)": _ORDER,
         "yield other; ctx.timer_service().register_event_time_timer(ctx.timestamp() + 2 * HOUR_MS)": (
             "the payment itself is among those known, so the loop runs, and a timer registered twice is one"
         ),
         "for other, (end, country, eur) in reversed(list(paid.items())):": _ORDER,
-        "for number, (time, country, eur) in reversed(list(list(self._paid.items()))):": _ORDER,
-        "for number, (time, country, eur) in _same(self._paid.items()):": "the trial gives a copy of the entries",
+        "for number, text in reversed(list(list(self._paid.items()))):": _ORDER,
+        "for number, text in _same(self._paid.items()):": "the trial gives a copy of the entries",
         "if time <= end < time + timedelta(hours=1) and suspicious(_same(paid.values()), end):": "a function may go through values, too",
-        "self._paid = context.get_map_state(MapStateDescriptor('', Types.LONG(), Types.PICKLED_BYTE_ARRAY()))": _NAME,
-        "self._paid = context.get_map_state(MapStateDescriptor('country', Types.LONG(), Types.PICKLED_BYTE_ARRAY()))": _NAME,
-        "self._paid = context.get_map_state(MapStateDescriptor('eur', Types.LONG(), Types.PICKLED_BYTE_ARRAY()))": _NAME,
-        "self._paid = context.get_map_state(MapStateDescriptor('time', Types.LONG(), Types.PICKLED_BYTE_ARRAY()))": _NAME,
-        "self._paid = context.get_map_state(MapStateDescriptor('transaction_id', Types.LONG(), Types.PICKLED_BYTE_ARRAY()))": _NAME,
+        "self._paid = context.get_map_state(MapStateDescriptor('', Types.LONG(), Types.STRING()))": _NAME,
+        "self._paid = context.get_map_state(MapStateDescriptor('time', Types.LONG(), Types.STRING()))": _NAME,
+        "self._paid = context.get_map_state(MapStateDescriptor('transaction_id', Types.LONG(), Types.STRING()))": _NAME,
         "ctx.timer_service().register_event_time_timer(ctx.timestamp() + 3 * HOUR_MS)": _LATER,
         "ctx.timer_service().register_event_time_timer(ctx.timestamp() + 20 * HOUR_MS)": _LATER,
     },

@@ -699,14 +699,15 @@ def _judge_forgetting(detector: Callable[..., Any]) -> Verdict | None:
         minute = number * _DAY / 3
         _pay(trial, Payment(1000 + number, 17, minute, "20", "DE"))
         trial.advance(_ms(minute + 2))
-    _pay(trial, Payment(1030, 17, minute, "20", "DE"))  # at the same moment as the last: they have one timer
+    for number in range(1030, 1035):  # at the same moment as the last: they have one timer
+        _pay(trial, Payment(number, 17, minute, "20", "DE"))
     if not trial.timers_set:
         return wrong(
             Mistake(
                 "no_timer",
                 "No timer was registered, so a user's payments are kept indefinitely, also of users who never pay again.",
             ),
-            found="no timer after 30 payments in ten days",
+            found="no timer after 35 payments in ten days",
             expected="a timer for each payment, or one for each user, that ends when the payment is no longer needed",
         )
     trial.advance(_ms(20 * _DAY))
@@ -782,8 +783,8 @@ IN_STATE = Exercise(
     task="write the class `Detector`: keyed state, `process_element`, a timer, and `on_timer`.",
     hints=(
         "Four methods' worth of questions: what do I keep (payments by id), when do I stop (I know this id), what do I judge, when may I forget?",
-        '`MapStateDescriptor("paid", Types.LONG(), Types.PICKLED_BYTE_ARRAY())` in `open`. Then `self._paid.put(number, (time, country, eur))`,'
-        " and `suspicious(list(self._paid.values()), end)` for each `end` from the payment's time to less than an hour after it.",
+        '`MapStateDescriptor("paid", Types.LONG(), Types.STRING())` in `open`. Then `self._paid.put(number, packed(payment))`,'
+        " `paid = [unpacked(text) for text in self._paid.values()]`, and `suspicious(paid, end)` for each `end` from the payment's time to less than an hour after it.",
         "The timer: `ctx.timer_service().register_event_time_timer(ctx.timestamp() + 2 * 3_600_000)`. In `on_timer`, go through"
         " `list(self._paid.items())`, and remove what is at least two hours older than the timer: keep each payment's `ctx.timestamp()` beside it.",
     ),
