@@ -2,8 +2,12 @@
 
 import ast
 import inspect
+import os
 import re
+import shutil
+import sys
 import textwrap
+from pathlib import Path
 from types import ModuleType
 
 import nbformat
@@ -11,6 +15,7 @@ import pytest
 
 from fraudlab.course import lab, notebooks
 from fraudlab.course.cards import Card, Contents, Done
+from fraudlab.course.lab.binding import tools_at_hand
 from fraudlab.settings import REPOSITORY
 from tests.support.documents import PAGES, text
 
@@ -141,3 +146,13 @@ def test_no_part_of_the_course_uses_what_is_private_to_another_module() -> None:
             if isinstance(node, ast.Attribute) and re.match(r"_[a-z]", node.attr) and node.attr not in own
         ]
     assert wrong == []
+
+
+def test_a_cell_finds_the_tools_and_they_have_the_learners_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/bin")
+    monkeypatch.delenv("FRAUDLAB_LEARNER", raising=False)
+    tools_at_hand()
+    tools_at_hand()  # a cell may run twice
+    assert shutil.which("fraudlab") == str(Path(sys.executable).with_name("fraudlab"))
+    assert os.environ["FRAUDLAB_LEARNER"] == "lab"
+    assert os.environ["PATH"].split(os.pathsep)[1:] == ["/bin"]

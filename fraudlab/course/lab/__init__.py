@@ -13,6 +13,7 @@ from fraudlab.course import jobs as own_jobs
 from fraudlab.course.cards import Card, Contents
 from fraudlab.course.exercise import NotSolvedYet as NotSolvedYet
 from fraudlab.course.lab import bank, contents, exercises, flink, looking, services, starting
+from fraudlab.course.lab.binding import tools_at_hand as _tools_at_hand
 from fraudlab.course.lab.binding import with_workspace
 from fraudlab.course.lab.binding import workspace as workspace
 from fraudlab.course.notebook_errors import install as _explain_errors
@@ -21,6 +22,7 @@ from fraudlab.course.workspace import Workspace
 
 if (_shell := getattr(builtins, "get_ipython", lambda: None)()) is not None:
     _explain_errors(_shell)
+    _tools_at_hand()
 
 TOPICS = {
     "Start and reset": ("help", "start", "up", "catch_up", "reset"),

@@ -1,8 +1,11 @@
 """Your workspace, and functions that get it without being asked."""
 
 import inspect
+import os
+import sys
 from collections.abc import Callable
 from functools import cache, wraps
+from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from fraudlab.course.workspace import Workspace, learner_settings
@@ -34,3 +37,12 @@ def with_workspace(function: Callable[Concatenate[Workspace, P], R]) -> Callable
     _, *others = signature.parameters.values()
     bound.__signature__ = signature.replace(parameters=others)  # type: ignore[attr-defined]
     return bound
+
+
+def tools_at_hand() -> None:
+    """Lets a cell such as `!fraudlab flink list` find the command, and gives that command the learner's name."""
+    commands = str(Path(sys.executable).parent)
+    path = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    if commands not in path:
+        os.environ["PATH"] = os.pathsep.join([commands, *path])
+    os.environ["FRAUDLAB_LEARNER"] = learner_settings().learner
