@@ -437,8 +437,11 @@ def judge_connected(observed: Watched, _query: object) -> Verdict:
     activities = [row for row in observed.rows if row[0] == "activity"]
     found = {row[1] for row in activities if row[3] == OLD_EUR * 100} & observed.robbed
     if found != observed.robbed:
+        so_far = f"Your job has found {len(found)} of {len(observed.robbed)} customers so far."
+        if not activities:  # it may only be starting
+            return not_yet(so_far)
         return not_yet(
-            f"Your job has found {len(found)} of {len(observed.robbed)} customers so far.",
+            so_far,
             at_rest=wrong(
                 Mistake("other_customers", "Your job leaves customers out, or judges them by another rule."),
                 found=f"{len(found)} of {len(observed.robbed)} customers under the rule of {OLD_EUR:,} EUR",
