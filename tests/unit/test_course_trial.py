@@ -43,7 +43,7 @@ class InPlace(Paid):
 
 
 class Backwards(Paid):
-    def process_element(self, payment: tuple[int, int], ctx: Any) -> None:
+    def process_element(self, payment: tuple[int, int], ctx: Any) -> Any:
         ctx.get_broadcast_state(RULES).put("rule", 1)
 
     def process_broadcast_element(self, rule: Any, ctx: Any) -> None:

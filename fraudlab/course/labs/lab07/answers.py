@@ -1,6 +1,6 @@
 """Answers to Lab 07, Make it yours: right and wrong ones. Only tests and `fraudlab course check` load them."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -219,7 +219,7 @@ class _Detector:
         state = ValueStateDescriptor("history", Types.PICKLED_BYTE_ARRAY())
         self.history = runtime_context.get_state(_forgotten_after(state, self.hours))
 
-    def process_broadcast_element(self, value: str, ctx: Any) -> Iterator[Row]:
+    def process_broadcast_element(self, value: str, ctx: Any) -> Iterable[Any]:
         cents = threshold_cents(value)
         if cents is None:
             yield Row(*NO_RULE)
