@@ -15,7 +15,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
 
-from fraudlab.course import review
+from fraudlab.course import notebooks, review
 from fraudlab.pipeline import records
 from fraudlab.settings import REPOSITORY, Settings
 
@@ -32,6 +32,9 @@ PAUSES: dict[str, dict[int, tuple[str, int]]] = {
     },
 }
 """After which lab of an agenda there is a pause, and for how many minutes."""
+
+SHOWN: dict[str, tuple[str, int]] = {"half a day": ("Lab 05 on the projector: the thief is stopped and told", 10)}
+"""What the instructor shows at the end of an agenda that leaves it out, and for how many minutes."""
 
 SHORTENED = {"half a day"}
 """Agendas that fit only with everything cut that can be cut."""
@@ -72,7 +75,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
         ),
         *("flink_page_host", "flink_page_port", "flink_rpc_port", "taskmanager_host", "taskmanagers", "task_slots"),
         *("class_sharing", "disk_reserve_mib"),
-        "jupyter_port",
+        *("jupyter_port", "kernel_idle_s"),
     ),
     "pipeline.md": (
         *("learner", "mysql_host", "mysql_port", "kafka_host", "kafka_port", "partitions"),
@@ -173,14 +176,26 @@ def minutes_table(known: Labs) -> str:
     numbers = max((numbers for numbers, _ in review.AGENDAS.values()), key=len)
     course = review.present()
     optional = {int(lab.number): review.optional_minutes(notebook) for lab, notebook in course.pairs()}
-    rows = [(*_lab_row(known, number), str(optional.get(number) or "")) for number in numbers]
+    typed = {int(lab.number): notebooks.to_type(notebook) for lab, notebook in course.pairs()}
+
+    def lines(wanted: Sequence[int]) -> tuple[str, str]:
+        counts = [typed.get(number, (0, 0)) for number in wanted]
+        return str(sum(all_ for all_, _ in counts)), str(sum(flink for _, flink in counts))
+
+    rows = [(*_lab_row(known, number), str(optional.get(number) or ""), *lines([number])) for number in numbers]
     for name, (wanted, allowed) in review.AGENDAS.items():
         total = _sum([known.get(number, (UNKNOWN, None))[1] for number in wanted])
         more = str(sum(optional.get(number, 0) for number in wanted) or "")
         rows.append(
-            (f"{wanted[0]:02} to {wanted[-1]:02}", f"{name}, {allowed[0]} to {allowed[-1]} allowed", total, more)
+            (
+                f"{wanted[0]:02} to {wanted[-1]:02}",
+                f"{name}, {allowed[0]} to {allowed[-1]} allowed",
+                total,
+                more,
+                *lines(wanted),
+            )
         )
-    return _table(("lab", "title", "minutes", "optional"), rows)
+    return _table(("lab", "title", "minutes", "optional", "lines you type", "Flink or SQL"), rows)
 
 
 def cuts(number: int) -> list[tuple[str, int]]:
@@ -219,6 +234,9 @@ def agenda(known: Labs, name: str) -> list[tuple[str, int | None, int | None]]:
         if number in PAUSES[name]:
             what, pause_min = PAUSES[name][number]
             steps.append((what, pause_min, pause_min))
+    if name in SHOWN:
+        what, shown_min = SHOWN[name]
+        steps.append((what, shown_min, shown_min))
     steps.append(("what was learnt, questions", CLOSING_MIN, CLOSING_MIN))
     return steps
 

@@ -34,7 +34,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-course_app = typer.Typer(help="For whoever maintains the labs: check, build and run them.", no_args_is_help=True)
+course_app = typer.Typer(help="For authors of labs: check, build and run them.", no_args_is_help=True)
 app.add_typer(course_app, name="course")
 console = Terminal(highlight=False, soft_wrap=True)
 
@@ -466,7 +466,7 @@ def lab(
     browser: Annotated[bool, typer.Option(help="open a browser; without, only print the address")] = True,
     serve: Annotated[bool, typer.Option(help="start JupyterLab; without, only what the labs need")] = True,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="only put this lab's notebook there anew; yours is kept beside it")
+        bool, typer.Option("--fresh", help="only put a fresh copy of this lab's notebook there; yours is kept beside it")
     ] = False,
 ) -> None:
     """Start the stack, bring the labs into your own folder, and open JupyterLab."""
@@ -537,7 +537,7 @@ def course_check(
 
 @course_app.command("build")
 def course_build() -> None:
-    """Write the folder labs/ anew from solutions/."""
+    """Generate the folder labs/ from solutions/."""
     from fraudlab.course import labs, notebooks
 
     with explained():

@@ -225,7 +225,7 @@ def _watch(
                 break
             if generator.poll() is not None:
                 raise UserError(
-                    f"The bank ended by itself, with status {generator.returncode}.",
+                    f"The bank stopped unexpectedly, with status {generator.returncode}.",
                     "Its own words stand above; `fraudlab status` shows what runs.",
                 )
             watcher.poll()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class UserError(Exception):
-    """Something that the user can mend: `str()` says what and what it means, `advice` what to do next."""
+    """Something that the user can fix: `str()` says what happened and what it means, `advice` what to do next."""
 
     def __init__(self, what: str, advice: str) -> None:
         super().__init__(what)

@@ -40,7 +40,7 @@ class SkippedRecords:
             self._write({**known, job: {**known[job], "checkpoint": None}})
 
     def forget(self, prefix: str) -> None:
-        """Forgets all of the jobs whose names begin so: their topics are made anew."""
+        """Forgets all of the jobs whose names begin so: their topics are made again."""
         known = self._read()
         kept = {job: one for job, one in known.items() if not job.startswith(prefix)}
         if kept != known:

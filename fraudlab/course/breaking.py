@@ -174,7 +174,7 @@ def _payments(workspace: Workspace) -> int:
 def _require_running(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is not None:
         raise UserError(
-            f"The bank ended by itself, with status {process.returncode}.",
+            f"The bank stopped unexpectedly, with status {process.returncode}.",
             "Its message stands above; run the cell again.",
         )
 

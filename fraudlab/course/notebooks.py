@@ -23,6 +23,10 @@ COMPARED = "nbval-check-output"
 """The tag of a cell whose output nbval compares."""
 
 _EXERCISE = re.compile(r"^# Exercise (\d\d\.\d+)\b")
+_FLINK = re.compile(
+    r"(?i:flink)|\benvironment\.|^\s*(?:SELECT|CREATE|INSERT|ALTER|FROM|MATCH_RECOGNIZE)\b", re.MULTILINE
+)
+"""What an exercise's cell holds whose answer is Flink's API or SQL."""
 _CHECK = re.compile(r'^(?:\w+ = )?lab\.check\(\s*"(\d\d\.\d+)"', re.MULTILINE)
 
 Notebook = Any
@@ -91,6 +95,22 @@ def solution_of(number: str) -> str:
             if place.number == number and place.exercise is not None:
                 return without_marks(place.exercise.source)
     raise KeyError(number)
+
+
+def to_type(notebook: Notebook) -> tuple[int, int]:
+    """How many lines of a solution the learner writes, without comments and empty lines, and how many of them are Flink or SQL."""
+    lines = in_flink = 0
+    for place in places(notebook):
+        if place.exercise is None:
+            continue
+        source, written, inside = place.exercise.source, 0, False
+        for line in source.splitlines():
+            marks = BEGIN in line or END in line
+            inside = BEGIN in line or (inside and END not in line)
+            written += inside and not marks and bool(line.strip()) and not line.strip().startswith(("#", "--"))
+        lines += written
+        in_flink += written if _FLINK.search(source) else 0
+    return lines, in_flink
 
 
 def without_marks(source: str) -> str:

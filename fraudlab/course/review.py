@@ -15,8 +15,8 @@ from fraudlab.course.exercise import HINTS, PLACEHOLDER, Lab
 from fraudlab.course.notebooks import COMPARED, Cell, MarkError, Notebook
 from fraudlab.course.sources import SourceError, differences
 
-MINUTES_PER_LAB = range(15, 61)
-AGENDAS = {"half a day": (range(0, 6), range(150, 241)), "a full day": (range(0, 8), range(240, 421))}
+MINUTES_PER_LAB = range(15, 76)
+AGENDAS = {"half a day": (range(0, 5), range(150, 241)), "a full day": (range(0, 8), range(240, 421))}
 """Which labs an agenda holds, and how many minutes it may take: breaks, questions and optional steps come on top."""
 
 EXERCISE_MINUTES = range(2, 16)

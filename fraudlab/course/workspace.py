@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from fraudlab.pipeline.flink import FlinkCluster
 
 DEFAULT_LEARNER = "lab"
-"""Whoever gives no name works under this one, so that labs and `make demo` share no table, topic or job."""
+"""Without a name you work under this one, so that labs and `make demo` share no table, topic or job."""
 
 OUTAGES = (mysql.connector.Error, KafkaError, OSError, UserError)
 """What an access raises when a part of the stack is away (and, some of them, for other reasons)."""
@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 
 def learner_settings() -> Settings:
-    """The settings of whoever works through the labs here."""
+    """The settings of the learner who works here."""
     settings = Settings()
     return settings if settings.learner else settings.model_copy(update={"learner": DEFAULT_LEARNER})
 

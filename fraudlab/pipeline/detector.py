@@ -109,7 +109,7 @@ class FraudDetector(KeyedProcessFunction):  # type: ignore[misc] # PyFlink is un
         return sum(since_ms + self._rule.profile_patience_ms < now_ms for since_ms, *_ in waiting)
 
     def _give_up(self, waiting: Iterable[Waiting]) -> Iterator[Row]:
-        """Dead letters instead of activities, so that what waits for a profile that never comes does not grow for ever."""
+        """Dead letters instead of activities, so that activities whose profile never comes do not accumulate."""
         for _, partition, offset, activity in waiting:
             yield self._dead_letter(
                 NO_PROFILE,

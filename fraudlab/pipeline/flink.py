@@ -45,7 +45,7 @@ def _launch_gateway() -> JavaGateway:
     """Starts the JVM in which PyFlink builds jobs. It and this process ask each other for a token that only they know.
 
     PyFlink opens two ports on loopback, one in the JVM and one here, that do what anybody says: any user of the machine could run programs
-    as this one. PyFlink has no option for the token of its gateway, Py4J, and whoever connects before there is a token is never asked for
+    as this one. PyFlink has no option for the token of its gateway, Py4J, and a client that connects before there is one is never asked for
     it. So the JVM runs Py4J's own server, which begins with a token, and is given what PyFlink's adds to it.
 
     Raises RuntimeError with the JVM's own words if it does not start.
@@ -178,7 +178,7 @@ class MySqlEndpoint:
     """Where and as whom to read MySQL's binlog. The account needs REPLICATION SLAVE, REPLICATION CLIENT and SELECT.
 
     `trusted` is a file in Java's PKCS12, with TRUSTED_PASSWORD, of the certificates by which the server must prove itself. Without one
-    the binlog is read without TLS, so that whoever takes the server's port can tell of changes that never were.
+    the binlog is read without TLS, so a program that takes the server's port can announce changes that never happened.
     """
 
     host: str

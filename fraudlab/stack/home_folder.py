@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import grp
 import os
+import pwd
 import shutil
 import socket
+import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -32,6 +35,7 @@ def require_usable(home: Path, repository: Path) -> None:
         (repository, "Rename the folder, then run the command again."),
     ):
         _require_name(path, advice)
+    _require_own(home, repository)
     parent = next(one for one in (home, *home.parents) if one.exists())
     try:
         folder = Path(tempfile.mkdtemp(prefix=".fraudlab-", dir=parent))
@@ -72,6 +76,55 @@ def _require_name(path: Path, advice: str) -> None:
             f"The path {name!r} is not plain ASCII, and this machine has no UTF-8 locale, without which Java cannot open it.",
             f"Install one (Debian and Ubuntu: `sudo apt-get install locales-all`). Otherwise: {advice}",
         )
+
+
+def _require_own(home: Path, repository: Path) -> None:
+    """Nobody else may be able to put files there beforehand, such as known passwords, or another folder in its place.
+
+    The rule is that of OpenSSH's StrictModes, for the home and all folders above it. Root is trusted, and the owner of the code.
+    """
+    trusted = {os.getuid(), 0, repository.stat().st_uid} | _outside_of_namespace()
+    absolute, resolved = home.absolute(), home.resolve()
+    for folder in (absolute, *absolute.parents, resolved, *resolved.parents):
+        try:
+            status = folder.lstat()
+        except FileNotFoundError:
+            continue
+        if status.st_uid not in trusted:
+            raise UserError(
+                f"{folder} belongs to another user, who could put files of theirs into the stack.",
+                "Choose a folder of your own: `export FRAUDLAB_HOME=<folder>`, then run the command again.",
+            )
+        guarded = stat.S_ISLNK(status.st_mode) or (status.st_mode & stat.S_ISVTX and folder not in (absolute, resolved))
+        if not guarded and _others_write(status):
+            raise UserError(
+                f"Other users can write to {folder}, so they could put files of theirs into the stack.",
+                f"Run `chmod go-w '{folder}'`, or choose a folder of your own: `export FRAUDLAB_HOME=<folder>`."
+                " Then run the command again.",
+            )
+
+
+def _others_write(status: os.stat_result) -> bool:
+    """Many systems make folders writable for a group that the user has alone."""
+    if status.st_mode & stat.S_IWOTH:
+        return True
+    if not status.st_mode & stat.S_IWGRP or status.st_gid == 0:
+        return False
+    user = pwd.getpwuid(os.getuid()).pw_name
+    with contextlib.suppress(KeyError):  # a group without a name has no members but its users
+        if set(grp.getgrgid(status.st_gid).gr_mem) - {user}:
+            return True
+    alone = not any(one.pw_gid == status.st_gid and one.pw_name != user for one in pwd.getpwall())
+    return not (alone and status.st_gid in {os.getgid(), *os.getgroups()})
+
+
+def _outside_of_namespace() -> set[int]:
+    """In a user namespace, root outside of it appears as the overflow uid."""
+    try:
+        mapped = sum(int(line.split()[2]) for line in Path("/proc/self/uid_map").read_text().splitlines())
+        return {int(Path("/proc/sys/kernel/overflowuid").read_text())} if mapped < 2**32 - 1 else set()
+    except OSError:
+        return set()
 
 
 def _link(folder: Path) -> None:

@@ -20,7 +20,7 @@ QUICK = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
 """JVM options of a process that should start fast and never has much to compute."""
 
 SMALL = ("-XX:+UseSerialGC", "-Xss512k", "-XX:ReservedCodeCacheSize=64m", "-XX:+ExitOnOutOfMemoryError")
-"""JVM options of a service that should take little memory; out of it, it ends, and the supervisor starts it anew."""
+"""JVM options of a service that should take little memory; out of it, it crashes, and the supervisor restarts it."""
 
 
 @dataclass(frozen=True)

@@ -478,7 +478,7 @@ class ContainerStack(Stack):
 
     def reset(self, progress: Progress | None = None) -> None:
         raise UserError(
-            "The data lies in volumes of other containers, so it cannot be wiped from this one.",
+            "The data is in volumes of other containers, so it cannot be wiped from this one.",
             "`docker compose down --volumes`, outside, wipes it all. In a notebook, `lab.reset()` wipes what is yours.",
         )
 

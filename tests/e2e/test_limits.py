@@ -19,12 +19,13 @@ from fraudlab.services.request_limit import MAX_BODY_BYTES, MAX_MESSAGE_BYTES
 from fraudlab.settings import LOOPBACK, Settings
 from tests.e2e.conftest import visit
 from tests.support.inbox import messages, running_dashboard, running_flink_page, running_inbox
-from tests.support.waiting import patient
+from tests.support.waiting import eventually, patient
 
 STORE_MIB = 16
 ALLOWED_MIB = 40
 """How much more memory a process may take while something far too large is sent to it."""
 LARGE_MIB = 300
+REQUESTED_PAGES = 300
 PIECE = b"x" * 65_536
 
 
@@ -214,3 +215,46 @@ def test_sec_05_what_is_as_large_as_allowed_is_taken(inbox: tuple[Settings, int]
     assert answer.json()["message"] == text
     answer = httpx.post(f"{settings.inbox_url}/user-9?message=x", content="x" * MAX_BODY_BYTES, trust_env=False)
     assert answer.status_code == 200
+
+
+def opened(url: str) -> int:
+    return httpx.get(url, trust_env=False, timeout=patient(30)).status_code
+
+
+@pytest.mark.parametrize("service", ["inbox", "dashboard"])
+def test_pages_that_no_browser_opens_do_not_fill_the_memory(
+    request: pytest.FixtureRequest, service: str, browser: Browser
+) -> None:
+    settings, process_id = request.getfixturevalue(service)
+    address = f"http://{LOOPBACK}:{port_of(settings, service)}"
+    with closing(browser.new_context()) as context:
+        page = visit(context).page
+        page.goto(address)
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        answers = [opened(f"{address}{path}") for path in ("/", "/nothing/here") * (REQUESTED_PAGES // 2)]
+        assert answers.count(503) >= REQUESTED_PAGES // 2, "most are refused"
+        assert set(answers) <= {200, 404, 503}
+        assert peak_mib(process_id) < 700
+        eventually(lambda: opened(address) == 200, "there is room again")
+        page.get_by_role("heading", level=1).click()
+        assert page.evaluate("window.socket.connected"), "the open page stays open"
+
+
+def test_a_number_beyond_64_bits_is_a_bad_request(inbox: tuple[Settings, int]) -> None:
+    settings, _ = inbox
+    far = 2**63
+    for path in (f"/api/messages?since={far}", f"/api/messages?after={far}", f"/api/messages/{far}/html"):
+        assert httpx.get(f"{settings.inbox_url}{path}", trust_env=False).status_code == 422
+
+
+def test_nobody_writes_to_the_log_through_a_page(dashboard: tuple[Settings, int], browser: Browser) -> None:
+    settings, _ = dashboard
+    with closing(browser.new_context()) as context:
+        page = visit(context).page
+        page.goto(settings.dashboard_url)
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        send = "text => window.socket.emit('log', {client_id: window.clientId, level: 'error', message: text})"
+        page.evaluate(send, "planted by a page")
+        page.reload()
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+    assert "planted by a page" not in (settings.home / "output.log").read_text(encoding="utf-8")

@@ -165,6 +165,72 @@ def test_a_home_of_a_long_name_needs_no_sockets(tmp_path: Path) -> None:
     home_folder.require_usable(home, REPOSITORY)
 
 
+def somebody_elses(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder as it is for a user to whom it does not belong; what they may trust is the system's."""
+    if os.getuid() == 0:
+        os.chown(folder, 65_534, -1, follow_symlinks=False)
+    else:
+        monkeypatch.setattr(os, "getuid", lambda: 65_533)
+    return folder
+
+
+@pytest.mark.parametrize("inside", ["", "deeper", "not/there/yet"])
+def test_a_home_in_somebody_elses_folder_is_refused(
+    inside: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else could put a `secrets.json` with known passwords there beforehand."""
+    folder = tmp_path / "theirs"
+    (folder / "deeper").mkdir(parents=True)
+    home = somebody_elses(folder, monkeypatch) / inside
+    with pytest.raises(UserError, match=r"belongs to another user, who could put files"):
+        home_folder.require_usable(home, Path("/usr"))
+    assert list(folder.iterdir()) == [folder / "deeper"]
+
+
+def test_a_link_of_somebody_else_is_no_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to("mine")
+    with pytest.raises(UserError, match="belongs to another user"):
+        home_folder.require_usable(somebody_elses(link, monkeypatch) / ".fraudlab", Path("/usr"))
+
+
+@pytest.mark.parametrize(
+    ("mode", "inside", "taken"),
+    [
+        (0o777, "", False),
+        (0o1777, "", False),
+        (0o777, "home", False),
+        (0o1777, "home", True),
+        (0o755, "", True),
+        (0o700, "home", True),
+    ],
+)
+def test_a_home_that_others_can_write_to_is_refused(mode: int, inside: str, taken: bool, tmp_path: Path) -> None:
+    """As in a temporary folder, a sticky bit above it is enough: nobody else can rename or replace what is ours there."""
+    folder = tmp_path / "folder"
+    (folder / "home").mkdir(parents=True)
+    folder.chmod(mode)
+    context = (
+        contextlib.nullcontext() if taken else pytest.raises(UserError, match=f"Other users can write to {folder}")
+    )
+    with context:
+        home_folder.require_usable(folder / inside, REPOSITORY)
+
+
+def test_a_group_that_the_user_has_alone_may_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a umask of 002, which Ubuntu and Fedora have, every folder is writable for the user's own group."""
+    tmp_path.chmod(0o775)
+    group = tmp_path.stat().st_gid or 54_321
+    os.chown(tmp_path, -1, group)
+    monkeypatch.setattr(os, "getgid", lambda: group)
+    home_folder.require_usable(tmp_path, REPOSITORY)
+    other = pwd.struct_passwd(("other", "x", 54_322, group, "", "/", ""))
+    monkeypatch.setattr(pwd, "getpwall", lambda: [other])
+    with pytest.raises(UserError, match="Other users can write"):
+        home_folder.require_usable(tmp_path, REPOSITORY)
+
+
 @pytest.mark.parametrize("letter", [*home_folder.MISREAD, "\n", "\t"])
 def test_a_path_that_programs_misread_is_refused(tmp_path: Path, letter: str) -> None:
     with pytest.raises(UserError, match=r"contains .*, which programs of the stack misread in a path"):
@@ -248,7 +314,7 @@ def test_a_usb_stick_lacks_each_of_these(fat: Path, ability: str) -> None:
 def mounted(folder: Path, options: str) -> Iterator[None]:
     if os.geteuid() != 0:
         pytest.skip("mounting needs root")
-    command = ["mount", "-t", "tmpfs", "-o", f"{options},size=1m", "none", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", f"{options},size=1m,mode=755", "none", str(folder)]
     if subprocess.run(command, capture_output=True, check=False).returncode != 0:
         pytest.skip("nothing can be mounted here")
     try:

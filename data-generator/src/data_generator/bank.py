@@ -77,7 +77,7 @@ class Bank:
         return {code: self.merchants_in(code) for code in COUNTRIES}
 
     def merchants_in(self, code: str) -> tuple[tuple[str, ...], ...]:
-        """Merchant names in a country, by index in `spending.MERCHANT_TYPES`. Made anew each time."""
+        """Merchant names in a country, by index in `spending.MERCHANT_TYPES`. Made again each time."""
         country = COUNTRIES[code]
         fake = _faker(country.locale, f"{self.seed}/merchants/{country.code}")
         return tuple(tuple(fake.company()[:MERCHANT_LENGTH] for _ in range(MERCHANTS_PER_TYPE)) for _ in MERCHANT_TYPES)
@@ -146,7 +146,7 @@ def _latin_letters(name: str) -> str:
 
 
 def _with_new_digits(phone: str, rng: Random) -> str:
-    """The number with its last four digits drawn anew: the format stays the country's."""
+    """The number with other last four digits: the format stays the country's."""
     letters = list(phone)
     places = [index for index, letter in enumerate(letters) if letter.isdigit()][-4:]
     for index in places:

@@ -286,7 +286,7 @@ def commit_fraud(
         first_name, last_name, home, stopped = user
         tell(f"{scenario} for {first_name} {last_name} (user {user_id}, home {home})")
         if stopped:
-            tell("the account is stopped already: every payment will be refused; reinstate it to see it caught anew")
+            tell("the account is stopped already: every payment will be refused; reinstate it to see it caught again")
         plan = SCENARIOS[scenario].plan(chance, home if home in COUNTRIES else "DE", 1)
         merchants = {country: bank.merchants_in(country) for country in {step.country for step in plan}}
         for number, step in enumerate(plan):

@@ -270,7 +270,7 @@ class MySqlSink:
             self._cursor.execute(_INSERT_DECLINED + rows, values)
 
     def _repeat(self, operation: Callable[[], _Result]) -> _Result:
-        """Run an operation on a live session; open the session anew and run it again while MySQL is away."""
+        """Run an operation on a live session; reopen the session and run it again while MySQL is away."""
         deadline_s: float | None = None
         pause_s = 0.05
         while True:

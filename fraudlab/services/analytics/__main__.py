@@ -14,7 +14,7 @@ from fraudlab.stack.supervisor import Stack
 log = logging.getLogger("fraudlab.analytics")
 
 RECONNECT_S = 60
-"""So long a browser may be silent, on a machine that does a lot else, before its page is given up and loaded anew."""
+"""How long a browser may be silent, on a busy machine, before its page is given up and reloaded."""
 GRACE_S = 2
 
 
@@ -31,6 +31,7 @@ def main() -> None:
     from nicegui import app, ui
     from starlette.responses import Response
 
+    from fraudlab.services import open_pages
     from fraudlab.services.analytics import access, geography, page
     from fraudlab.services.analytics.commit_fraud import FraudStage
     from fraudlab.services.analytics.database_reader import DatabaseReader
@@ -41,6 +42,7 @@ def main() -> None:
 
     model = Model()
 
+    open_pages.limit()
     app.add_middleware(RequestLimit)
     access.guard(settings.bind_address(settings.dashboard_host), secrets.secret("dashboard_password"))
     ui.add_css(resources.files(__package__).joinpath("dashboard.css").read_text(encoding="utf-8"), shared=True)

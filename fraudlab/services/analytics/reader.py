@@ -68,7 +68,7 @@ class Reader(ABC):
         except Exception:
             if not self.stopped.is_set():
                 log.exception(
-                    "the reader of %s failed: the service ends, for its supervisor to start it anew", self.source
+                    "the reader of %s failed: the service stops, and its supervisor restarts it", self.source
                 )
                 os.kill(os.getpid(), signal.SIGTERM)
 

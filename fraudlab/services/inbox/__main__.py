@@ -23,6 +23,7 @@ def main() -> int:
     os.environ["NICEGUI_STORAGE_PATH"] = str(folder)  # else it would make a folder wherever it is started
     from nicegui import app, ui
 
+    from fraudlab.services import open_pages
     from fraudlab.services.inbox.page import add_page
 
     store = Store(folder / "messages.sqlite", kept_bytes=settings.inbox_store_mib * MIB)
@@ -37,6 +38,7 @@ def main() -> int:
             failures.append(error)
             app.shutdown()
 
+    open_pages.limit()
     app.add_middleware(SameOrigin, names=LOOPBACK_NAMES | {settings.inbox_host})
     app.add_middleware(RequestLimit)
     app.on_startup(serve_mail)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import orjson
 from fastapi import APIRouter, HTTPException, Query
+from fastapi import Path as UrlPath
 from fastapi.responses import HTMLResponse, StreamingResponse
 
 from fraudlab.services.inbox.markup import harmless
@@ -14,6 +15,9 @@ NO_HARM = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:
 """A mail is a stranger's page: it runs nothing and fetches nothing."""
 IN_MEMORY = 20
 """So many messages of an answer are in memory at a time: all of a large one took more than the inbox itself."""
+LARGEST = 2**63 - 1
+"""The largest integer that SQLite takes."""
+Number = Annotated[int, Query(ge=0, le=LARGEST)]
 
 
 def router(store: Store) -> APIRouter:
@@ -24,8 +28,8 @@ def router(store: Store) -> APIRouter:
     def messages(
         to: str = "",
         kind: str = "",
-        since: int = 0,
-        after: int = 0,
+        since: Number = 0,
+        after: Number = 0,
         limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
     ) -> StreamingResponse:
         """Messages in order of arrival. `since` is in ms since the epoch; `after` a message's number, for the next page."""
@@ -42,7 +46,7 @@ def router(store: Store) -> APIRouter:
         return StreamingResponse(pieces(), media_type="application/json")
 
     @routes.get("/messages/{number}/html")
-    def html(number: int) -> HTMLResponse:
+    def html(number: Annotated[int, UrlPath(ge=0, le=LARGEST)]) -> HTMLResponse:
         message = store.get(number)
         if message is None:
             raise HTTPException(404, "there is no message of this number")

@@ -104,7 +104,7 @@ def lock_name(settings: Settings, channel: str) -> str:
 
 
 class Ledger:
-    """One connection to the table; for one thread. It is opened anew after every error, which the caller may try again."""
+    """One connection to the table; for one thread. It is reopened after every error, and the caller may try again."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
