@@ -47,8 +47,8 @@ CUTS: dict[int, tuple[str, ...]] = {
     5: ("Exercise 05.1: How many can help?", "The dashboard"),
     6: ("Exercise 06.5: A sink that writes in transactions", "What it costs"),
     7: (
-        *("The rule in SQL", "Exercise 07.3: The rule in SQL", "What it cannot say"),
-        *("The rule as a pattern", "Exercise 07.4: The rule as a pattern", "What each costs"),
+        *("A window that ends with each row", "Exercise 07.4: The rule in SQL", "What it can't say"),
+        *("A pattern", "Exercise 07.5: The rule as a pattern", "What each costs"),
     ),
 }
 """Which steps of each lab are left out first."""

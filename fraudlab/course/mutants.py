@@ -153,7 +153,11 @@ def _changes_of_a_block(parent: ast.AST, name: str, block: list[ast.stmt], marke
         if statement.lineno not in marked:
             continue
         yield lambda place=place: block.__setitem__(place, ast.Pass())  # type: ignore[misc]
-        if place + 1 < len(block) and block[place + 1].lineno in marked:
+        if (
+            place + 1 < len(block)
+            and block[place + 1].lineno in marked
+            and not any(isinstance(one, ast.FunctionDef | ast.ClassDef) for one in block[place : place + 2])
+        ):  # the order of definitions means nothing
 
             def swap(place: int = place) -> None:
                 block[place], block[place + 1] = block[place + 1], block[place]

@@ -294,3 +294,60 @@ def trade_off(points: Sequence[tuple[float, float, float]]) -> Picture:
         f'fill="currentColor"><title>{escape(alternative)}</title>{"".join(parts)}</svg>'
     )
     return Picture(svg, alternative)
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One side of `before_after`: what a user has paid, by country, the rule's threshold, and what a running job says of it."""
+
+    title: str
+    paid_eur: Sequence[tuple[str, Decimal]]
+    threshold_eur: Decimal
+    caught: bool
+    verdict: str
+
+    def __str__(self) -> str:
+        countries = sorted({country for country, _ in self.paid_eur})
+        return f"{self.title}: {self.total_eur:,.2f} EUR in {' and '.join(countries) or 'no country'}, {self.verdict}"
+
+    @property
+    def total_eur(self) -> Decimal:
+        """What the payments are worth together."""
+        return sum((eur for _, eur in self.paid_eur), Decimal(0))
+
+
+def before_after(title: str, before: Panel, after: Panel) -> Picture:
+    """The same account twice, side by side: a bar of its payments, by country, a line at the rule's threshold, and the verdict."""
+    alternative = f"{title}. {before}. {after}."
+    most = max(panel.total_eur for panel in (before, after))
+    top = float(max(most, before.threshold_eur, after.threshold_eur)) * 1.1
+    countries = sorted({country for panel in (before, after) for country, _ in panel.paid_eur})
+    colours = {country: COLOURS[place % len(COLOURS)] for place, country in enumerate(countries)}
+    parts, base, half = [], 170.0, WIDTH / 2
+    for place, panel in enumerate((before, after)):
+        left = MARGIN + place * half
+        height, line = base, base - 120 * float(panel.threshold_eur) / top
+        parts.append(f'<text x="{left:.0f}" y="40" font-weight="bold">{escape(panel.title)}</text>')
+        parts.append(f'<path d="M{left:.0f} {base:.0f}H{left + 150:.0f}" stroke="currentColor" stroke-opacity=".5"/>')
+        for country, eur in panel.paid_eur:
+            size = max(1.0, 120 * float(eur) / top)
+            height -= size
+            parts.append(
+                f'<rect x="{left + 30:.0f}" y="{height:.1f}" width="60" height="{size:.1f}" fill="{colours[country]}" '
+                f'stroke="white" stroke-width=".6"><title>{escape(f"{country} {eur:,.2f} EUR")}</title></rect>'
+            )
+        paid = f"{panel.total_eur:,.2f} EUR in {', '.join(sorted({one for one, _ in panel.paid_eur}))}"
+        colour = "#c62828" if panel.caught else "#607080"
+        parts.append(
+            f'<path d="M{left:.0f} {line:.1f}H{left + 150:.0f}" stroke="currentColor" stroke-width="2" stroke-dasharray="7 4"/>'
+            f'<text x="{left + 156:.0f}" y="{line + 4:.1f}">rule: {panel.threshold_eur:,.0f} EUR</text>'
+            f'<text x="{left:.0f}" y="{base + 18:.0f}">{escape(paid)}</text>'
+            f'<text x="{left:.0f}" y="{base + 38:.0f}" font-weight="bold" fill="{colour}">{escape(panel.verdict)}</text>'
+        )
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{escape(alternative, quote=True)}" '
+        f'viewBox="0 0 {WIDTH} {base + 48:.0f}" style="max-width:{WIDTH}px;width:100%" font-family="sans-serif" font-size="12" '
+        f'fill="currentColor"><title>{escape(alternative)}</title>'
+        f'<text x="{MARGIN}" y="18" font-weight="bold">{escape(title)}</text>{"".join(parts)}</svg>'
+    )
+    return Picture(svg, alternative)

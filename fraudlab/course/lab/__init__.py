@@ -7,7 +7,7 @@
 import builtins
 
 from fraudlab.course import binlog as binlog_reader
-from fraudlab.course import breaking, consumers, live
+from fraudlab.course import breaking, broadcast_trial, consumers, live
 from fraudlab.course import inbox as inbox_reader
 from fraudlab.course import jobs as own_jobs
 from fraudlab.course.cards import Card, Contents
@@ -27,7 +27,17 @@ if (_shell := getattr(builtins, "get_ipython", lambda: None)()) is not None:
 TOPICS = {
     "Start and reset": ("help", "start", "up", "catch_up", "reset"),
     "Exercises": ("check", "hint", "solution", "progress", "glossary", "todo"),
-    "The bank": ("query", "table", "execute", "open_account", "pay", "pay_until_refused", "generate", "payments"),
+    "The bank": (
+        "query",
+        "table",
+        "execute",
+        "open_account",
+        "pay",
+        "pay_until_refused",
+        "steal",
+        "generate",
+        "payments",
+    ),
     "The binlog and Kafka": (
         *("binlog_position", "binlog", "topic", "envelopes", "pretty", "lanes", "wait_for_records"),
         *("create_topic", "send", "kafka"),
@@ -47,6 +57,7 @@ TOPICS = {
             "payment_stream",
             "keyed_transactions",
             "read_rules",
+            "rehearse",
             "sql",
             "watch",
             "write_records",
@@ -120,6 +131,7 @@ flow = with_workspace(looking.flow)
 pulse = with_workspace(looking.pulse)
 joined = with_workspace(looking.joined)
 activities = with_workspace(own_jobs.activities)
+steal = with_workspace(looking.steal)
 window = with_workspace(looking.window)
 windows = with_workspace(looking.windows)
 largest_hours = with_workspace(own_jobs.largest_hours)
@@ -146,6 +158,7 @@ read_payments = with_workspace(own_jobs.read_payments)
 payment_stream = with_workspace(own_jobs.payment_stream)
 keyed_transactions = with_workspace(own_jobs.keyed_transactions)
 read_rules = with_workspace(own_jobs.read_rules)
+rehearse = broadcast_trial.rehearse
 sql = with_workspace(own_jobs.sql)
 watch = with_workspace(own_jobs.watch)
 write_records = with_workspace(own_jobs.write_records)

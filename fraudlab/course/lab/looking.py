@@ -2,9 +2,11 @@
 
 import inspect
 import json
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,10 @@ import pandas as pd
 from fraudlab.course import flow_picture as pulse_counter
 from fraudlab.course import pictures
 from fraudlab.course.cards import Card
+from fraudlab.course.live import LiveQuery
 from fraudlab.course.pictures import Picture
 from fraudlab.course.workspace import Workspace, in_eur, partition_of, wait_until
+from fraudlab.errors import UserError
 
 
 def topic(workspace: Workspace, name: str, last: int = 5) -> pd.DataFrame:
@@ -180,6 +184,61 @@ def windows(workspace: Workspace, user_id: int, table: pd.DataFrame) -> Picture:
         for row in table.itertuples()
     ]
     return pictures.windows(f"User {user_id}", _dots(workspace, user_id), bars)
+
+
+def steal(
+    workspace: Workspace,
+    query: LiveQuery,
+    user_id: int,
+    amount: str,
+    currency: str,
+    country: str,
+    *,
+    rules_eur: tuple[int, int] = (1000, 1000),
+) -> Picture:
+    """Pays with an account's card, and measures how long a running query takes to say something new about the account.
+
+    Args:
+        query: A running query with a column `user_id`.
+        user_id: Whose card it is.
+        amount: As text, in units of the currency.
+        currency: Its three letters.
+        country: The country's two letters.
+        rules_eur: The threshold before the payment, and the one that holds now.
+
+    Returns:
+        A picture of the account before and after the payment.
+
+    Raises:
+        Late: The query says nothing new about the account.
+
+    Example:
+        lab.steal(suspects, ada, "200.00", "EUR", "FR")
+    """
+    user_id = int(user_id)
+
+    def said() -> list[tuple[Any, ...]]:
+        place = query.columns.index("user_id")
+        return [row for row in query.rows() if row[place] == user_id]
+
+    def paid() -> list[tuple[str, Decimal]]:
+        return [(dot.country, dot.amount_eur) for dot in _dots(workspace, user_id)]
+
+    known, had = said(), paid()
+    result = workspace.pay(user_id, amount, currency, country)
+    if result.refused:
+        raise UserError(f"The bank refused the payment: {result.refused}.", "Open another account.")
+    since = time.monotonic()
+    wait_until(lambda: said() != known, f"`{query.name}` says something new about user {user_id}")
+    passed = time.monotonic() - since
+    before, after = (Decimal(one) for one in rules_eur)
+    return pictures.before_after(
+        f"User {user_id}",
+        pictures.Panel("before", had, before, bool(known), "in the answer" if known else "not in the answer"),
+        pictures.Panel(
+            "after one more payment", paid(), after, bool(said()), f"in the answer {passed:.1f} s after the payment"
+        ),
+    )
 
 
 def trade_off(score: Callable[[Any], tuple[Any, Any]], thresholds: Iterable[Any]) -> Picture:

@@ -1,26 +1,23 @@
-"""Lab 07, Make it yours: another threshold, rules that change while the job runs, and the same rule in SQL and as a pattern."""
+"""Lab 07, Make it yours: a rule that changes while the job runs, and the same rule in SQL and as a pattern."""
 
 import json
+import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-import pandas as pd
-
 from fraudlab.course import jobs, live, walls
+from fraudlab.course.broadcast_trial import BroadcastTrial
 from fraudlab.course.exercise import (
-    NO_RETURN,
-    NOT_A_SHARE,
-    SHARES_SWAPPED,
     AnswerFailed,
     Exercise,
     Lab,
     Mistake,
+    UnreadableError,
     Verdict,
-    call,
     is_text,
     not_yet,
     nothing_to_observe,
@@ -31,101 +28,142 @@ from fraudlab.course.workspace import Workspace
 from fraudlab.pipeline.records import iso
 from fraudlab.pipeline.rule import Rule
 
+# 07.1 and 07.2: an operator with two inputs, tried in this process
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Records that an operator gets, what it must send for them, and the mistake of one that sends something else.
+
+    Of the steps a tuple `(user, …)` is a record of the keyed stream, CRASH a crash, anything else a record of the broadcast stream.
+    """
+
+    name: str
+    steps: tuple[Any, ...]
+    sent: list[tuple[Any, ...]]
+    mistake: Mistake
+
+
+CRASH = object()
+
+
+def _judge_runs(
+    operator: Callable[..., Any], descriptor: object, runs: Sequence[_Run], expected: str
+) -> Verdict | None:
+    """What is wrong with an operator; None if it sends what it must in every run."""
+    for run in runs:
+        found = _sent(BroadcastTrial(operator, descriptor), run.steps)
+        if found != run.sent:
+            return wrong(run.mistake, found=f"{_told(found)} for {run.name}", expected=f"{_told(run.sent)}: {expected}")
+    return None
+
+
+def _sent(trial: BroadcastTrial, steps: Sequence[Any]) -> list[tuple[Any, ...]]:
+    sent: list[Any] = []
+    for step in steps:
+        if step is CRASH:
+            trial.crash()
+        elif isinstance(step, _Payment):
+            sent += trial.on_keyed(step.user, step.record)
+        elif isinstance(step, tuple):
+            sent += trial.on_keyed(step[0], step)
+        else:
+            sent += trial.on_broadcast(step)
+    return [tuple(one) for one in sent]
+
+
+def _told(rows: Sequence[tuple[Any, ...]]) -> str:
+    return ", ".join(str(row) for row in rows) or "nothing sent"
+
+
 # 07.1
 
-_HOURS = pd.DataFrame(
-    [
-        (1, Decimal("120.00"), False),
-        (2, Decimal("400.00"), False),
-        (3, Decimal("1000.00"), True),
-        (4, Decimal("5000.00"), True),
-    ],
-    columns=["user_id", "eur", "robbed"],
-)
-_ROBBED = frozenset({3, 4, 8, 9})
-_HONEST = pd.DataFrame([(5, Decimal("6000.00"), False)], columns=["user_id", "eur", "robbed"])
-_PEOPLE = "two honest people of 120 and 400 EUR, two robbed ones of 1,000 and 5,000 EUR, and two robbed ones without such an hour"
-
-_SCORES: tuple[tuple[int, tuple[float, float], Mistake], ...] = (
-    (
-        500,
-        (1, 2 / 4),
+_LIMIT_RUNS = (
+    _Run(
+        "payments of 80 and 50 EUR before there is a limit",
+        ((17, 80), (17, 50)),
+        [],
+        Mistake("limit_before_any", "While no limit has arrived, nothing is refused: `get` returns None then."),
+    ),
+    _Run(
+        "a limit of 100 EUR, then payments of 80 and 50 EUR",
+        (100, (17, 80), (17, 50)),
+        [(17, 50, 100)],
+        Mistake("single_payments", "The limit is for all that a user has paid, not for a single payment: add them up."),
+    ),
+    _Run(
+        "a limit of 100 EUR, then a first payment of 101 EUR",
+        (100, (17, 101)),
+        [(17, 101, 100)],
+        Mistake("first_payment", "A new user's total begins with 0, and the first payment may exceed the limit, too."),
+    ),
+    _Run(
+        "a limit of 100 EUR, then payments of 60 and 40 EUR",
+        (100, (17, 60), (17, 40)),
+        [],
+        Mistake("limit_itself_refused", "Exactly the limit is allowed: only *more than* the limit is refused."),
+    ),
+    _Run(
+        "a limit of 100 EUR, then 80 EUR of one user and 50 EUR of another",
+        (100, (17, 80), (23, 50)),
+        [],
+        Mistake("users_added_up", "Two users' payments are added up. Keyed state has a value for each user."),
+    ),
+    _Run(
+        "a limit of 100 EUR, then payments of 80, 50 and 20 EUR",
+        (100, (17, 80), (17, 50), (17, 20)),
+        [(17, 50, 100)],
+        Mistake("refused_counts", "A refused payment was not made, so it does not count: 80 and 20 EUR are allowed."),
+    ),
+    _Run(
+        "payments of 80 EUR, a limit of 100 EUR, and 50 EUR",
+        ((17, 80), 100, (17, 50)),
+        [(17, 50, 100)],
+        Mistake("nothing_before_limit", "What was paid before the limit arrived counts, too."),
+    ),
+    _Run(
+        "a limit of 100 EUR, a payment of 80 EUR, a crash, and 50 EUR",
+        (100, (17, 80), CRASH, (17, 50)),
+        [(17, 50, 100)],
         Mistake(
-            "recall_of_those_seen",
-            "The recall is a share of *all* robbed people, including those who never paid in two countries.",
+            "total_in_self",
+            "The crash lost the total: only what is in Flink's state survives it, not what is in `self`.",
         ),
     ),
-    (
-        100,
-        (2 / 4, 2 / 4),
-        Mistake(
-            "other_precision",
-            "The precision is a share of the accused: with 100 EUR, four are accused, and two of them were robbed.",
-        ),
+    _Run(
+        "a limit of 0 EUR, then 5 EUR",
+        (0, (17, 5)),
+        [(17, 5, 0)],
+        Mistake("limit_zero", "A limit of 0 is a limit: compare with None, because 0 counts as false."),
     ),
-    (1000, (1, 2 / 4), Mistake("more_than_threshold", "Exactly the threshold is enough: the rule says *at least*.")),
-    (4000, (1, 1 / 4), Mistake("other_recall", "With a threshold of 4,000 EUR, one of four robbed people is found.")),
-    (
-        9000,
-        (1, 0),
-        Mistake(
-            "nobody_accused", "If no one is accused, no accusation is false: the precision is 1, and the recall 0."
-        ),
+    _Run(
+        "limits of 100 and 200 EUR, then payments of 80, 90 and 40 EUR",
+        (100, 200, (17, 80), (17, 90), (17, 40)),
+        [(17, 40, 200)],
+        Mistake("latest_limit", "The latest limit applies, and all payments that were allowed count."),
     ),
 )
 
 
-_ALL_FALSE = Mistake(
-    "all_false", "If every accusation is false, the precision is 0. It is 1 only if no one was accused at all."
-)
+def judge_limit(_observed: None, operator: Callable[..., Any], descriptor: object) -> Verdict:
+    """The learner's operator must refuse what goes beyond the limit of a user's total."""
+    found = _judge_runs(operator, descriptor, _LIMIT_RUNS, "rows (user, eur, limit) of what is refused")
+    return found or right("Two kinds of state in one operator: one value for each user, and one map for everybody.")
 
 
-def judge_score(_observed: None, score: Callable[..., Any]) -> Verdict:
-    """The function must give precision and recall for each threshold."""
-    cases = [(_PEOPLE, _HOURS, *one) for one in _SCORES]
-    cases.append(
-        ("one honest person of 6,000 EUR, and four robbed ones without such an hour", _HONEST, 1000, (0, 0), _ALL_FALSE)
-    )
-    for people, hours, threshold, expected, mistake in cases:
-        try:
-            found = call(score, hours.copy(), set(_ROBBED), threshold)
-        except AnswerFailed as failure:
-            if "ZeroDivisionError" in str(failure):
-                return wrong(mistake, found="a division by zero", expected="precision 1, recall 0")
-            raise
-        if found is None:
-            return wrong(NO_RETURN, found=None, expected="two shares")
-        precision, recall = (float(one) for one in found)
-        if abs(precision - expected[0]) > 0.001 or abs(recall - expected[1]) > 0.001:
-            if max(precision, recall) > 1:
-                mistake = NOT_A_SHARE
-            elif abs(precision - expected[1]) < 0.001 and abs(recall - expected[0]) < 0.001:
-                mistake = SHARES_SWAPPED
-            elif expected[0] != expected[1] and abs(precision - expected[1]) < 0.001:
-                mistake = Mistake(
-                    "precision_of_the_robbed",
-                    "Both are divided by the robbed. The precision is a share of the accused.",
-                )
-            return wrong(
-                mistake,
-                found=f"precision {precision:.2f}, recall {recall:.2f} with {threshold} EUR, for {people}",
-                expected="precision first, then recall, each between 0 and 1",
-            )
-    return right("Now every threshold has two numbers, and you can draw what strictness costs.")
-
-
-THRESHOLD = Exercise(
+LIMIT = Exercise(
     number="07.1",
-    title="A score for each threshold",
-    task="write the function that gives precision and recall for a threshold.",
+    title="A limit for each user's total",
+    task="keep each user's total in keyed state, and refuse a payment that would make it exceed the limit.",
     hints=(
-        'First the accused: `set(hours.loc[hours["eur"] >= threshold, "user_id"])`. Continue as in Lab 04.',
-        "The recall divides by `len(robbed)`: people without an hour in two countries are not in the table, but they count.",
-        "Only the precision can divide by zero: `len(accused & robbed) / len(accused) if accused else 1.0`.",
+        "`open` asks for the state once: `self.total = runtime_context.get_state(ValueStateDescriptor(name, type))`.",
+        "`self.total.value()` is None for a new user, so write `(self.total.value() or 0) + eur`. Compare that with the limit.",
+        "Refused: `yield user, eur, limit`. Otherwise: `self.total.update(…)`. Without a limit (None), nothing is refused.",
     ),
-    shape="a function of a table, a set and a threshold that gives two shares",
+    shape="a class with open, process_broadcast_element and process_element, and its descriptor",
     observe=nothing_to_observe,
-    judge=judge_score,
+    judge=judge_limit,
+    accepts=callable,
 )
 
 
@@ -135,158 +173,302 @@ MINUTE_MS = 60_000
 _NOON_MS = 1_769_860_800_000
 
 
-class Broadcast(dict[str, int]):
-    """Broadcast state in this process: PyFlink's has these methods of a dictionary."""
-
-    def put(self, key: str, value: int) -> None:
-        self[key] = value
-
-    def contains(self, key: str) -> bool:
-        return key in self
-
-    def __missing__(self, _key: str) -> None:
-        return None
-
-
-class Context:
-    def __init__(self, broadcast: Broadcast) -> None:
-        self._broadcast = broadcast
-
-    def get_broadcast_state(self, _descriptor: object) -> Broadcast:
-        return self._broadcast
-
-
 @dataclass(frozen=True, slots=True)
-class _Paid:
+class _Payment:
+    """A payment of the keyed stream."""
+
     number: int
     user: int
-    minute: int
+    minute: float
     eur: int
     country: str
 
+    @property
+    def record(self) -> str:
+        """As `lab.keyed_transactions` gives it."""
+        time_ms = round(_NOON_MS + self.minute * MINUTE_MS)
+        record = {
+            "transaction_id": self.number,
+            "user_id": self.user,
+            "user_suspicious_activity": False,
+            "transaction_amount": f"{self.eur}.00",
+            "transaction_currency": "EUR",
+            "transaction_country": self.country,
+            "transaction_time": iso(time_ms),
+            "created_at": iso(time_ms),
+        }
+        return f"3:{self.number + 1000}:{json.dumps(record)}"
 
-_Step = _Paid | int | str
-"""A payment, a rule's threshold in EUR, or "crash": a new instance with the old one's state."""
 
-_RUNS: tuple[tuple[str, tuple[_Step, ...], list[tuple[int, int]], Mistake], ...] = (
-    (
+def _rule(eur: object) -> str:
+    return json.dumps({"threshold_eur": eur})
+
+
+def _theft(user: int, eur: int, number: int = 31) -> tuple[_Payment, _Payment]:
+    return _Payment(number, user, 0, eur // 2, "DE"), _Payment(number + 1, user, 5, eur // 2, "FR")
+
+
+def _activity(user: int, eur: int, threshold_eur: int) -> tuple[str, int, int, int]:
+    return "activity", user, eur * 100, threshold_eur * 100
+
+
+def _new_rule(eur: int) -> tuple[str, int, int, int]:
+    return "rule", 0, 0, eur * 100
+
+
+NO_RULE = ("no rule", 0, 0, 0)
+
+_RULE_RUNS = (
+    _Run(
         "a theft of 1,200 EUR before any rule arrives",
-        (_Paid(1, 7, 0, 600, "DE"), _Paid(2, 7, 5, 600, "FR")),
-        [(7, 100_000)],
+        _theft(17, 1200),
+        [_activity(17, 1200, 1000)],
         Mistake(
             "no_rule_yet",
             "Before the first rule arrives, the broadcast state is empty; then the rule that the job started with applies.",
         ),
     ),
-    (
-        "a threshold of 2,000 EUR, then a theft of 1,200 EUR",
-        (2000, _Paid(1, 7, 0, 600, "DE"), _Paid(2, 7, 5, 600, "FR")),
-        [],
-        Mistake(
-            "threshold_ignored",
-            "A new threshold of 2,000 EUR must apply to the payments after it. It comes in EUR; the rule counts in cents.",
-        ),
+    _Run(
+        "a rule of 2,000 EUR",
+        (_rule(2000),),
+        [_new_rule(2000)],
+        Mistake("rule_not_told", "Send a row for each rule, so that you can see that the job has it."),
     ),
-    (
-        "a threshold of 2,000 EUR, then a theft of 2,400 EUR",
-        (2000, _Paid(1, 7, 0, 1200, "DE"), _Paid(2, 7, 5, 1200, "FR")),
-        [(7, 200_000)],
-        Mistake(
-            "theft_missed", "With a threshold of 2,000 EUR, a theft of 2,400 EUR must be raised, under this threshold."
-        ),
+    _Run(
+        "a rule of 2,000 EUR, then a theft of 1,200 EUR",
+        (_rule(2000), *_theft(17, 1200)),
+        [_new_rule(2000)],
+        Mistake("threshold_ignored", "A new threshold of 2,000 EUR must apply to the payments after it."),
     ),
-    (
-        "a threshold of 500 EUR between two payments",
-        (_Paid(1, 7, 0, 400, "DE"), 500, _Paid(2, 7, 5, 200, "FR")),
-        [(7, 50_000)],
+    _Run(
+        "a rule of 2,000 EUR, then a theft of 2,400 EUR",
+        (_rule(2000), *_theft(17, 2400)),
+        [_new_rule(2000), _activity(17, 2400, 2000)],
+        Mistake("theft_missed", "A theft of 2,400 EUR must be raised, with the hour's total and the rule's threshold."),
+    ),
+    _Run(
+        "rules of 2,000 EUR and then 500 EUR, and a theft of 600 EUR",
+        (_rule(2000), _rule(500), *_theft(17, 600)),
+        [_new_rule(2000), _new_rule(500), _activity(17, 600, 500)],
+        Mistake("first_rule_kept", "The latest rule applies."),
+    ),
+    _Run(
+        "a rule of 500 EUR between the two payments of a theft",
+        (_theft(17, 600)[0], _rule(500), _theft(17, 600)[1]),
+        [_new_rule(500), _activity(17, 600, 500)],
         Mistake(
             "payments_forgotten",
             "Do not forget the payment before the change: a rule changes what is suspicious, not what was paid.",
         ),
     ),
-    (
-        "thresholds of 2,000 EUR and then 500 EUR",
-        (2000, 500, _Paid(1, 7, 0, 400, "DE"), _Paid(2, 7, 5, 200, "FR")),
-        [(7, 50_000)],
-        Mistake("first_rule_kept", "The latest rule applies."),
+    _Run(
+        "a rule of 0 EUR, then payments of 2 EUR in two countries",
+        (_rule(0), *_theft(17, 4)),
+        [_new_rule(0), _activity(17, 4, 0)],
+        Mistake("threshold_zero", "A threshold of 0 is a rule: compare with None, because 0 counts as false."),
     ),
-    (
-        "a threshold of 2,000 EUR, a crash, then a theft of 1,200 EUR",
-        (2000, "crash", _Paid(1, 7, 0, 600, "DE"), _Paid(2, 7, 5, 600, "FR")),
+    _Run(
+        "a payment in Germany, and one in France by another user",
+        (_Payment(31, 17, 0, 600, "DE"), _Payment(32, 23, 5, 600, "FR")),
         [],
+        Mistake(
+            "users_mixed",
+            "Two users' payments make one theft here. Keep the history in keyed state: one for each user.",
+        ),
+    ),
+    _Run(
+        "a theft of 1,200 EUR, followed by the same record again",
+        (*_theft(17, 1200), _theft(17, 1200)[1]),
+        [_activity(17, 1200, 1000)],
+        Mistake(
+            "duplicate_counts",
+            "A payment that comes twice counts twice: put `verdict.history` into the state each time.",
+        ),
+    ),
+    _Run(
+        "a theft of 1,200 EUR, and two users with 10 EUR between its payments",
+        (_theft(17, 1200)[0], _Payment(40, 23, 1, 10, "DE"), _Payment(41, 117, 2, 10, "FR"), _theft(17, 1200)[1]),
+        [_activity(17, 1200, 1000)],
+        Mistake(
+            "history_of_the_last",
+            "Another user's payment came between the two: each user needs a history of their own.",
+        ),
+    ),
+    _Run(
+        "the first payment of a theft, a crash, then the second",
+        (_theft(17, 1200)[0], CRASH, _theft(17, 1200)[1]),
+        [_activity(17, 1200, 1000)],
+        Mistake(
+            "history_in_self",
+            "The crash lost the payment: only what is in Flink's state survives it, not what is in `self`.",
+        ),
+    ),
+    _Run(
+        "a rule of 2,000 EUR, a crash, then a theft of 1,200 EUR",
+        (_rule(2000), CRASH, *_theft(17, 1200)),
+        [_new_rule(2000)],
         Mistake(
             "rule_in_self",
             "The crash lost the rule: a crash loses what is in `self`, but not what is in the broadcast state.",
         ),
     ),
+    _Run(
+        "one payment that completes two suspicious hours",
+        (_Payment(31, 17, 10, 700, "DE"), _Payment(32, 17, 15, 20, "DE"), _Payment(33, 17, 0, 400, "FR")),
+        [_activity(17, 1100, 1000), _activity(17, 1120, 1000)],
+        Mistake(
+            "one_hour_only", "One late payment can complete several hours: send a row for each of `verdict.hours`."
+        ),
+    ),
+)
+
+_MALFORMED = ('{"threshold_eur": "a lot"}', '{"limit": 5}', "not JSON", "[1]", '{"threshold_eur": -1}', None)
+_BROKEN = _Run(
+    "a rule of 2,000 EUR, a record that is not a rule, then a theft of 1,200 EUR",
+    (_rule(2000), _MALFORMED[0], *_theft(17, 1200)),
+    [_new_rule(2000), NO_RULE],
+    Mistake("broken_rule_applies", "A record that is not a rule must change nothing: only its row says that it came."),
+)
+_POISON = Mistake(
+    "poison_rule",
+    "A record that is not a rule made it fail. On the cluster that is a poison record: the job restarts, and reads it again.",
+)
+_OTHER_ROW = Mistake(
+    "other_row", "The row of an activity has four values: `activity`, the user, the hour's total, the rule's threshold."
+)
+_NO_ROW = Mistake("broken_rule_silent", "A record that is not a rule must become a row that says so.")
+_NO_TTL = Mistake(
+    "never_forgets", "The state of a user who never pays again stays indefinitely: give its descriptor a time to live."
+)
+_SHORT_TTL = Mistake(
+    "forgets_too_soon", "The history must outlive the hour and the half hour by which a payment may be late."
 )
 
 
-def judge_rules(_observed: None, detector: Callable[..., Any]) -> Verdict:
-    """The learner's detector, run in this process, must apply the rule that came last."""
-    for name, steps, expected, mistake in _RUNS:
-        found = _run(detector, steps)
-        if found != expected:
-            return wrong(mistake, found=f"{_told(found)} for {name}", expected=_told(expected))
+def judge_rules(_observed: None, detector: Callable[..., Any], descriptor: object) -> Verdict:
+    """The learner's detector, run in this process, must apply the rule that came last, and survive what is not one."""
+
+    def make() -> Any:
+        return detector(Rule())
+
+    if not callable(detector):
+        raise UnreadableError("not a class")
+    row, first = "rows (what, user, total in cents, threshold in cents)", _RULE_RUNS[0]
+    found = _sent(BroadcastTrial(make, descriptor), first.steps)
+    if [one[:2] for one in found] == [one[:2] for one in first.sent] and found[0][2:3] != first.sent[0][2:3]:
+        return wrong(_OTHER_ROW, found=_told(found), expected=f"{_told(first.sent)}: {row}")
+    if (verdict := _judge_runs(make, descriptor, _RULE_RUNS, row)) is not None:
+        return verdict
+    for record in _MALFORMED:
+        trial = BroadcastTrial(make, descriptor)
+        try:
+            sent = [tuple(one) for one in trial.on_broadcast(record)]
+        except AnswerFailed as failure:
+            return wrong(_POISON, found=str(failure), expected=f"the row {NO_RULE}")
+        if sent != [NO_RULE]:
+            return wrong(_NO_ROW, found=f"{_told(sent)} for {record!r}", expected=f"the row {NO_RULE}")
+    if (verdict := _judge_runs(make, descriptor, (_BROKEN,), row)) is not None:
+        return verdict
+    for name, time in BroadcastTrial(make, descriptor).times_to_live.items():
+        if time is None:
+            return wrong(_NO_TTL, found=f"no time to live for the state {name!r} when you get it", expected="two hours")
+        if time.to_milliseconds() < Rule().retention_ms:
+            return wrong(_SHORT_TTL, found=str(time), expected="an hour and a half or more, such as two hours")
     return right("A rule is data now. You can change it without stopping a job.")
-
-
-def _run(detector: Callable[..., Any], steps: Sequence[_Step]) -> list[tuple[int, int]]:
-    """What a detector raises: user and the threshold in cents that it names."""
-    trial, context = jobs.Trial(lambda: call(detector, Rule())), Context(Broadcast())
-    raised: list[tuple[int, int]] = []
-
-    def process_broadcast_element(value: str) -> None:
-        list(trial.operator.process_broadcast_element(value, context) or ())
-
-    for step in steps:
-        if isinstance(step, int):
-            call(process_broadcast_element, json.dumps({"threshold_eur": step}))
-        elif isinstance(step, str):
-            trial.crash()
-        else:
-            raised += [(row[1], row[3]) for row in trial.process_element(step.user, _record(step), context)]
-    return raised
-
-
-def _record(paid: _Paid) -> str:
-    time_ms = _NOON_MS + paid.minute * MINUTE_MS
-    record = {
-        "transaction_id": paid.number,
-        "user_id": paid.user,
-        "user_suspicious_activity": False,
-        "transaction_amount": f"{paid.eur}.00",
-        "transaction_currency": "EUR",
-        "transaction_country": paid.country,
-        "transaction_time": iso(time_ms),
-        "created_at": iso(time_ms),
-    }
-    return f"0:{paid.number}:{json.dumps(record)}"
-
-
-def _told(raised: Sequence[tuple[int, int]]) -> str:
-    return (
-        ", ".join(f"user {user} raised with a threshold of {cents / 100:,.0f} EUR" for user, cents in raised)
-        or "nothing raised"
-    )
 
 
 RULES = Exercise(
     number="07.2",
-    title="A rule that changes",
-    task="put the new threshold into the broadcast state, and judge each payment by the current rule.",
+    title="A detector whose rule changes",
+    task="write the whole operator: its broadcast state, its keyed state with a time to live, and what it does with a rule and a payment.",
     hints=(
-        "`ctx.get_broadcast_state(RULES)` is like a dictionary: the rules' side calls `put(key, value)`, the payments' side `get(key)`.",
-        '`put("threshold_eur_cents", cents)` on one side, `get("threshold_eur_cents")` on the other. `get` returns None until the first rule arrives.',
-        "`rule = self._rule if cents is None else replace(self._rule, threshold_eur_cents=cents)`",
+        '`RULES = MapStateDescriptor("rules", Types.STRING(), Types.LONG())`, and four methods: `__init__`, `open` and one for each input. The warm-up has the frame.',
+        'The history: `judge(rule, self.history.value() or b"", payment)` gives a verdict; put `verdict.history` back. '
+        "Time to live: `descriptor.enable_time_to_live(StateTtlConfig.new_builder(Time.hours(2)).build())`, before `get_state`.",
+        'The rule: `cents = ctx.get_broadcast_state(RULES).get("cents")`, then `self.rule if cents is None else replace(self.rule, threshold_eur_cents=cents)`.',
     ),
-    shape="a class with process_element and process_broadcast_element",
+    shape="a class with open, process_broadcast_element and process_element, and its descriptor",
     observe=nothing_to_observe,
     judge=judge_rules,
+    accepts=callable,
 )
 
 
-# 07.3 and 07.4: a query of the learner's, run once on Flink to the end of the topic
+# 07.3
+
+DETECTOR = "changeable-detector"
+OLD_EUR = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What the learner's job has sent so far, and what it must find under the rule that it started with."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    robbed: frozenset[int]
+
+
+FOUND_COLUMNS = ("what", "user_id", "eur_cents", "threshold_eur_cents")
+
+
+def observe_detector(workspace: Workspace, query: Any) -> Watched:
+    """Reads what the learner's job has sent."""
+    if not isinstance(query, live.LiveQuery):
+        raise UnreadableError("not a running query")
+    hours = jobs.largest_hours(workspace)
+    return Watched(
+        tuple(query.columns),
+        tuple(query.rows()),
+        frozenset(hours.loc[hours["eur"] >= OLD_EUR, "user_id"]),
+    )
+
+
+def judge_connected(observed: Watched, _query: object) -> Verdict:
+    """All thefts of the bank under the rule that the job started with."""
+    if observed.columns != FOUND_COLUMNS:
+        return wrong(
+            Mistake(
+                "other_columns", "The rows have other columns: give `process` the type FOUND, or they are pickled."
+            ),
+            found=", ".join(observed.columns),
+            expected=", ".join(FOUND_COLUMNS),
+        )
+    activities = [row for row in observed.rows if row[0] == "activity"]
+    found = {row[1] for row in activities if row[3] == OLD_EUR * 100} & observed.robbed
+    if found != observed.robbed:
+        so_far = f"Your job has found {len(found)} of {len(observed.robbed)} customers so far."
+        if not activities:  # it may only be starting
+            return not_yet(so_far)
+        return not_yet(
+            so_far,
+            at_rest=wrong(
+                Mistake("other_customers", "Your job leaves customers out, or judges them by another rule."),
+                found=f"{len(found)} of {len(observed.robbed)} customers under the rule of {OLD_EUR:,} EUR",
+                expected="the same customers as in the bank's tables",
+            ),
+        )
+    return right("Your operator runs: payments go to one task each, by user, and rules will go to all of them.")
+
+
+CONNECTED = Exercise(
+    number="07.3",
+    title="Two inputs, one job",
+    task="connect the payments with the broadcast rules, and run your operator on both as a job.",
+    hints=(
+        "`rules.broadcast(RULES)` is the rules' side. `payments_by_user.connect(…)` joins both sides into one input.",
+        '`.process(ChangeableDetector(rule), FOUND)` follows. Watch what comes out with `lab.watch(tables, found, "changeable-detector")`.',
+        "`found = payments_by_user.connect(rules.broadcast(RULES)).process(ChangeableDetector(…), FOUND)`",
+    ),
+    shape="the running query that `lab.watch` returned",
+    observe=observe_detector,
+    judge=judge_connected,
+    patience_s=60,
+    job=DETECTOR,
+)
+
+
+# 07.4 and 07.5: a query of the learner's, run once on Flink to the end of the topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,7 +487,7 @@ class Answer:
     """What a query returned by the end of its job (None: it is still running), and the payments it read, in order of event time."""
 
     columns: tuple[str, ...]
-    rows: frozenset[tuple[Any, ...]] | None
+    rows: tuple[tuple[Any, ...], ...] | None
     payments: tuple[Paid, ...]
 
 
@@ -353,7 +535,7 @@ def observe_query(workspace: Workspace, name: str, definitions: Sequence[str], q
         paid for paid in _payments(workspace) if paid.user_id not in twice and paid.transaction_id in there
     )
     known = {paid.transaction_id for paid in payments}
-    return Answer(columns, frozenset(row for row in running.rows() if row[payment] in known), payments)
+    return Answer(columns, tuple(row for row in running.rows() if row[payment] in known), payments)
 
 
 def _times_in_topic(workspace: Workspace) -> Counter[tuple[int, int]]:
@@ -373,27 +555,37 @@ def _payments(workspace: Workspace) -> tuple[Paid, ...]:
     return tuple(sorted(paid, key=lambda one: (one.time, one.transaction_id)))
 
 
-_HOURS_QUERY = (
-    "SELECT transaction_id FROM hours WHERE countries >= ${min_countries} AND total_amount_eur >= ${threshold_eur}"
-)
+_HOURS_QUERY = "SELECT transaction_id, user_id, eur_cents, countries FROM hours"
 
 
 def observe_over(workspace: Workspace, definition: str) -> Answer:
-    """Runs the learner's view `hours`, and asks it for the suspicious ones."""
+    """Runs the learner's view `hours`, and reads all of it."""
+    if not re.match(r"CREATE\b.*?\bVIEW\b", _bare(definition), re.IGNORECASE | re.DOTALL):
+        raise AnswerFailed("This statement makes no view: it begins with `CREATE TEMPORARY VIEW hours AS`.")
     return observe_query(workspace, "over-window", [definition], _HOURS_QUERY, payment=0)
 
 
+def _bare(statement: str) -> str:
+    """SQL without its comments."""
+    return re.sub(r"--[^\n]*", "", statement).strip()
+
+
 def judge_over(observed: Answer, definition: str) -> Verdict:
-    """The payments whose hour is suspicious, and no others."""
+    """For each payment the total and the countries of the hour that ends with it."""
     if observed.rows is None:
         return not_yet("Your query still reads the topic.")
-    found = {row[0] for row in observed.rows}
-    expected = suspicious_payments(observed.payments)
-    said, wanted = (
-        f"{len(found)} suspicious payments",
-        "for each payment the hour that ends with it, open at its beginning",
+    found = {row[0]: (row[2], row[3]) for row in observed.rows}
+    expected = hours_of(observed.payments)
+    wanted = (
+        "for each payment the total in cents and the countries of the hour that ends with it, open at its beginning"
     )
-    if found == expected == suspicious_payments(observed.payments, closed=True):
+    if len(found) < len(observed.rows) or found.keys() != expected.keys():
+        return wrong(
+            Mistake("not_each_payment", "The view needs one row for each payment, suspicious or not."),
+            found=f"{len(observed.rows)} rows for {len(expected)} payments",
+            expected=wanted,
+        )
+    if found == expected == hours_of(observed.payments, closed=True):
         return wrong(
             Mistake(
                 "no_edge",
@@ -403,74 +595,92 @@ def judge_over(observed: Answer, definition: str) -> Verdict:
             expected="those of Edgar",
         )
     if found == expected:
-        return right("One statement says the same as a class of sixty lines. The next step shows what it cannot say.")
-    known = (
-        (
-            {"closed": True},
-            Mistake(
-                "closed_hour",
-                "`RANGE BETWEEN INTERVAL '1' HOUR PRECEDING` includes the payment exactly one hour before.",
-            ),
-        ),
-        ({"length": None}, Mistake("unbounded", "Without a bound, the window holds everything that a user ever paid.")),
-        (
-            {"by_user": False},
-            Mistake("not_partitioned", "Payments of different users share a window: partition it by user."),
-        ),
-    )
-    for made, mistake in known:
-        mistaken = suspicious_payments(observed.payments, **made)
-        # Without a window for each user those who were left out still count in everybody's.
-        if len(found ^ mistaken) * 100 <= len(mistaken):
+        return right("One statement says the same as your operator. The next step shows what it can't say.")
+    different = [one for one in expected if found[one] != expected[one]]
+    said = f"{len(different)} of {len(expected)} hours differ"
+    for mistaken, mistake in _over_mistakes(observed.payments, expected):
+        if found == mistaken:
             return wrong(mistake, found=said, expected=wanted)
-    missing, extra = len(expected - found), len(found - expected)
-    if "ROWS" in definition.upper():
+    spent = Counter[int]()
+    for paid in observed.payments:
+        spent[paid.user_id] += _cents(paid)
+    if any(found[paid.transaction_id][0] > spent[paid.user_id] for paid in observed.payments):
+        return wrong(
+            Mistake("not_partitioned", "Payments of different users share a window: partition it by user."),
+            found="an hour that holds more than its user ever paid",
+            expected=wanted,
+        )
+    if re.search(r"\bROWS\b", _bare(definition), re.IGNORECASE):
         return wrong(
             Mistake("rows_for_range", "ROWS counts payments, RANGE measures time: an hour is a time."),
             found=said,
             expected=wanted,
         )
-    return wrong(
-        Mistake("other_hours", "The hours are wrong."),
-        found=f"{said}, {missing} missing, {extra} that should not be there",
-        expected=wanted,
+    return wrong(Mistake("other_hours", "The hours are wrong."), found=said, expected=wanted)
+
+
+Hours = dict[int, tuple[Any, Any]]
+"""Payment to the cents and the number of countries of its hour."""
+
+
+def _over_mistakes(payments: Sequence[Paid], expected: Hours) -> Iterator[tuple[Hours, Mistake]]:
+    yield (
+        hours_of(payments, closed=True),
+        Mistake(
+            "closed_hour",
+            "`RANGE BETWEEN INTERVAL '1' HOUR PRECEDING` includes the payment exactly one hour before.",
+        ),
+    )
+    yield (
+        hours_of(payments, length=None),
+        Mistake("unbounded", "Without a bound, the window holds everything that a user ever paid."),
+    )
+    yield (
+        hours_of(payments, distinct=False),
+        Mistake("payments_for_countries", "Payments are counted, not countries: each country counts once (DISTINCT)."),
+    )
+    yield (
+        {one: (Decimal(cents) / 100, countries) for one, (cents, countries) in expected.items()},
+        Mistake("eur_for_cents", "The total is in EUR, and the view's column is in cents."),
+    )
+    yield (
+        {one: (countries, cents) for one, (cents, countries) in expected.items()},
+        Mistake("total_and_countries_swapped", "The total and the number of countries are swapped."),
     )
 
 
-def suspicious_payments(
-    payments: Sequence[Paid], *, closed: bool = False, length: timedelta | None = HOUR, by_user: bool = True
-) -> set[int]:
-    """Ids of the payments whose window holds two countries and 1,000 EUR; the keywords are a learner's mistakes."""
-    found: set[int] = set()
-    groups: dict[int, list[Paid]] = {}
+def _cents(paid: Paid) -> int:
+    return int(paid.eur * 100)
+
+
+def hours_of(
+    payments: Sequence[Paid], *, closed: bool = False, length: timedelta | None = HOUR, distinct: bool = True
+) -> Hours:
+    """The hour of each payment; the keywords are a learner's mistakes. Payments of the same moment are in each other's hour."""
+    found: Hours = {}
+    by_user: dict[int, list[Paid]] = {}
     for paid in payments:
-        groups.setdefault(paid.user_id if by_user else 0, []).append(paid)
-    for same in groups.values():
-        first, total, countries = 0, Decimal(0), dict[str, int]()
-        for place, last in enumerate(same):
-            total, countries[last.country] = total + last.eur, countries.get(last.country, 0) + 1
-            while length is not None and (
-                same[first].time < last.time - length or (not closed and same[first].time == last.time - length)
-            ):
-                total, countries[same[first].country] = total - same[first].eur, countries[same[first].country] - 1
-                first += 1
-            # Rows of the same moment are in each other's window.
-            peers = [one for one in same[place + 1 : place + 4] if one.time == last.time]
-            worth = total + sum((one.eur for one in peers), Decimal(0))
-            if (
-                worth >= 1000
-                and len({name for name, count in countries.items() if count} | {one.country for one in peers}) >= 2
-            ):
-                found.add(last.transaction_id)
+        by_user.setdefault(paid.user_id, []).append(paid)
+    for same in by_user.values():
+        for last in same:
+            inside = [
+                one
+                for one in same
+                if one.time <= last.time
+                and (length is None or one.time > last.time - length or (closed and one.time == last.time - length))
+            ]
+            countries = [one.country for one in inside]
+            found[last.transaction_id] = sum(map(_cents, inside)), len(set(countries) if distinct else countries)
     return found
 
 
 OVER = Exercise(
-    number="07.3",
+    number="07.4",
     title="The rule in SQL",
-    task="write the window: partitioned by user, in order of event time, the hour that ends with each payment.",
+    task="write the view `hours`: for each payment the total and the number of countries of the user's hour that ends with it.",
     hints=(
-        "A window has three parts: PARTITION BY, ORDER BY, and how far it reaches back.",
+        "Start from the example: two functions over one window, and an hour in the place of ten minutes. "
+        "`COUNT(DISTINCT country)` counts each country once.",
         "`RANGE BETWEEN INTERVAL … PRECEDING AND CURRENT ROW` measures time. It is closed at both ends; our hour is open at its beginning.",
         "Times have milliseconds: `INTERVAL '59:59.999' MINUTE TO SECOND(3)` is the longest time that is less than an hour.",
     ),
@@ -502,7 +712,7 @@ def judge_pattern(observed: Answer, _query: str) -> Verdict:
     found = {(row[0], row[1], row[2]) for row in observed.rows}
     wanted = "two payments of a user in a row, in different countries, together 1,000 EUR or more, within an hour"
     said = f"{len(found)} pairs"
-    expected = pairs(observed.payments)
+    expected, user_of = pairs(observed.payments), {one.transaction_id: one.user_id for one in observed.payments}
     if found == expected == pairs(observed.payments, more=True):
         return wrong(
             Mistake(
@@ -514,6 +724,12 @@ def judge_pattern(observed: Answer, _query: str) -> Verdict:
         )
     if found == expected:
         return right("A pattern says what must follow what. How much there was in an hour is another question.")
+    if any(user_of.get(first) != user_of.get(second) for _, first, second in found):
+        return wrong(
+            Mistake("pairs_of_two_users", "Payments of two users make a pair: partition the rows by user."),
+            found="a pair of payments of different users",
+            expected=wanted,
+        )
     known = (
         (
             {"more": True},
@@ -586,13 +802,15 @@ def pairs(
 
 
 PATTERN = Exercise(
-    number="07.4",
+    number="07.5",
     title="The rule as a pattern",
-    task="write what makes the second payment suspicious after the first.",
+    task="write the whole query: which two payments of a user, one right after the other, look like a theft.",
     hints=(
-        "In DEFINE, a condition may use both: `A.country`, `B.country`, `A.eur_cents`, `B.eur_cents`.",
-        "A needs no condition. B needs two: a country other than A's, and enough money together with A.",
-        "`B AS B.country <> A.country AND … >= 100000`",
+        "Start from the example. The pattern has two rows, `(A B)`, and B needs two conditions: a country other than A's, and enough money "
+        "together with A.",
+        "Two rows, not one summary: `MEASURES A.transaction_id AS first_payment, B.transaction_id AS second_payment`. A payment may end one "
+        "pair and begin the next: `AFTER MATCH SKIP TO NEXT ROW`.",
+        "`PATTERN (A B) WITHIN INTERVAL '1' HOUR DEFINE B AS B.country <> A.country AND A.eur_cents + B.eur_cents >= …`",
     ),
     shape="a query in SQL, as text",
     observe=observe_pattern,
@@ -607,5 +825,5 @@ LAB = Lab(
     number="07",
     name="make-it-yours",
     title="Make it yours",
-    exercises=(THRESHOLD, RULES, OVER, PATTERN),
+    exercises=(LIMIT, RULES, CONNECTED, OVER, PATTERN),
 )
