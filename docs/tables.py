@@ -27,6 +27,7 @@ PAUSES: dict[str, dict[int, tuple[str, int]]] = {
     "a full day": {
         1: ("break", BREAK_MIN),
         3: ("lunch", LUNCH_MIN),
+        4: ("break", SHORT_BREAK_MIN),
         5: ("break", BREAK_MIN),
         6: ("break", SHORT_BREAK_MIN),
     },
@@ -36,16 +37,14 @@ PAUSES: dict[str, dict[int, tuple[str, int]]] = {
 SHOWN: dict[str, tuple[str, int]] = {"half a day": ("Lab 05 on the projector: the thief is stopped and told", 10)}
 """What the instructor shows at the end of an agenda that leaves it out, and for how many minutes."""
 
-SHORTENED = {"half a day"}
-"""Agendas that fit only with everything cut that can be cut."""
 CUTS: dict[int, tuple[str, ...]] = {
     0: ("What Flink is for", "Exercise 00.2: How much room is there?"),
     1: ("Exercise 01.1: How many accounts were robbed?",),
-    2: ("One user, one partition", "Exercise 02.4: Count each payment once"),
-    3: ("Exercise 03.2: Who knows the name?", "The loop"),
-    4: ("Exercise 04.1: What comes late?",),
-    5: ("Exercise 05.1: How many can help?", "The dashboard"),
-    6: ("Exercise 06.5: A sink that writes in transactions", "What it costs"),
+    2: ("Exercise 02.4: Count each payment once",),
+    3: ("Exercise 03.2: Who knows the name?", "Exercise 03.5: A table of events"),
+    4: ("Exercise 04.1: What comes late?", "Late, and too late", "And twice?", "Exercise 04.6: How good is it?"),
+    5: ("Exercise 05.1: How many can help?",),
+    6: ("Exercise 06.5: A sink that writes in transactions",),
     7: (
         *("A window that ends with each row", "Exercise 07.4: The rule in SQL", "What it can't say"),
         *("A pattern", "Exercise 07.5: The rule as a pattern", "What each costs"),
@@ -229,7 +228,7 @@ def agenda(known: Labs, name: str) -> list[tuple[str, int | None, int | None]]:
     ]
     for number in review.AGENDAS[name][0]:
         title, minutes = known.get(number, (UNKNOWN, None))
-        saved = sum(saved for _, saved in cuts(number)) if name in SHORTENED and minutes is not None else 0
+        saved = sum(saved for _, saved in cuts(number)) if minutes is not None else 0
         steps.append((f"Lab {number:02} · {title}", None if minutes is None else minutes - saved, minutes))
         if number in PAUSES[name]:
             what, pause_min = PAUSES[name][number]
@@ -253,8 +252,7 @@ def agenda_table(known: Labs, name: str) -> str:
         whole.append(uncut)
     rows.append(("", "in all", _sum(passed), _sum(whole)))
     head = ("from", "what", "minutes", "with nothing cut")
-    width = 4 if name in SHORTENED else 3
-    return _table(head[:width], [row[:width] for row in rows])
+    return _table(head, rows)
 
 
 def _lab_row(known: Labs, number: int) -> tuple[str, str, str]:

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,8 +24,9 @@ def sources() -> Iterator[tuple[str, str]]:
                 yield str(path.relative_to(REPOSITORY)), path.read_text(encoding="utf-8")
     for path in sorted((REPOSITORY / "solutions").glob("*.ipynb")):
         for number, cell in enumerate(json.loads(path.read_text(encoding="utf-8"))["cells"]):
-            if cell["cell_type"] == "code":
-                yield f"solutions/{path.name}, cell {number}", "".join(cell["source"])
+            source = "".join(cell["source"])
+            if cell["cell_type"] == "code" and not re.search(r"^!", source, re.MULTILINE):
+                yield f"solutions/{path.name}, cell {number}", source
 
 
 def clients_of_their_own(text: str) -> list[int]:

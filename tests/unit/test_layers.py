@@ -45,7 +45,7 @@ def test_only_the_jobs_need_flink() -> None:
         f"pipeline/{name}.py" for name in ("cdc", "join", "detector", "envelopes", "flink", "java_operators", "state")
     }
     checks_of_jobs = {one for one in users if one.startswith("course/labs/")}
-    assert users <= jobs | checks_of_jobs
+    assert users <= jobs | checks_of_jobs | {"course/jobs.py"}, "the jobs of notebooks, too"
 
 
 def test_only_the_strict_check_of_the_course_loads_answers() -> None:

@@ -529,7 +529,8 @@ IN_STATE = Answers(
         Example((_detector(source=_RAISED_ONCE),), mistake="duplicate_counted"),
         Example((_detector((_PUT, f"yield number\n        {_PUT}")),), mistake="first_payment"),
         Example(
-            (_detector((_UNPACKED, f"({_UNPACKED[:-4]}[0], unpacked(text)[0], {_UNPACKED[:-4]}[2]) for")),), mistake="country_not_kept"
+            (_detector((_UNPACKED, f"({_UNPACKED[:-4]}[0], unpacked(text)[0], {_UNPACKED[:-4]}[2]) for")),),
+            mistake="country_not_kept",
         ),
         Example((_detector(("yield other", "yield other\n                return")),), mistake="first_hour_only"),
         Example((_detector((_IF_OLD, _IF_OLD.replace("hours=2", "hours=1"))),), mistake="cleared_too_early"),
