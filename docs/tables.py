@@ -39,10 +39,13 @@ SHOWN: dict[str, tuple[str, int]] = {"half a day": ("Lab 05 on the projector: th
 
 CUTS: dict[int, tuple[str, ...]] = {
     0: ("What Flink is for", "Exercise 00.2: How much room is there?"),
-    1: ("Exercise 01.1: How many accounts were robbed?",),
+    1: ("Exercise 01.1: How many accounts were robbed?", "Without the helper"),
     2: ("Exercise 02.4: Count each payment once",),
     3: ("Exercise 03.2: Who knows the name?", "Exercise 03.5: A table of events"),
-    4: ("Exercise 04.1: What comes late?", "Late, and too late", "And twice?", "Exercise 04.6: How good is it?"),
+    4: (
+        *("Exercise 04.1: What comes late?", "Late, and too late", "Without the helper", "And twice?"),
+        "Exercise 04.7: How good is it?",
+    ),
     5: ("Exercise 05.1: How many can help?",),
     6: ("Exercise 06.5: A sink that writes in transactions",),
     7: (

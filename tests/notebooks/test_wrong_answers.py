@@ -180,6 +180,9 @@ ANSWERS = (
     Answer("04.2", "a slide of ten minutes", "other_slide", {"Time.minutes(5)": "Time.minutes(10)"}),
     Answer("04.2", "one key for all", "not_by_user", {'lambda payment: payment["user_id"]': "lambda payment: 7"}),
     Answer("04.2", "right after mistakes"),
+    Answer("04.6", "no idle timeout", "stalled", {"  'scan.watermark.idle-timeout' = '2 s',\n": ""}),
+    Answer("04.6", "a delay of a minute", "other_delay", {"INTERVAL '5' MINUTE\n": "INTERVAL '1' MINUTE\n"}),
+    Answer("04.6", "right after mistakes"),
     Answer("04.5", "one key for all", "others_raised", {'payment["user_id"]': "7"}),
     Answer("04.5", "right after mistakes"),
     Answer(

@@ -618,6 +618,42 @@ ON_CLUSTER = Answers(
 
 # 04.6
 
+_TIMED = """
+CREATE TEMPORARY TABLE timed_payments (
+  user_id INT,
+  transaction_time TIMESTAMP_LTZ(3),
+  WATERMARK FOR transaction_time AS transaction_time - INTERVAL '5' MINUTE
+) WITH (
+  'connector' = 'kafka',
+  'topic' = '${transaction_mid}',
+  ${kafka_options},
+  'scan.startup.mode' = 'earliest-offset',
+  'scan.watermark.idle-timeout' = '2 s',
+  'format' = 'json',
+  'json.timestamp-format.standard' = 'ISO-8601'
+)
+"""
+
+AWAKE = Answers(
+    right=[
+        Example((_TIMED,), 5.0),
+        Example((_TIMED.replace("user_id INT", "transaction_country STRING"),), 5.2),
+        Example((_TIMED.replace("'2 s'", "'1000 ms'"),), 6.1),
+    ],
+    wrong=[
+        Example((_TIMED.replace("  'scan.watermark.idle-timeout' = '2 s',\n", ""),), 63.0, "stalled", at_rest=True),
+        Example((_TIMED,), 63.0, waits="where the bank's history ended"),
+        Example((_TIMED,), None, waits="no watermark of your job yet"),
+        Example((_TIMED.replace("'5' MINUTE", "'5' SECOND"),), 0.1, "other_delay", at_rest=True),
+        Example((_TIMED.replace("'5'", "'10'"),), 10.1, "other_delay", at_rest=True),
+        Example((_TIMED.replace("'5' MINUTE", "'1' HOUR"),), 60.1, "stalled", at_rest=True),
+    ],
+    mutants=False,
+)
+
+
+# 04.7
+
 _EVERYBODY = frozenset(range(1, 21))
 _FOUND = Found(frozenset({1, 2, 3}), frozenset({1, 2, 3}), frozenset({1, 2, 4, 5, 6}), _EVERYBODY, 9, 9)
 _GOOD = Found(frozenset({1, 2}), frozenset({1, 2}), frozenset({1, 2, 4, 5, 6}), _EVERYBODY, 9, 9)
@@ -678,5 +714,6 @@ ANSWERS = {
     "04.3": HOURS,
     "04.4": IN_STATE,
     "04.5": ON_CLUSTER,
-    "04.6": SCORE,
+    "04.6": AWAKE,
+    "04.7": SCORE,
 }

@@ -19,6 +19,7 @@ from fraudlab.course.exercise import (
     UnreadableError,
     Verdict,
     call,
+    is_text,
     not_yet,
     nothing_to_observe,
     right,
@@ -902,6 +903,75 @@ ON_CLUSTER = Exercise(
 # 04.6
 
 
+AWAKE = "windows-awake"
+_DELAY_MIN = 5
+_PAGE_IS_BEHIND_MIN = 1.5
+"""How long Flink may take to know a watermark, on a busy machine, while a payment comes every second."""
+
+
+def observe_watermark(workspace: Workspace, _table: object) -> float | None:
+    """By how many minutes the job's watermark is behind the newest payment; None while Flink knows no watermark."""
+    known = [time_ms for _, _, time_ms in workspace.watermarks(AWAKE) if time_ms > 0]
+    newest = workspace.rows("SELECT MAX(transaction_time) AS newest FROM transactions")[0]["newest"]
+    if not known or newest is None:
+        return None
+    return float((newest - datetime.fromtimestamp(max(known) / 1000, UTC).replace(tzinfo=None)) / timedelta(minutes=1))
+
+
+def judge_watermark(behind_min: float | None, _table: str) -> Verdict:
+    """The watermark must follow the one partition that has payments, by the delay."""
+    if behind_min is None:
+        return not_yet("Flink knows no watermark of your job yet. It needs some seconds, and a payment.")
+    found, expected = f"a watermark {behind_min:.0f} minutes behind the newest payment", f"{_DELAY_MIN} minutes"
+    if behind_min > 30:
+        return not_yet(
+            "The watermark is where the bank's history ended. Run the cell in which Cleo pays, and look again.",
+            at_rest=wrong(
+                Mistake(
+                    "stalled",
+                    "Cleo pays, and the watermark has not moved: three partitions are quiet, and the slowest one counts. After how long is a"
+                    " partition idle?",
+                ),
+                found=found,
+                expected=expected,
+            ),
+        )
+    if not _DELAY_MIN - 0.2 <= behind_min <= _DELAY_MIN + _PAGE_IS_BEHIND_MIN:
+        return not_yet(
+            "The watermark moves, and Flink's page is some seconds behind.",
+            at_rest=wrong(
+                Mistake("other_delay", "The watermark follows the payments by another delay than five minutes."),
+                found=found,
+                expected=expected,
+            ),
+        )
+    return right("The watermark follows the only partition that has payments. Waiting for the quiet ones is over.")
+
+
+WAKE = Exercise(
+    number="04.6",
+    title="Wake the watermark",
+    task="write the statement that makes the table `timed_payments`, with a watermark and a time after which a partition is idle.",
+    hints=(
+        "Four columns at most: the user, the country if you like, the time, and no column for the watermark: `WATERMARK FOR` stands where a"
+        " column stands.",
+        "`WATERMARK FOR transaction_time AS transaction_time - INTERVAL '5' MINUTE` in the list of columns, and among the options"
+        " `'scan.watermark.idle-timeout' = '2 s'`.",
+        "The options: `'connector' = 'kafka'`, `'topic' = '${transaction_mid}'`, `${kafka_options}`, `'scan.startup.mode' ="
+        " 'earliest-offset'`, the idle timeout, `'format' = 'json'`, `'json.timestamp-format.standard' = 'ISO-8601'`.",
+    ),
+    shape="a CREATE TEMPORARY TABLE statement, as text",
+    observe=observe_watermark,
+    judge=judge_watermark,
+    accepts=is_text,
+    patience_s=30,
+    job=AWAKE,
+)
+
+
+# 04.7
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """The bank's own customers: those accused in the topic, those that MySQL's payments accuse, the robbed ones, and all."""
@@ -993,7 +1063,7 @@ def _near(one: float, other: float) -> bool:
 
 
 SCORE = Exercise(
-    number="04.6",
+    number="04.7",
     title="How good is it?",
     task="write the function that gives the precision and the recall of a detector, counted in accounts.",
     hints=(
@@ -1025,6 +1095,6 @@ LAB = Lab(
     number="04",
     name="windowed-detector",
     title="The windowed detector",
-    exercises=(LATE, WINDOWS, HOURS, IN_STATE, ON_CLUSTER, SCORE),
+    exercises=(LATE, WINDOWS, HOURS, IN_STATE, ON_CLUSTER, WAKE, SCORE),
     outcome=outcome,
 )
