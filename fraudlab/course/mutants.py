@@ -274,6 +274,8 @@ def _imports(cells: list[Any]) -> dict[str, Any]:
     """What the cells before import."""
     namespace: dict[str, Any] = {"__name__": "__main__", "_same": lambda value: value}
     for cell in cells:
+        if cell.source.startswith("!"):  # a command of the terminal
+            continue
         wanted: list[ast.stmt] = [
             node for node in ast.parse(cell.source).body if isinstance(node, ast.Import | ast.ImportFrom)
         ]
