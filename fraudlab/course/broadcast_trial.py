@@ -128,23 +128,23 @@ class _Context:
         return self._key
 
     def get_broadcast_state(self, descriptor: Any) -> ReadOnly:
-        if _name_of(descriptor) != _name_of(self._trial.descriptor):
-            raise LookupError(f"no stream is broadcast with a descriptor named {_name_of(descriptor)!r}")
-        return self._state(self._trial.broadcast, self._trial.types)
+        # As PyFlink: a state of another name is another state, even if no stream was broadcast with its descriptor.
+        kept = self._trial.broadcast.setdefault(_name_of(descriptor), {})
+        return self._state(kept, _types_of(descriptor))
 
 
 class BroadcastTrial:
     """An operator with keyed state for each user and one broadcast state; a crash loses everything else that it remembers.
 
     Attributes:
-        descriptor: Of the broadcast state.
+        broadcast: The broadcast states, by name.
         times_to_live: Of the keyed states that `open` has asked for, by name; None for one that never expires.
     """
 
     def __init__(self, make: Callable[[], Any], descriptor: Any) -> None:
-        self._make, self.descriptor = make, descriptor
-        self.types = _types_of(descriptor)
-        self.broadcast: dict[Any, Any] = {}
+        _types_of(descriptor)  # refuses a state that is no map
+        self._make = make
+        self.broadcast: dict[str, dict[Any, Any]] = {}
         self.keyed: dict[tuple[str, Any], bytes] = {}
         self.times_to_live: dict[str, Any] = {}
         self._key: Any = None

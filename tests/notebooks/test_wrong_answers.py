@@ -195,14 +195,13 @@ ANSWERS = (
     ),
     Answer(
         "07.3",
-        "broadcast into a state of another name",
+        "no rule to begin with",
         "job_fails",
-        {"broadcast(RULES)": "broadcast(MapStateDescriptor('other', Types.STRING(), Types.LONG()))"},
+        {"ChangeableDetector(Rule())": "ChangeableDetector(None)"},
         where="05",
     ),
     Answer("07.3", "right", where="05"),
-    Answer("07.4", "closed hour without its edge", "no_edge", CLOSED_HOUR, before=("changeable.stop()",), where="05"),
-    Answer("07.4", "closed hour", "closed_hour", CLOSED_HOUR, before=("lab07-edgar",), where="05"),
+    Answer("07.4", "closed hour", "closed_hour", CLOSED_HOUR, before=("changeable.stop()", "lab07-edgar"), where="05"),
     Answer("07.4", "not by user", "not_partitioned", {"  PARTITION BY user_id\n": ""}, where="05"),
     Answer(
         "07.4",

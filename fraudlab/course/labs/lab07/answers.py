@@ -463,8 +463,8 @@ CHANGEABLE = Answers(
         Example((_ForEver, RULES), mistake="never_forgets"),
         Example((_AnHour, RULES), mistake="forgets_too_soon"),
         Example((_LateTimeToLive, RULES), mistake="never_forgets"),
-        Example((_OtherDescriptor, RULES), mistake="failed"),
-        Example((_Detector, MapStateDescriptor("rules", Types.STRING(), Types.STRING())), mistake="failed"),
+        Example((_OtherDescriptor, RULES), mistake="threshold_ignored"),
+        Example((_Detector, ValueStateDescriptor("rules", Types.LONG())), mistake="failed"),
         Example((7, RULES), mistake="unreadable"),
     ],
     equivalent={
