@@ -569,8 +569,6 @@ IN_STATE = Answers(
         "suspicious": _suspicious(),
     },
     equivalent={
-        "; def open(self, context):; self._paid = context.get_map_state(MapStateDescriptor('paid', Types.LONG(), Types.STRING())); ": _ORDER,
-        "; def on_timer(self, timestamp, ctx):; for number, text in list(self._paid.items()):; if unpacked(text)[0] <= moment(timestamp) - timedelta(hours=2):; self._paid.remove(number); ": _ORDER,
         "paid = {known: unpacked(text) for known, text in self._paid.items()}; ctx.timer_service().register_event_time_timer(ctx.timestamp() + 2 * HOUR_MS)": _ORDER,
         "yield other; ctx.timer_service().register_event_time_timer(ctx.timestamp() + 2 * HOUR_MS)": (
             "the payment itself is among those known, so the loop runs, and a timer registered twice is one"
