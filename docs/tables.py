@@ -75,7 +75,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
         ),
         *("flink_page_host", "flink_page_port", "flink_rpc_port", "taskmanager_host", "taskmanagers", "task_slots"),
         *("class_sharing", "disk_reserve_mib"),
-        "jupyter_port",
+        *("jupyter_port", "kernel_idle_s"),
     ),
     "pipeline.md": (
         *("learner", "mysql_host", "mysql_port", "kafka_host", "kafka_port", "partitions"),

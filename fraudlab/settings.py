@@ -73,6 +73,11 @@ class Settings(BaseSettings):
     flink_rpc_port: int = _port(6123, "Flink's JobManager, for TaskManagers")
     taskmanager_host: str = Field(LOOPBACK, description="where Flink's TaskManager is")
     jupyter_port: int = _port(8888, "JupyterLab")
+    kernel_idle_s: int = Field(
+        3 * 3600,
+        ge=0,
+        description="a notebook's kernel ends, open or not, when it has run nothing for this long, in s: its variables are lost; 0: never",
+    )
 
     dashboard_host: str = Field(
         LOOPBACK, description="address of the dashboard; where it is not loopback, it asks for a password"

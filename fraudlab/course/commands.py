@@ -27,8 +27,7 @@ from fraudlab.stack.supervisor import Stack
 JUPYTER_CONFIG = Path(__file__).with_name("jupyter_config")
 KERNEL_SOCKET = len("/kernel--ipc-1") + 36
 """Bytes of the name of a kernel's socket within its folder; 36 are a UUID."""
-KERNEL_IDLE_S = 3 * 3600
-"""A kernel that has run nothing for this long is shut down. Longer than any break: it forgets everything that was defined in it."""
+LOOK_FOR_IDLE_KERNELS_S = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +94,9 @@ def jupyter(number: str, *, browser: bool) -> tuple[str, list[str], dict[str, st
         "--ServerApp.port_retries=0",
         f"--ServerApp.root_dir={settings.work}",
         f"--LabApp.default_url={path}",
-        # A kernel holds some 570 MB, of which a JVM is most. One that nobody has used for hours ends, open or not.
-        f"--MappingKernelManager.cull_idle_timeout={KERNEL_IDLE_S}",
-        "--MappingKernelManager.cull_interval=300",
+        # A kernel holds some 570 MB, of which a JVM is most.
+        f"--MappingKernelManager.cull_idle_timeout={settings.kernel_idle_s}",
+        f"--MappingKernelManager.cull_interval={min(LOOK_FOR_IDLE_KERNELS_S, max(1, settings.kernel_idle_s))}",
         "--MappingKernelManager.cull_connected=True",
         f"--LabApp.user_settings_dir={_user_settings(settings.work)}",
         f"--LabApp.workspaces_dir={settings.work / '.jupyter' / 'workspaces'}",

@@ -211,7 +211,9 @@ def test_a_home_that_others_can_write_to_is_refused(mode: int, inside: str, take
     folder = tmp_path / "folder"
     (folder / "home").mkdir(parents=True)
     folder.chmod(mode)
-    context = contextlib.nullcontext() if taken else pytest.raises(UserError, match=f"Other users can write to {folder}")
+    context = (
+        contextlib.nullcontext() if taken else pytest.raises(UserError, match=f"Other users can write to {folder}")
+    )
     with context:
         home_folder.require_usable(folder / inside, REPOSITORY)
 
