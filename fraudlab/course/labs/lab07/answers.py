@@ -473,7 +473,7 @@ CHANGEABLE = Answers(
             for name in ("activity", "cents", "history", "no rule", "rule")
         },
         **{
-            f"history = ValueStateDescriptor('{name}', Types.PICKLED_BYTE_ARRAY())": "another name of the state"
+            f"history = ValueStateDescriptor('{name}', Bytes())": "another name of the state"
             for name in ("activity", "cents", "no rule", "rule", "rules")
         },
         **{
