@@ -1,6 +1,5 @@
 """A learner's KeyedBroadcastProcessFunction in this process, before it runs on the cluster: with state that crashes don't lose."""
 
-import pickle
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
@@ -8,63 +7,7 @@ from typing import Any
 import pandas as pd
 
 from fraudlab.course.exercise import AnswerFailed, call
-
-
-class _Value:
-    """Keyed state as a value. It is stored as bytes, as Flink does: what is changed in place is not kept."""
-
-    def __init__(self, trial: "BroadcastTrial", name: str) -> None:
-        self._trial, self._name = trial, name
-
-    def _place(self) -> tuple[str, Any]:
-        return self._name, self._trial.require_key()
-
-    def value(self) -> Any:
-        stored = self._trial.keyed.get(self._place())
-        return None if stored is None else pickle.loads(stored)  # noqa: S301 - our own bytes
-
-    def update(self, value: Any) -> None:
-        self._trial.keyed[self._place()] = pickle.dumps(value)
-
-    def clear(self) -> None:
-        self._trial.keyed.pop(self._place(), None)
-
-
-class _List(_Value):
-    def get(self) -> Iterator[Any]:
-        return iter(self.value() or [])
-
-    def add(self, value: Any) -> None:
-        self.update([*self.get(), value])
-
-    def add_all(self, values: list[Any]) -> None:
-        self.update([*self.get(), *values])
-
-
-class _Map(_Value):
-    def get(self, key: Any) -> Any:
-        return (self.value() or {}).get(key)
-
-    def put(self, key: Any, value: Any) -> None:
-        self.update((self.value() or {}) | {key: value})
-
-    def contains(self, key: Any) -> bool:
-        return key in (self.value() or {})
-
-    def remove(self, key: Any) -> None:
-        self.update({one: value for one, value in self.items() if one != key})
-
-    def items(self) -> Iterator[tuple[Any, Any]]:
-        return iter((self.value() or {}).items())
-
-    def keys(self) -> Iterator[Any]:
-        return iter(self.value() or {})
-
-    def values(self) -> Iterator[Any]:
-        return iter((self.value() or {}).values())
-
-    def is_empty(self) -> bool:
-        return not self.value()
+from fraudlab.course.keyed_state import Runtime, Store
 
 
 class ReadOnly:
@@ -133,6 +76,22 @@ class _Context:
         return self._state(kept, _types_of(descriptor))
 
 
+class _Runtime(Runtime):
+    def __init__(self, store: Store, times_to_live: dict[str, Any]) -> None:
+        super().__init__(store)
+        self._times_to_live = times_to_live
+
+    def __repr__(self) -> str:
+        return "the runtime context"
+
+    def name_of(self, descriptor: Any) -> str:
+        # Flink takes what the descriptor says now: a time to live that is set later has no effect.
+        config = vars(descriptor).get("_ttl_config")  # PyFlink has no public way
+        ttl = config.get_ttl() if config is not None and config.is_enabled() else None
+        self._times_to_live[_name_of(descriptor)] = ttl
+        return _name_of(descriptor)
+
+
 class BroadcastTrial:
     """An operator with keyed state for each user and one broadcast state; a crash loses everything else that it remembers.
 
@@ -144,44 +103,15 @@ class BroadcastTrial:
     def __init__(self, make: Callable[[], Any], descriptor: Any) -> None:
         _types_of(descriptor)  # refuses a state that is no map
         self._make = make
+        self._store = Store("keyed state has a value only while a record of the keyed stream is processed")
         self.broadcast: dict[str, dict[Any, Any]] = {}
-        self.keyed: dict[tuple[str, Any], bytes] = {}
         self.times_to_live: dict[str, Any] = {}
-        self._key: Any = None
         self.crash()
 
     def crash(self) -> None:
         """Goes on with a new instance of the operator."""
         self._operator = call(self._make)
-        call(self._operator.open, self)
-
-    def __repr__(self) -> str:
-        return "the runtime context"
-
-    # What `open` asks the runtime context for
-
-    def get_state(self, descriptor: Any) -> _Value:
-        return self._state(descriptor, _Value)
-
-    def get_list_state(self, descriptor: Any) -> _Value:
-        return self._state(descriptor, _List)
-
-    def get_map_state(self, descriptor: Any) -> _Value:
-        return self._state(descriptor, _Map)
-
-    def _state(self, descriptor: Any, kind: type[_Value]) -> _Value:
-        # Flink takes what the descriptor says now: a time to live that is set later has no effect.
-        config = vars(descriptor).get("_ttl_config")  # PyFlink has no public way
-        self.times_to_live[_name_of(descriptor)] = (
-            config.get_ttl() if config is not None and config.is_enabled() else None
-        )
-        return kind(self, _name_of(descriptor))
-
-    def require_key(self) -> Any:
-        """The current user. Raises RuntimeError on the broadcast side, which has none."""
-        if self._key is None:
-            raise RuntimeError("keyed state has a value only while a record of the keyed stream is processed")
-        return self._key
+        call(self._operator.open, _Runtime(self._store, self.times_to_live))
 
     # Records
 
@@ -191,11 +121,11 @@ class BroadcastTrial:
 
     def on_keyed(self, key: Any, value: Any) -> list[Any]:
         """What the operator sends for a record of this key. Raises AnswerFailed."""
-        self._key = key
+        self._store.key = key
         try:
             return self._called("process_element", value, _Context(self, key, ReadOnly))
         finally:
-            self._key = None
+            self._store.key = None
 
     def _called(self, name: str, value: Any, context: _Context) -> list[Any]:
         method = getattr(self._operator, name)
