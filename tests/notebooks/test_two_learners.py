@@ -53,7 +53,8 @@ def assert_own(workspace: Workspace) -> None:
         if record.value is not None
     }
     assert sources <= {workspace.names.database}
-    payments = {int(row["transaction_id"]) for row in workspace.rows("SELECT transaction_id FROM transactions")}
+    both = "SELECT transaction_id FROM transactions UNION SELECT transaction_id FROM deleted_transactions"
+    payments = {int(row["transaction_id"]) for row in workspace.rows(both)}
     for topic in ("transaction_mid", "suspicious_activities"):
         assert {record.json["transaction_id"] for record in workspace.records(topic) if record.value} <= payments
 
