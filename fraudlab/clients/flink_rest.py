@@ -85,6 +85,10 @@ class FlinkRest:
         """A job's checkpoints: how many, the latest of each kind, the history."""
         return self.get(f"/jobs/{job_id}/checkpoints")
 
+    def checkpoint_interval_ms(self, job_id: str) -> int:
+        """From one checkpoint of a job to the next."""
+        return int(self.get(f"/jobs/{job_id}/checkpoints/config")["interval"])
+
     def cancel(self, job_id: str) -> None:
         """Asks Flink to cancel a job, unless it has ended. It ends later."""
         try:

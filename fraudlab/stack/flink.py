@@ -295,7 +295,18 @@ def _jobmanager_problem(settings: Settings) -> str | None:
         rest(settings).get("/overview")
     except NoAnswer as error:
         return f"its REST API on port {settings.flink_rest_port} does not answer yet ({error})"
-    return None
+    return None if settings.in_container else _zookeeper_problem(settings)
+
+
+def _zookeeper_problem(settings: Settings) -> str | None:
+    """A JobManager whose log-in ZooKeeper has refused never tries again, and goes on as if it still were the leader.
+
+    So does one that met another program at ZooKeeper's port. It answers, but its jobs complete no checkpoint.
+    """
+    pid = ports.holder(settings.flink_rest_port).pid
+    if pid is None or ports.is_connected(pid, settings.zookeeper_port):
+        return None
+    return "has no connection to ZooKeeper, without which jobs complete no checkpoint"
 
 
 def _taskmanager_problem(settings: Settings) -> str | None:

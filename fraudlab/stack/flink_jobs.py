@@ -5,6 +5,7 @@ import time
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
+from typing import Any
 
 from fraudlab.clients.flink_rest import Job, Refused
 from fraudlab.clients.waiting import until
@@ -29,12 +30,19 @@ RECOVERED_MS = 5000
 """A job whose tasks have all run for this long has recovered from what failed before."""
 RECENT_MS = 30_000
 """`trouble` looks back this far. Older failures say nothing about now."""
+OVERDUE_INTERVALS, OVERDUE_MS = 10, 60_000
+"""A job that has run for so many of its checkpoints' intervals, and for this long, without completing one is in trouble. Large state or a
+busy machine delays a checkpoint by a few intervals."""
 LONGEST_WORDS = 240
 LOG_TAIL_BYTES = 2**18
 CANCEL_DEADLINE_S = 60
 LOOK_FOR_MORE = "`fraudlab open flink` shows the job's whole exception, `fraudlab logs taskmanager` what led to it."
 CHECKPOINTS_WAIT = (
     "shows the job's checkpoints. Until one is complete, a crash makes the job repeat all since the last one."
+)
+OVERDUE_ADVICE = (
+    "It does its work, but a crash makes it repeat all since then. `fraudlab logs jobmanager` shows why; "
+    "`fraudlab down`, then `fraudlab up` restarts Flink, which goes on from the last checkpoint."
 )
 SNAPSHOT_ADVICE = "`fraudlab resnapshot` reads the tables and their columns again, and goes on from there."
 """What gets a job that reads a binlog out of a place where it cannot go on."""
@@ -82,6 +90,17 @@ class FailedCheckpoints:
 
     count: int
     cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class OverdueCheckpoint:
+    """How long a running job has completed no checkpoint, where it should have. `first`: it has completed none since its start."""
+
+    for_ms: int
+    first: bool
+
+
+CheckpointTrouble = FailedCheckpoints | OverdueCheckpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,13 +201,13 @@ def has_settled(job: Job, failed: Sequence[Failure], now_ms: int) -> bool:
 
 def trouble(settings: Settings, job: Job) -> Trouble | None:
     """How and why a job fails; None where it runs, or just starts."""
-    return trouble_of(job, failures(settings, job), failed_checkpoints(settings, job), _now_ms())
+    return trouble_of(job, failures(settings, job), checkpoint_trouble(settings, job), _now_ms())
 
 
 def trouble_of(
-    job: Job, failed: Sequence[Failure], checkpoints: FailedCheckpoints | None, now_ms: int
+    job: Job, failed: Sequence[Failure], checkpoints: CheckpointTrouble | None, now_ms: int
 ) -> Trouble | None:
-    """`trouble`, of a job, its failures, the newest first, and its failed checkpoints."""
+    """`trouble`, of a job, its failures, the newest first, and what is wrong with its checkpoints."""
     if job.ended:
         if job.state == "FAILED" and failed:
             return Trouble(f"has ended: {failed[0].cause.what}", failed[0].cause.advice)
@@ -199,26 +218,62 @@ def trouble_of(
         return Trouble(f"keeps failing: {loop.what}", loop.advice)
     if not settled and not job.runs and failed and now_ms - failed[0].at_ms <= RECENT_MS:
         return Trouble(f"is restarting: {failed[0].cause.what}")
-    if checkpoints is not None and checkpoints.count >= LOOP_ATTEMPTS:
-        cause = checkpoints.cause
-        return Trouble(f"runs, but its last {checkpoints.count} checkpoints failed: {cause.what}", cause.advice)
+    match checkpoints:
+        case FailedCheckpoints(count, cause) if count >= LOOP_ATTEMPTS:
+            return Trouble(f"runs, but its last {count} checkpoints failed: {cause.what}", cause.advice)
+        case OverdueCheckpoint(for_ms, first):
+            since = ", since its start" if first else ""
+            return Trouble(f"runs, but has completed no checkpoint for {for_ms // 60_000} min{since}", OVERDUE_ADVICE)
     return None
 
 
 def problem_of(
-    job: Job, failed: Sequence[Failure], checkpoints: FailedCheckpoints | None, now_ms: int
+    job: Job, failed: Sequence[Failure], checkpoints: CheckpointTrouble | None, now_ms: int
 ) -> Trouble | None:
     """The same, of a job that starts, too: None only where all of it runs."""
     starting = None if job.runs else Trouble(f"is starting: {job.running_tasks} of {job.tasks} tasks run")
     return trouble_of(job, failed, checkpoints, now_ms) or starting
 
 
-def failed_checkpoints(settings: Settings, job: Job) -> FailedCheckpoints | None:
-    """The checkpoints that failed since the last complete one; None where the last one did not fail, or Flink has forgotten the job."""
+def checkpoint_trouble(settings: Settings, job: Job) -> CheckpointTrouble | None:
+    """What is wrong with a job's checkpoints; None where nothing is, or where Flink has forgotten the job, or takes none of it."""
+    if job.ended:
+        return None
     try:
         seen = rest(settings).checkpoints(job.id)
+        failed = failed_checkpoints(settings, job, seen)
+        if not job.runs or (failed is not None and failed.count >= LOOP_ATTEMPTS):
+            return failed
+        if _now_ms() - max(job.started_ms, _completed_ms(seen)) < OVERDUE_MS:
+            return failed  # as usual: nothing more has to be asked
+        interval_ms = rest(settings).checkpoint_interval_ms(job.id)
+        return overdue_checkpoint(seen, rest(settings).job(job.id), interval_ms) or failed
     except Refused:
         return None
+
+
+def overdue_checkpoint(seen: Any, job: Any, interval_ms: int) -> OverdueCheckpoint | None:
+    """Whether a running job should have completed a checkpoint by now, of what Flink says of its checkpoints, and of the job.
+
+    The newest task's start counts, too: until then no checkpoint was possible. So does a checkpoint's, in progress: it is given as
+    long again, as after a JobManager was held or the machine slept.
+    """
+    now_ms, completed_ms = int(job["now"]), _completed_ms(seen)
+    started_ms = max(int(vertex["start-time"]) for vertex in job["vertices"])
+    triggered_ms = [int(one["trigger_timestamp"]) for one in seen["history"] if one["status"] == "IN_PROGRESS"]
+    if now_ms - max(completed_ms, started_ms, *triggered_ms) < max(OVERDUE_INTERVALS * interval_ms, OVERDUE_MS):
+        return None
+    first = not completed_ms and not seen["latest"]["restored"]
+    return OverdueCheckpoint(now_ms - (completed_ms or started_ms), first=first)
+
+
+def _completed_ms(seen: Any) -> int:
+    completed = seen["latest"]["completed"]
+    return int(completed["latest_ack_timestamp"]) if completed else 0
+
+
+def failed_checkpoints(settings: Settings, job: Job, seen: Any) -> FailedCheckpoints | None:
+    """The checkpoints that failed since the last complete one, of what Flink says of them; None where the last one did not fail."""
     known = sorted(seen["history"], key=lambda one: int(one["id"]), reverse=True)
     ended = [one for one in known if one["status"] != "IN_PROGRESS"]
     count = len(list(takewhile(lambda one: one["status"] == "FAILED", ended)))
@@ -402,7 +457,7 @@ def _status(settings: Settings, job: Job) -> JobStatus:
         if completed
         else None
     )
-    problem = problem_of(job, failed, None if job.ended else failed_checkpoints(settings, job), _now_ms())
+    problem = problem_of(job, failed, checkpoint_trouble(settings, job), _now_ms())
     words, advice = (problem.words, problem.advice or None) if problem else (None, None)
     return JobStatus(job.name, job.state, counted, checkpoint, words, advice)
 

@@ -100,6 +100,15 @@ def of_process(pid: int) -> set[int]:
     return {one.laddr.port for one in connections if one.status == psutil.CONN_LISTEN}
 
 
+def is_connected(pid: int, port: int) -> bool:
+    """Whether one of our own processes has a connection to a server's port."""
+    try:
+        connections = psutil.Process(pid).net_connections(kind="tcp")
+    except psutil.Error:
+        return False
+    return any(one.status == psutil.CONN_ESTABLISHED and one.raddr.port == port for one in connections)
+
+
 def page_problem(host: str, port: int) -> str | None:
     """None where a page answers, whatever it says."""
     connection = http.client.HTTPConnection(LOOPBACK if host == ANYWHERE else host, port, timeout=3)

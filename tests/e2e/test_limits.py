@@ -4,7 +4,7 @@ import smtplib
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import httpx
@@ -25,6 +25,7 @@ STORE_MIB = 16
 ALLOWED_MIB = 40
 """How much more memory a process may take while something far too large is sent to it."""
 LARGE_MIB = 300
+UNFINISHED_MAILS = 400
 REQUESTED_PAGES = 300
 PIECE = b"x" * 65_536
 
@@ -120,6 +121,23 @@ def test_sec_04_a_line_without_an_end_does_not_fill_the_memory(inbox: tuple[Sett
         client.sendall(b"EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n")
         assert send(client, LARGE_MIB * MIB) < LARGE_MIB * MIB
     assert peak_mib(process_id) - before < ALLOWED_MIB
+
+
+@pytest.mark.parametrize("line", [b"x" * 98 + b"\r\n", b"\r\n"], ids=["text", "lines without any"])
+def test_sec_05_mails_that_never_end_do_not_fill_the_memory(inbox: tuple[Settings, int], line: bytes) -> None:
+    """400 of nearly a megabyte each took 450 MB, and kept them; of two bytes a line, one takes 50."""
+    settings, process_id = inbox
+    before = peak_mib(process_id)
+    content = line * ((MAX_MAIL_BYTES - 1000) // len(line))
+    with ExitStack() as held:
+        for _ in range(UNFINISHED_MAILS if len(line) > 2 else UNFINISHED_MAILS // 100):
+            address = (LOOPBACK, settings.inbox_smtp_port)
+            client = held.enter_context(socket.create_connection(address, timeout=patient(60)))
+            with suppress(ConnectionError):
+                client.sendall(b"EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n" + content)
+        with smtplib.SMTP(LOOPBACK, settings.inbox_smtp_port, timeout=patient(60)) as honest:
+            assert honest.sendmail("bank@lab.example", ["unfinished@lab.example"], letter(0)) == {}
+    assert peak_mib(process_id) - before < 3 * ALLOWED_MIB
 
 
 def send(client: socket.socket, size: int, chunked: bool = False) -> int:

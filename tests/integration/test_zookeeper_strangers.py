@@ -16,6 +16,7 @@ from fraudlab.stack.second_stack import free_ports
 from fraudlab.stack.secret_store import SecretStore
 from tests.support.nobody import as_nobody, needs_root
 from tests.support.waiting import eventually
+from tests.support.zookeeper import answer, frame
 
 OPEN = struct.pack(">iqiqi", 0, 0, 30_000, 0, 16) + bytes(16) + b"\0"
 """A session request: protocol, last transaction, time-out in ms, session, password, not read-only."""
@@ -24,26 +25,8 @@ WITHOUT_LOGIN = {-4, -102, -115, -124}
 """ZooKeeper's CONNECTIONLOSS, NOAUTH, AUTHFAILED and SESSIONCLOSEDREQUIRESASLAUTH, of `KeeperException.Code`."""
 
 
-def frame(content: bytes) -> bytes:
-    return struct.pack(">i", len(content)) + content
-
-
 def text(value: str) -> bytes:
     return frame(value.encode())
-
-
-def answer(connection: socket.socket) -> bytes:
-    """The next frame; empty where the connection is closed."""
-    received = b""
-    wanted = 4
-    while len(received) < wanted:
-        piece = connection.recv(wanted - len(received))
-        if not piece:
-            return b""
-        received += piece
-        if len(received) == 4:
-            wanted = 4 + int(struct.unpack(">i", received)[0])
-    return received[4:]
 
 
 def asked(port: int, operation: int, body: bytes) -> int:

@@ -1,5 +1,7 @@
 """What is made of Flink's exceptions: the root cause in words, and when a job counts as one that restarts in a loop."""
 
+from typing import Any
+
 import pytest
 
 from fraudlab.clients.flink_rest import Job
@@ -8,9 +10,11 @@ from fraudlab.stack.flink_jobs import (
     Cause,
     FailedCheckpoints,
     Failure,
+    OverdueCheckpoint,
     cause_of,
     has_settled,
     loop_cause,
+    overdue_checkpoint,
     problem_of,
     root_cause,
     trouble_of,
@@ -270,6 +274,50 @@ def test_a_job_that_runs_and_whose_checkpoints_fail_is_in_trouble(count: int, to
     assert (found is not None) is told
     if found is not None:
         assert str(found) == "runs, but its last 3 checkpoints failed: the disk is full. Free space."
+
+
+def overdue(
+    *, started_s: int, completed_s: int | None = None, tried_s: int | None = None, interval_s: int = 10
+) -> OverdueCheckpoint | None:
+    """`overdue_checkpoint` of a job whose newest task started so long ago, as did a checkpoint in progress; another was complete then."""
+    completed = None if completed_s is None else {"latest_ack_timestamp": NOW_MS - completed_s * 1000}
+    history: list[dict[str, Any]] = [{"status": "FAILED", "trigger_timestamp": NOW_MS}]
+    if tried_s is not None:
+        history.append({"status": "IN_PROGRESS", "trigger_timestamp": NOW_MS - tried_s * 1000})
+    vertices = [{"start-time": NOW_MS - 7_200_000}, {"start-time": NOW_MS - started_s * 1000}]
+    return overdue_checkpoint(
+        {"latest": {"completed": completed, "restored": None}, "history": history},
+        {"now": NOW_MS, "vertices": vertices},
+        interval_s * 1000,
+    )
+
+
+def test_a_running_job_whose_last_checkpoint_is_ten_intervals_old_is_in_trouble() -> None:
+    assert overdue(started_s=3600, completed_s=99) is None
+    found = overdue(started_s=3600, completed_s=130)
+    assert found == OverdueCheckpoint(130_000, first=False)
+    trouble = trouble_of(job(), [], found, NOW_MS)
+    assert trouble is not None
+    assert trouble.words == "runs, but has completed no checkpoint for 2 min"
+    assert "`fraudlab down`" in trouble.advice
+
+
+def test_a_job_without_a_first_checkpoint_is_in_trouble_when_that_is_long_due() -> None:
+    assert overdue(started_s=99) is None
+    found = overdue(started_s=600)
+    trouble = trouble_of(job(), [], found, NOW_MS)
+    assert trouble is not None
+    assert trouble.words == "runs, but has completed no checkpoint for 10 min, since its start"
+
+
+def test_a_checkpoint_is_not_overdue_after_a_restart_a_pause_or_a_few_seconds() -> None:
+    assert overdue(started_s=20, completed_s=3000) is None, "its tasks have just been started again"
+    assert overdue(started_s=3600, completed_s=3000, tried_s=1) is None, (
+        "it goes on after it was held, or the machine slept"
+    )
+    assert overdue(started_s=3600, completed_s=3000, tried_s=200) is not None
+    assert overdue(started_s=3600, completed_s=59, interval_s=1) is None
+    assert overdue(started_s=3600, completed_s=60, interval_s=1) is not None
 
 
 def test_a_full_disk_and_moved_columns_are_causes_that_are_known() -> None:

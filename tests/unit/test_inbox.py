@@ -2,12 +2,14 @@
 
 import asyncio
 import base64
+import contextlib
 import multiprocessing
 import re
 import smtplib
+import socket
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from fraudlab.services.inbox.store import Store
 from fraudlab.services.request_limit import RequestLimit
 from fraudlab.settings import REPOSITORY
 from tests.support.fetching import MARKUP, markup
-from tests.support.waiting import patient
+from tests.support.waiting import eventually, patient
 
 
 @pytest.fixture
@@ -158,6 +160,81 @@ def test_sec_04_elements_within_elements_take_no_minute_to_clean() -> None:
 def test_a_mail_that_is_too_large_is_refused_for_good(store: Store) -> None:
     with pytest.raises(smtplib.SMTPException, match="552"):
         mail(store, b"Subject: x\r\n\r\n" + b"x" * (smtp.MAX_MAIL_BYTES + 1))
+
+
+BEGINNING = b"EHLO x\r\nMAIL FROM:<mallory@lab.example>\r\nRCPT TO:<ada@example.com>\r\nDATA\r\n"
+
+
+def served(store: Store, talk: Callable[[int], None]) -> None:
+    """Talks to the inbox's mail server, at its port."""
+
+    async def serve() -> None:
+        server = await smtp.serve(store, "127.0.0.1", 0)
+        await asyncio.to_thread(talk, server.sockets[0].getsockname()[1])
+        server.close()
+        await server.wait_closed()
+
+    asyncio.run(serve())
+
+
+def last_answer(client: socket.socket) -> bytes:
+    """The last line that the server says before it ends the connection."""
+    said = b""
+    with contextlib.suppress(ConnectionResetError):
+        while piece := client.recv(4096):
+            said += piece
+    return said.splitlines()[-1]
+
+
+@pytest.mark.parametrize("line", [b"x" * 98 + b"\r\n", b"\r\n"], ids=["text", "lines without any"])
+def test_sec_05_the_oldest_of_too_many_unfinished_mails_are_refused_and_a_new_one_is_taken(
+    store: Store, line: bytes
+) -> None:
+    content = line * (500_000 // len(line))
+    held = len(content) + smtp.LINE_BYTES * content.count(b"\n")
+    fit = smtp.UNFINISHED_BYTES // held
+
+    def talk(port: int) -> None:
+        with contextlib.ExitStack() as opened:
+            clients = []
+            for _ in range(fit + 3):
+                client = opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=patient(20)))
+                client.sendall(BEGINNING + content)
+                clients.append(client)
+            assert {last_answer(client)[:9] for client in clients[:2]} == {b"421 4.3.1"}
+            with smtplib.SMTP("127.0.0.1", port, timeout=patient(20)) as honest:
+                assert honest.sendmail("bank@lab.example", ["ada@example.com"], letter()) == {}
+            clients[-1].sendall(b"\r\n.\r\nQUIT\r\n")
+            assert last_answer(clients[-1])[:3] == b"221", "the newest was kept, and has ended as usual"
+
+    served(store, talk)
+    assert store.counts()["email"] == 2
+
+
+def test_sec_05_mails_that_have_ended_count_no_more(store: Store) -> None:
+    lines = 100_000
+    mail(store, *[b"x\r\n" * lines] * (smtp.UNFINISHED_BYTES // (smtp.LINE_BYTES * lines) + 1))
+
+
+def test_sec_05_a_mail_that_does_not_end_is_refused_also_while_it_grows(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(smtp, "DEADLINE_S", 0.5)
+
+    def talk(port: int) -> None:
+        with socket.create_connection(("127.0.0.1", port), timeout=patient(20)) as client:
+            client.sendall(BEGINNING)
+
+            def grows() -> bool:
+                try:
+                    client.sendall(b"x\r\n")
+                except OSError:
+                    return False
+                return True
+
+            assert eventually(lambda: not grows(), "the connection is ended")
+
+    served(store, talk)
 
 
 def test_ntfys_json_is_published(store: Store) -> None:

@@ -84,3 +84,12 @@ def test_a_port_is_our_own_only_if_all_that_listens_there_is_ours(monkeypatch: p
         assert not ports.is_own(outgoing.getsockname()[1]), "nobody listens there"
         monkeypatch.setattr(os, "getuid", lambda: 65_533)
         assert not ports.is_own(port)
+
+
+def test_a_process_is_connected_to_a_server_as_long_as_its_own_end_is_open() -> None:
+    with socket.create_server((LOOPBACK, 0)) as listener:
+        port = listener.getsockname()[1]
+        assert not ports.is_connected(os.getpid(), port), "to listen is not to be connected"
+        with socket.create_connection((LOOPBACK, port)):
+            assert ports.is_connected(os.getpid(), port)
+        assert not ports.is_connected(os.getpid(), port)

@@ -4,13 +4,14 @@ import asyncio
 import codecs
 import email
 import logging
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from email.errors import MessageError
 from email.header import decode_header, make_header
 from email.message import EmailMessage, Message
 from email.parser import HeaderParser
 from email.policy import EmailPolicy
-from typing import Any
+from typing import Any, cast
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
@@ -19,6 +20,12 @@ from fraudlab.services.inbox.store import NotStoredError, Store, storable
 MAX_MAIL_BYTES = 2**20
 MAX_RECIPIENTS = 100
 """Of one mail: what RFC 5321 asks every server to take, at least."""
+UNFINISHED_BYTES = 2**25
+"""Of memory, for all mails together that have begun and are not stored yet."""
+LINE_BYTES = 100
+"""What a line takes beside its text: aiosmtpd keeps each as an object until the mail ends."""
+DEADLINE_S = 60.0
+"""How long a mail's content, or the next command, may take."""
 DECODED = 8_192
 """Characters of a header of which the text is looked for. Python's decoder takes half an hour for one of a megabyte, and nothing else runs
 meanwhile."""
@@ -45,14 +52,16 @@ _readers = ThreadPoolExecutor(2, "mail")
 async def serve(store: Store, host: str, port: int) -> asyncio.Server:
     """Starts the server. Raises OSError where the port is taken."""
     logging.getLogger("mail.log").setLevel(logging.WARNING)
-    loop = asyncio.get_running_loop()
+    loop, unfinished = asyncio.get_running_loop(), _Unfinished()
     return await loop.create_server(
         lambda: _Connection(
             _Handler(store),
+            unfinished,
             hostname="inbox.localhost",
             ident="the lab's inbox",
             data_size_limit=MAX_MAIL_BYTES,
             enable_SMTPUTF8=True,
+            timeout=DEADLINE_S,
             loop=loop,
         ),
         host,
@@ -60,19 +69,78 @@ async def serve(store: Store, host: str, port: int) -> asyncio.Server:
     )
 
 
-class _Connection(SMTP):
-    """A client's connection. aiosmtpd would keep a line in memory for as long as its end doesn't come."""
+class _Unfinished:
+    """The connections with a mail that has begun and not ended, and the bytes of memory that each holds."""
 
-    _unended = 0
+    def __init__(self) -> None:
+        self._held: dict[_Connection, int] = {}
+        self._total = 0
+
+    def add(self, connection: "_Connection", size: int) -> None:
+        """Counts bytes of a connection's mail. When all together are too many, the oldest mail is refused: a real one ends at once."""
+        self._held[connection] = self._held.get(connection, 0) + size
+        self._total += size
+        while self._total > UNFINISHED_BYTES:
+            oldest = next(iter(self._held))
+            self.remove(oldest)
+            oldest.end("4.3.1 Too much mail at once; try again later")
+
+    def remove(self, connection: "_Connection") -> int:
+        """Forgets a connection's mail. Returns how much it held; 0 where there was none."""
+        held = self._held.pop(connection, 0)
+        self._total -= held
+        return held
+
+
+class _Connection(SMTP):
+    """A client's connection. aiosmtpd would keep a line in memory for as long as its end doesn't come, and each mail."""
+
+    def __init__(self, handler: "_Handler", unfinished: _Unfinished, **options: Any) -> None:
+        super().__init__(handler, **options)
+        self._unfinished, self._line_bytes = unfinished, 0
 
     def data_received(self, data: bytes) -> None:
         """Ends the connection of a client whose line is longer than a whole mail may be."""
         end = data.rfind(b"\r\n")
-        self._unended = self._unended + len(data) if end < 0 else len(data) - end
-        if self._unended <= MAX_MAIL_BYTES:
+        self._line_bytes = self._line_bytes + len(data) if end < 0 else len(data) - end
+        if self._line_bytes <= MAX_MAIL_BYTES:
             super().data_received(data)
+            self._unfinished.add(self, _held(data))
         elif self.transport is not None:
             self.transport.close()
+
+    async def smtp_DATA(self, arg: str) -> None:  # noqa: N802
+        """Takes a mail's content, or lets go of it at once: a cycle of references would keep it until Python looks for such."""
+        try:
+            await super().smtp_DATA(arg)
+        except asyncio.CancelledError as ended:
+            traceback.clear_frames(ended.__traceback__)
+            raise
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Called when the connection has ended, whoever has ended it."""
+        self._unfinished.remove(self)
+        super().connection_lost(error)
+
+    def end(self, why: str) -> None:
+        """Ends the connection, whatever it was about to do; a client sends such a mail again."""
+        if self.transport is not None:
+            transport = cast(asyncio.Transport, self.transport)
+            transport.write(f"421 {why}\r\n".encode())
+            transport.abort()  # not when the client has read all: it may never do that
+
+    def _create_envelope(self) -> Envelope:
+        """aiosmtpd does this when a mail has ended, as it does at the beginning. The next one may have come with it."""
+        if self._unfinished.remove(self) and (ahead := bytes(self._reader._buffer)):  # type: ignore[attr-defined]  # noqa: SLF001 - nothing else tells
+            self._unfinished.add(self, _held(ahead))
+        return super()._create_envelope()
+
+    def _timeout_cb(self) -> None:
+        self.end("4.4.2 This takes too long")
+
+
+def _held(data: bytes) -> int:
+    return len(data) + LINE_BYTES * data.count(b"\n")
 
 
 class _Handler:
