@@ -1148,7 +1148,7 @@ def _judge_way(sent: list[Any], arrival: Arrival, name: str, mistake: Mistake) -
 
 def _judge_side_value(tag: Any, value: object, number: int) -> Verdict | None:
     """What is wrong with what goes to the side output; None where nothing is."""
-    from pyflink.common.typeinfo import BasicType, BasicTypeInfo, PickledBytesTypeInfo
+    from pyflink.common import Types
 
     if value != number:
         return wrong(
@@ -1156,13 +1156,11 @@ def _judge_side_value(tag: Any, value: object, number: int) -> Verdict | None:
             found=repr(value),
             expected="a whole number",
         )
-    of_tag = tag.type_info
-    basic = of_tag._basic_type if isinstance(of_tag, BasicTypeInfo) else None  # noqa: SLF001 - there is no other way to ask
-    if basic is BasicType.LONG or isinstance(of_tag, PickledBytesTypeInfo):
+    if tag.type_info in (Types.LONG(), Types.PICKLED_BYTE_ARRAY()):
         return None
     return wrong(
         Mistake("tag_type", "The OutputTag says another type than that of a payment's id, which is a BIGINT."),
-        found=basic.name if basic else type(of_tag).__name__,
+        found=repr(tag.type_info),
         expected="the type with which Exercise 04.5 yields ids",
     )
 
