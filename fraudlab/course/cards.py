@@ -50,7 +50,7 @@ class Card:
     def _repr_html_(self) -> str:
         lines = "".join(f'<div style="margin-top:4px">{_marked_up(line)}</div>' for line in self.lines)
         code = (
-            f'<pre style="margin:8px 0 0;padding:8px;border-radius:4px;background:rgba(128,128,128,.12)">'
+            f'<pre style="margin:8px 0 0;padding:8px;border-radius:4px;overflow-x:auto;background:rgba(128,128,128,.12)">'
             f"{_python(self.code, self.first_line) if self.first_line else escape(self.code)}</pre>"
             if self.code
             else ""

@@ -1,12 +1,10 @@
 """Mutants: solutions with one thing changed. A check that accepts one accepts a wrong answer, unless the mutant is right, too.
 
-`survivors` tries the exercises whose judge needs no stack: their answers say what `observe` would return. Those of some others are tried on
-a running cluster, by tests/notebooks/test_mutants_on_cluster.py.
+Tried are the exercises whose judge needs no stack: their answers say what `observe` would return.
 """
 
 import ast
 import difflib
-import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -41,23 +39,6 @@ _OPERATORS: Mapping[type[ast.operator], type[ast.operator]] = {
     ast.BitOr: ast.BitAnd,
 }
 _NARROWER = {"Decimal": "float", "max": "min", "min": "max", "set": "list", "str": "repr", "sum": "max", "float": "int"}
-
-
-_IN_SQL: tuple[tuple[str, str], ...] = (
-    (r"\bLEFT JOIN\b", "JOIN"),
-    (r"\bIS NOT NULL\b", "IS NULL"),
-    (r"<> (\S+\b)", r"= \1"),
-    (r"<> (\S+\b)", "IS NOT NULL"),
-    (r"\bAND\b", "OR"),
-    (r"\bWHERE .*", ""),
-    (r"\bON (\w+)\.(\w+) = (\w+)\.(\w+)", "ON TRUE"),
-    (r"\bCAST\((\S+) AS \w+\)", r"\1"),
-    (r"\bAS STRING\b", "AS DOUBLE"),
-    (r"\btransaction_id\b", "user_id"),
-    (r"\buser_id\b", "transaction_id"),
-    (r"\b(\d+)\b", "1\\1"),
-)
-"""What is changed in SQL, in one place: a pattern, and what is written instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,36 +79,6 @@ def mutants_of(source: str) -> list[Mutant]:
             if text != original:
                 found.setdefault(text, Mutant(_difference(original, text), text))
     return list(found.values())
-
-
-def sql_mutants_of(source: str) -> list[Mutant]:
-    """Each way to change one thing in the SQL between the marks of an exercise's cell, or to leave out one of its lines."""
-    lines = source.splitlines()
-    found: dict[str, Mutant] = {}
-    for place in _marked(lines):
-        line = lines[place]
-        changed = [
-            f"{line[: match.start()]}{match.expand(new)}{line[match.end() :]}"
-            for pattern, new in _IN_SQL
-            for match in re.finditer(pattern, line)
-        ]
-        for written in [*changed, ""]:
-            mutant = "\n".join([*lines[:place], written, *lines[place + 1 :]])
-            found.setdefault(mutant, Mutant(written.strip() or f"without {line.strip()}", mutant))
-    return list(found.values())
-
-
-def _marked(lines: list[str]) -> list[int]:
-    """The places of the lines between the marks."""
-    inside, found = False, []
-    for place, line in enumerate(lines):
-        if BEGIN in line:
-            inside = True
-        elif END in line:
-            inside = False
-        elif inside and line.strip():
-            found.append(place)
-    return found
 
 
 def _difference(original: str, text: str) -> str:

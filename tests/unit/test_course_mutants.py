@@ -19,7 +19,7 @@ ATTACKED = [
 ]
 
 OF_THE_JOB = ("return payments.", "pass")
-"""Begins what a mutant of Exercise 04.2 has written that is seen only on the cluster: tests/notebooks/test_mutants_on_cluster.py."""
+"""Begins what a mutant of Exercise 04.2 has written that is seen only on the cluster."""
 
 
 def test_the_check_of_the_windows_accepts_no_mutant_of_their_sums() -> None:
@@ -93,29 +93,3 @@ def test_a_mutant_that_no_longer_survives_is_not_to_be_explained() -> None:
 
 def test_a_solution_that_its_own_check_refuses_is_told() -> None:
     assert survivors(adults(([("Ada", 18)], []))) == {"the solution itself"}
-
-
-SQL = """# Exercise 09.2
-ADULTS = \'\'\'
-INSERT INTO adults
--- ### BEGIN SOLUTION
-SELECT CAST(p.user_id AS STRING), a.name
-FROM payments AS p LEFT JOIN accounts AS a ON p.user_id = a.user_id
-WHERE p.user_id IS NOT NULL AND a.age <> 17
--- ### END SOLUTION
-\'\'\'
-"""
-
-
-def test_sql_between_the_marks_is_changed_in_one_place() -> None:
-    written = {one.written for one in mutants.sql_mutants_of(SQL)}
-    assert "FROM payments AS p JOIN accounts AS a ON p.user_id = a.user_id" in written
-    assert "FROM payments AS p LEFT JOIN accounts AS a ON TRUE" in written
-    assert "WHERE p.user_id IS NOT NULL OR a.age <> 17" in written
-    assert "WHERE p.user_id IS NOT NULL AND a.age = 17" in written
-    assert "SELECT p.user_id, a.name" in written
-    assert "without WHERE p.user_id IS NOT NULL AND a.age <> 17" in written
-    assert all("INSERT INTO adults" in one.source for one in mutants.sql_mutants_of(SQL)), "what is given stays"
-    for one in mutants.sql_mutants_of(SQL):
-        changed = [new for old, new in zip(SQL.splitlines(), one.source.splitlines(), strict=True) if old != new]
-        assert len(changed) == 1
