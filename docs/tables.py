@@ -43,8 +43,8 @@ CUTS: dict[int, tuple[str, ...]] = {
     2: ("Exercise 02.4: Count each payment once",),
     3: ("Exercise 03.2: Who knows the name?", "Exercise 03.5: A table of events"),
     4: (
-        *("Exercise 04.1: What comes late?", "Late, and too late", "Without the helper", "And twice?"),
-        "Exercise 04.7: How good is it?",
+        *("Exercise 04.1: What comes late?", "Exercise 04.7: A late event through a side output", "Without the helper"),
+        "Exercise 04.8: How good is it?",
     ),
     5: ("Exercise 05.1: How many can help?",),
     6: ("Exercise 06.5: A sink that writes in transactions",),

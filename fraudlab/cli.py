@@ -530,6 +530,8 @@ def course_check(
                 f"  Lab {one.number} {escape(one.title)}: {review.lab_minutes(notebook)} min, "
                 f"{review.optional_minutes(notebook)} optional, {len(one.exercises)} exercises"
             )
+        if mutants:
+            console.print(f"  No mutants without a stack: {', '.join(review.not_attacked(course))}")
     for finding in findings:
         console.print(f"[red]✘[/red] {escape(str(finding))}")
     next_step("`pytest --nbval-lax solutions/` runs the labs." if not findings else "put right what is marked above.")

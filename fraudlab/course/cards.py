@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from io import StringIO
+from keyword import iskeyword
+from tokenize import COMMENT, NAME, NUMBER, STRING, TokenInfo, generate_tokens
 
 from fraudlab.course.exercise import HINTS, Exercise, Kind, Lab, Verdict
 from fraudlab.course.progress import TRIES_BEFORE_SOLUTION, Record
@@ -24,7 +27,7 @@ class Card:
     """A short answer: a head, lines of text, and code where there is some.
 
     In a notebook it is a box; as text (`str`, screen readers, tests) it is the same words, a line each. `mistake` is the name of the
-    mistake that a check found; tests ask for it.
+    mistake that a check found; tests ask for it. With a `first_line`, the code is Python, with colours and the numbers of its lines.
     """
 
     head: str
@@ -33,6 +36,7 @@ class Card:
     sign: str = ""
     colour: str = "#607080"
     mistake: str = ""
+    first_line: int = 0
 
     def __str__(self) -> str:
         first = f"{self.sign} {self.head}" if self.sign else self.head
@@ -46,8 +50,8 @@ class Card:
     def _repr_html_(self) -> str:
         lines = "".join(f'<div style="margin-top:4px">{_marked_up(line)}</div>' for line in self.lines)
         code = (
-            f'<pre style="margin:8px 0 0;padding:8px;border-radius:4px;background:rgba(128,128,128,.12)">'
-            f"{escape(self.code)}</pre>"
+            f'<pre style="margin:8px 0 0;padding:8px;border-radius:4px;overflow-x:auto;background:rgba(128,128,128,.12)">'
+            f"{_python(self.code, self.first_line) if self.first_line else escape(self.code)}</pre>"
             if self.code
             else ""
         )
@@ -238,3 +242,41 @@ def _marked_up(line: str) -> str:
     return "".join(
         f"<code>{piece}</code>" if index % 2 and len(pieces) % 2 else piece for index, piece in enumerate(pieces)
     )
+
+
+_GREY = "#6b7480"
+_COLOURS = {STRING: ("string", "#a31515"), COMMENT: ("comment", _GREY), NUMBER: ("number", "#2e7d32")}
+"""What JupyterLab's editor calls a kind of token, in light and dark, and the colour where there is no JupyterLab."""
+
+
+def _python(code: str, first_line: int) -> str:
+    """Python as HTML: coloured as in JupyterLab's editor, each line with its number, which is not copied along."""
+    lines = code.splitlines()
+    pieces: list[str] = [""] * len(lines)
+    done = [0] * len(lines)
+
+    def take(row: int, until: int, colour: str = "") -> None:
+        text = escape(lines[row][done[row] : until])
+        pieces[row] += f'<span style="color:{colour}">{text}</span>' if colour and text else text
+        done[row] = max(done[row], until)
+
+    for token in generate_tokens(StringIO(code + "\n").readline):
+        if colour := _colour(token):
+            (first, begin), (last, end) = token.start, token.end
+            take(first - 1, begin)
+            for row in range(first - 1, last):
+                take(row, end if row == last - 1 else len(lines[row]), colour)
+    for row, line in enumerate(lines):
+        take(row, len(line))
+    width = len(str(first_line + len(lines) - 1))
+    return "\n".join(
+        f'<span aria-hidden="true" style="user-select:none;color:{_GREY}">{number:{width}}  </span>{piece}'
+        for number, piece in enumerate(pieces, first_line)
+    )
+
+
+def _colour(token: TokenInfo) -> str:
+    kind, fallback = _COLOURS.get(token.type, ("", ""))
+    if token.type == NAME and iskeyword(token.string):
+        kind, fallback = "keyword", "#7b30d0"
+    return f"var(--jp-mirror-editor-{kind}-color,{fallback})" if kind else ""

@@ -40,6 +40,7 @@ CREATE TEMPORARY TABLE joined_payments (
   ${kafka_options},
   'scan.startup.mode' = 'earliest-offset',
   'scan.bounded.mode' = '${bounded_mode}',
+  ${idleness}
   'format' = 'json',
   'json.timestamp-format.standard' = 'ISO-8601'
 )
@@ -120,7 +121,7 @@ def environments(workspace: Workspace) -> tuple[Any, Any]:
     return environment, tables
 
 
-def read_payments(workspace: Workspace, tables: Any, *, delay_minutes: int, bounded: bool) -> None:
+def read_payments(workspace: Workspace, tables: Any, *, delay_minutes: int, bounded: bool, idle_s: int = 0) -> None:
     """Makes the tables `transaction_mid` (payments with their profile) and `payments` (the same with amounts in EUR cents).
 
     Args:
@@ -128,17 +129,22 @@ def read_payments(workspace: Workspace, tables: Any, *, delay_minutes: int, boun
         delay_minutes: How far the watermark is behind the latest payment. Each partition has its own, and the slowest one counts. The event
             time is `transaction_time`.
         bounded: Whether the job ends with what is in the topic now. Then the last watermark closes every window.
+        idle_s: After how many seconds without records a partition is idle; 0 means never.
 
     Example:
         lab.read_payments(tables, delay_minutes=5, bounded=True)
     """
     tables.get_config().set("table.local-time-zone", "UTC")
     mode = "latest-offset" if bounded else "unbounded"
-    for statement in fill(_PAYMENTS, values(workspace) | {"delay_minutes": delay_minutes, "bounded_mode": mode}):
+    idleness = f"'scan.watermark.idle-timeout' = '{idle_s} s'," if idle_s else ""
+    own = {"delay_minutes": delay_minutes, "bounded_mode": mode, "idleness": idleness}
+    for statement in fill(_PAYMENTS, values(workspace) | own):
         tables.execute_sql(statement)
 
 
-def payment_stream(workspace: Workspace, tables: Any, *, delay_minutes: int, bounded: bool, where: str = "TRUE") -> Any:
+def payment_stream(
+    workspace: Workspace, tables: Any, *, delay_minutes: int, bounded: bool, idle_s: int = 0, where: str = "TRUE"
+) -> Any:
     """Returns the joined payments as a data stream, with event time and watermarks.
 
     An element is a row: `transaction_id`, `user_id`, `time` (a datetime in UTC), `country` and `eur` (Decimal).
@@ -147,6 +153,7 @@ def payment_stream(workspace: Workspace, tables: Any, *, delay_minutes: int, bou
         tables: The SQL environment of `lab.environments()`.
         delay_minutes: How far the watermark is behind the latest payment of the slowest partition.
         bounded: Whether the job ends with what is in the topic now.
+        idle_s: After how many seconds without records a partition is idle; 0 means never.
         where: A condition in SQL, for some of the payments only.
 
     Example:
@@ -154,7 +161,7 @@ def payment_stream(workspace: Workspace, tables: Any, *, delay_minutes: int, bou
     """
     from pyflink.common import Row
 
-    read_payments(workspace, tables, delay_minutes=delay_minutes, bounded=bounded)
+    read_payments(workspace, tables, delay_minutes=delay_minutes, bounded=bounded, idle_s=idle_s)
     # Python gets times as objects of Java, so they cross as text, too. Without the column itself records would have no event time.
     columns = (
         "transaction_id, user_id, CAST(transaction_time AS STRING) AS time_text, country, eur_cents, transaction_time"

@@ -1,5 +1,6 @@
 """What a notebook shows of an error that is a wall of frames, or of a name that is not defined: sentences, and the rest on request."""
 
+import dis
 import json
 import linecache
 import os
@@ -9,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from fraudlab.course import walls
+from fraudlab.course.exercise import NotSolvedYet
 from fraudlab.course.walls import Explanation
 from fraudlab.settings import REPOSITORY, Settings
 
@@ -41,12 +43,37 @@ def explanation(shell: Any, error: Exception, trace: TracebackType | None) -> Ex
     if isinstance(error, NameError) and error.name and trace is not None and _is_of_a_cell(_last(trace)):
         ran = list(shell.user_ns.get("In", ()))
         return walls.of_name(error.name, cells_before(ran[-1] if ran else "", ran[:-1]))
+    if name := placeholder(error, trace):
+        ran = list(shell.user_ns.get("In", ()))
+        return walls.of_placeholder(name, cells_before(ran[-1] if ran else "", ran[:-1]))
     module = type(error).__module__
     if module.startswith("mysql.connector") and getattr(error, "errno", None):
         return walls.of_mysql(int(error.errno), str(getattr(error, "msg", error)))  # type: ignore[attr-defined]
     if module.startswith(("py4j", "pyflink")) and walls.is_javas(text := str(error)):
         return walls.of_flink(text, walls.statement_of(trace))
     return None
+
+
+def placeholder(error: Exception, trace: TracebackType | None) -> str:
+    """The answer that is still `...` and that an error is about: a name that the failing lines of cells use; "" where there is none."""
+    if isinstance(error, NotSolvedYet) or "ellipsis" not in str(error).lower():
+        return ""
+    names = ""
+    while trace is not None:
+        frame = trace.tb_frame
+        if _is_of_a_cell(trace):
+            known = frame.f_globals | frame.f_locals
+            names = next((name for name in _names_used(trace) if known.get(name) is ...), names)
+        trace = trace.tb_next
+    return names
+
+
+def _names_used(trace: TracebackType) -> list[str]:
+    """The names that the failing line of a cell uses, or else its whole cell."""
+    code = trace.tb_frame.f_code
+    of_line = [one for one in dis.get_instructions(code) if one.positions and one.positions.lineno == trace.tb_lineno]
+    loaded = [str(one.argval) for one in of_line if one.opname.startswith("LOAD_")]
+    return [*loaded, *code.co_names, *code.co_varnames]
 
 
 def cells_before(failed: str, ran: list[str]) -> list[tuple[str, bool]]:

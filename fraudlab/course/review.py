@@ -98,6 +98,11 @@ def mutations(course: Course) -> list[Finding]:
     ]
 
 
+def not_attacked(course: Course) -> list[str]:
+    """The exercises whose mutants are not tried, because the solution's cell or the judge needs a stack."""
+    return sorted(number for number, answers in course.answers.items() if not answers.mutants)
+
+
 def files(course: Course) -> Iterator[Finding]:
     """Every lab has its solution; nothing else lies there; labs are what the solutions give."""
     known = {lab.file for lab in course.definitions}

@@ -260,6 +260,25 @@ def of_name(name: str, cells: Sequence[tuple[str, bool]]) -> Explanation:
     )
 
 
+def of_placeholder(name: str, cells: Sequence[tuple[str, bool]]) -> Explanation:
+    """An answer that is still `...` and was used as if it were there.
+
+    Args:
+        name: The name of the answer.
+        cells: As for `of_name`.
+    """
+    exercises = [
+        number[1]
+        for source, _ in cells
+        if (number := re.match(r"# Exercise (\d\d\.\d+)", source)) and re.search(rf"\b{re.escape(name)}\b", source)
+    ]
+    which = f"Exercise {exercises[0]}" if exercises else "its exercise"
+    return Explanation(
+        f"`{name}` is still `...`: {which} is not solved yet, or its cell has not run since.",
+        advice="Write your answer in that cell, run it, then run this one again.",
+    )
+
+
 def statement_of(trace: TracebackType | None) -> str:
     """The SQL that a call of PyFlink was given: an argument of one of the functions that have failed; "" where there is none."""
     found = [

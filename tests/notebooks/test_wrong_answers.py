@@ -184,6 +184,9 @@ ANSWERS = (
     Answer("04.6", "a delay of a minute", "other_delay", {"INTERVAL '5' MINUTE\n": "INTERVAL '1' MINUTE\n"}),
     Answer("04.6", "right after mistakes"),
     Answer("04.5", "one key for all", "others_raised", {'payment["user_id"]': "7"}),
+    Answer(
+        "04.5", "one key for each country", "keys_apart", {'"user_id"]': '"country"]', "Types.INT()": "Types.STRING()"}
+    ),
     Answer("04.5", "right after mistakes"),
     Answer(
         "07.3",

@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 import textwrap
+from html import unescape
 from pathlib import Path
 from types import ModuleType
 
@@ -16,6 +17,8 @@ import pytest
 from fraudlab.course import lab, notebooks
 from fraudlab.course.cards import Card, Contents, Done
 from fraudlab.course.lab.binding import tools_at_hand
+from fraudlab.errors import UserError
+from fraudlab.services.consumer import consume
 from fraudlab.settings import REPOSITORY
 from tests.support.documents import PAGES, text
 
@@ -156,3 +159,33 @@ def test_a_cell_finds_the_tools_and_they_have_the_learners_name(monkeypatch: pyt
     assert shutil.which("fraudlab") == str(Path(sys.executable).with_name("fraudlab"))
     assert os.environ["FRAUDLAB_LEARNER"] == "lab"
     assert os.environ["PATH"].split(os.pathsep)[1:] == ["/bin"]
+
+
+def shown_lines(card: Card) -> list[str]:
+    """What a learner reads in the code of a card, line by line."""
+    code = card._repr_html_().partition("<pre")[2].partition(">")[2].partition("</pre>")[0]
+    return unescape(re.sub(r"<[^>]*>", "", code)).splitlines()
+
+
+def test_code_is_shown_with_the_numbers_that_its_lines_have_in_the_file() -> None:
+    card = lab.show(consume)
+    file = Path(inspect.getfile(consume)).read_text(encoding="utf-8").splitlines()
+    assert len(shown_lines(card)) > 80
+    for line in shown_lines(card):
+        number, _, code = line.lstrip().partition("  ")
+        assert file[int(number) - 1] == code
+    assert ">def</span>" in card._repr_html_(), "keywords have a colour"
+    assert card.code.splitlines()[0] == "def consume(", "as text it can be copied"
+
+
+def test_only_the_part_that_matters_is_shown() -> None:
+    card = lab.show(consume, "for partition, records")
+    said = shown_lines(card)
+    assert len(said) < 10
+    assert "for partition, records in fetched.items():" in said[0]
+    assert "except MalformedRecordError" in "".join(said)
+
+
+def test_a_part_that_is_not_there_is_refused() -> None:
+    with pytest.raises(UserError, match="No statement of `consume` begins with `nothing like this`"):
+        lab.show(consume, "nothing like this")

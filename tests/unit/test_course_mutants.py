@@ -18,6 +18,18 @@ ATTACKED = [
     if COURSE.answers[exercise.number].mutants
 ]
 
+OF_THE_JOB = ("return payments.", "pass")
+"""Begins what a mutant of Exercise 04.2 has written that is seen only on the cluster."""
+
+
+def test_the_check_of_the_windows_accepts_no_mutant_of_their_sums() -> None:
+    (lab,) = [one for one in COURSE.definitions if one.number == "04"]
+    (windows,) = [one for one in lab.exercises if one.number == "04.2"]
+    tried, survivors = mutants.survivors(windows, COURSE.answers["04.2"], COURSE.notebook(lab))
+    assert [one for one in survivors if not one.written.startswith(OF_THE_JOB)] == []
+    assert tried > 50
+
+
 SOLUTION = """# Exercise 09.1
 def of_age(people):
     ### BEGIN SOLUTION

@@ -106,7 +106,18 @@ def test_what_mysql_says_is_one_sentence(number: int, said: str, what: str) -> N
 
 # In a kernel
 
-CELLS = ["from decimal import Decimal", "# Exercise 09.1\nanswer = ...\n### done", "print(answer)", "1 / 0"]
+CELLS = [
+    "from decimal import Decimal",
+    "# Exercise 09.1\nanswer = ...\n### done",
+    "print(answer)",
+    "1 / 0",
+    "# Exercise 09.2\nlate = Split = ...\n### done",
+    "number = 3\nSplit(number)",
+    "def detect(number):\n    return late + number\n\n\nlist(map(detect, [1]))",
+    "late.upper()",
+    "from fraudlab.course.exercise import NotSolvedYet\nraise NotSolvedYet('Exercise 09.2 is still to do: `late` is Ellipsis.')",
+    "... + 1",
+]
 
 
 def run(tmp_path: Path, *which: int) -> str:
@@ -146,3 +157,19 @@ def test_an_error_that_its_traceback_explains_best_is_shown_as_ever(tmp_path: Pa
     said = run(tmp_path, 0, 3)
     assert "Traceback" in said
     assert "ZeroDivisionError" in said
+
+
+@pytest.mark.parametrize(("place", "name"), [(5, "Split"), (6, "late"), (7, "late")])
+def test_a_cell_that_uses_an_unsolved_answer_names_it_and_its_exercise(tmp_path: Path, place: int, name: str) -> None:
+    said = run(tmp_path, 4, place)
+    assert said.startswith(f"`{name}` is still `...`: Exercise 09.2 is not solved yet")
+    assert "run it, then run this one again." in said
+    assert "object is not" not in said
+
+
+def test_what_says_so_already_stays_as_it_is(tmp_path: Path) -> None:
+    assert run(tmp_path, 4, 8).splitlines() == ["NotSolvedYet: Exercise 09.2 is still to do: `late` is Ellipsis."]
+
+
+def test_dots_that_are_no_answer_are_shown_as_ever(tmp_path: Path) -> None:
+    assert "Traceback" in run(tmp_path, 4, 9)

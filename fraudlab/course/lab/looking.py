@@ -1,7 +1,9 @@
 """Looking at the pipeline: records, what is found at each stage, and pictures of it."""
 
+import ast
 import inspect
 import json
+import textwrap
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -258,16 +260,37 @@ def trade_off(score: Callable[[Any], tuple[Any, Any]], thresholds: Iterable[Any]
     return pictures.trade_off(points)
 
 
-def show(thing: Any) -> Card:
-    """Shows the source code of a function or class of the pipeline.
+def show(thing: Any, part: str = "") -> Card:
+    """Shows the source code of a function or class of the pipeline, with the numbers of its lines.
+
+    Args:
+        thing: The function or class.
+        part: The beginning of a line, to see only the statement that begins there: a loop, a `try`, a condition.
+
+    Raises:
+        UserError: No statement begins like `part`.
 
     Example:
         from fraudlab.pipeline import rule
         lab.show(rule.judge)
     """
     thing = inspect.unwrap(thing)  # a helper of `lab` is bound to the workspace
-    source = inspect.getsource(thing)
-    return Card(f"{Path(inspect.getfile(thing)).name}: {thing.__name__}", code=source)
+    lines, first = inspect.getsourcelines(thing)
+    source = textwrap.dedent("".join(lines))
+    if part:
+        begin, end = _statement(source, part, thing.__name__)
+        source = textwrap.dedent("".join(source.splitlines(keepends=True)[begin - 1 : end]))
+        first += begin - 1
+    return Card(f"{Path(inspect.getfile(thing)).name}: {thing.__name__}", code=source.rstrip("\n"), first_line=first)
+
+
+def _statement(source: str, part: str, name: str) -> tuple[int, int]:
+    """The first and the last line of the first statement that begins with these words."""
+    lines = source.splitlines()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.stmt) and lines[node.lineno - 1].lstrip().startswith(part):
+            return node.lineno, node.end_lineno or node.lineno
+    raise UserError(f"No statement of `{name}` begins with `{part}`.", f"`lab.show({name})` shows all of it.")
 
 
 def pretty(value: str | None) -> None:

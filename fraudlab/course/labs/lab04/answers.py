@@ -207,7 +207,9 @@ WINDOWS = Answers(
             "other_hours",
         ),
     ],
+    observe=lambda *_answers: _ENDED,
     mutants=False,
+    equivalent={"return (0, _same(0), frozenset())": "0 plus a Decimal is that Decimal"},
 )
 
 
@@ -403,11 +405,14 @@ def _unpacked(text: str) -> tuple[datetime, str, Decimal]:
 def _namespace() -> dict[str, Any]:
     """What the notebook has before the exercise."""
     from pyflink.common import Types
-    from pyflink.datastream import KeyedProcessFunction
+    from pyflink.datastream import KeyedProcessFunction, OutputTag
+    from pyflink.datastream.functions import ProcessFunction
     from pyflink.datastream.state import ListStateDescriptor, MapStateDescriptor, ValueStateDescriptor
 
     return {
         "KeyedProcessFunction": KeyedProcessFunction,
+        "OutputTag": OutputTag,
+        "ProcessFunction": ProcessFunction,
         "ListStateDescriptor": ListStateDescriptor,
         "MapStateDescriptor": MapStateDescriptor,
         "ValueStateDescriptor": ValueStateDescriptor,
@@ -596,13 +601,32 @@ def _detect(payments: Any) -> Any:
     return payments.key_by(lambda payment: payment["user_id"]).process(None)
 
 
+def _detect_in_two_steps(payments: Any) -> Any:
+    class ByUser:
+        def get_key(self, payment: Any) -> int:
+            return payment["user_id"]  # type: ignore[no-any-return]
+
+    keyed = payments.filter(lambda payment: payment["eur"] > 0).key_by(ByUser())
+    return keyed.process(None).name("mine")
+
+
+def _by_country(payments: Any) -> Any:
+    return payments.key_by(lambda payment: payment["country"]).process(None)
+
+
+def _by_payment(payments: Any) -> Any:
+    return payments.key_by(lambda payment: payment[0]).process(None)
+
+
 ON_CLUSTER = Answers(
     right=[
         Example((_detect, None), _DONE),
-        Example((lambda payments: payments, None), replace(_DONE, raised=_ALL | {3008})),
+        Example((_detect_in_two_steps, None), replace(_DONE, raised=_ALL | {3008})),
         Example((_detect, None), replace(_DONE, read=0)),
     ],
     wrong=[
+        Example((_by_country, None), replace(_DONE, raised=frozenset(), read=0), "keys_apart"),
+        Example((_by_payment, None), replace(_DONE, raised=frozenset(), read=0), "keys_apart"),
         Example((_detect, None), replace(_DONE, raised=_ALL | {9}), "others_raised"),
         Example((_detect, None), replace(_DONE, raised=frozenset({9})), "others_raised"),
         Example((_detect, None), replace(_DONE, raised=frozenset(), read=0), waits="0 of 3 suspicious hours"),
@@ -651,6 +675,122 @@ AWAKE = Answers(
 
 
 # 04.7
+
+_SPLIT = """
+too_late = OutputTag("too-late", Types.LONG())
+
+
+class SplitLate(ProcessFunction):
+    def process_element(self, payment, ctx):
+        if ctx.timestamp() <= ctx.timer_service().current_watermark():
+            yield too_late, payment["transaction_id"]
+        else:
+            yield payment
+"""
+
+_SPLIT_IN_A_LIST = """
+too_late = OutputTag("late ones")
+
+
+class SplitLate(ProcessFunction):
+    def process_element(self, payment, ctx):
+        on_time = ctx.timestamp() > ctx.timer_service().current_watermark()
+        return [payment if on_time else (too_late, payment["transaction_id"])]
+"""
+
+_SPLIT_WITH_A_RETURN = """
+class SplitLate(ProcessFunction):
+    LATE = OutputTag("too-late", Types.LONG())
+
+    def process_element(self, payment, ctx):
+        behind = ctx.timer_service().current_watermark() - ctx.timestamp()
+        if behind < 0:
+            yield payment
+            return
+        yield self.LATE, payment["transaction_id"]
+
+
+too_late = SplitLate.LATE
+"""
+
+_OWN_WATERMARK = """
+too_late = OutputTag("too-late", Types.LONG())
+
+
+class SplitLate(ProcessFunction):
+    def open(self, context):
+        self.latest = 0
+
+    def process_element(self, payment, ctx):
+        watermark = max(self.latest - 300_000, ctx.timer_service().current_watermark())
+        if ctx.timestamp() <= watermark:
+            yield too_late, payment["transaction_id"]
+        else:
+            yield payment
+        self.latest = max(self.latest, ctx.timestamp())
+"""
+
+_RETURNED = """
+too_late = OutputTag("too-late", Types.LONG())
+
+
+class SplitLate(ProcessFunction):
+    def process_element(self, payment, ctx):
+        if ctx.timestamp() <= ctx.timer_service().current_watermark():
+            return too_late, payment["transaction_id"]
+        return [payment]
+"""
+
+_LATE = "if ctx.timestamp() <= ctx.timer_service().current_watermark():"
+_KNOWN = "if ctx.timer_service().current_watermark() > 0 and "
+_TO_THE_SIDE = 'yield too_late, payment["transaction_id"]'
+_GOES_ON = "        else:\n            yield payment"
+
+
+def _split(*edits: tuple[str, str], source: str = _SPLIT) -> Callable[..., Any]:
+    """A learner's operator. PyFlink is imported when it is made, not with the labs."""
+    return lambda: _edited(source, "SplitLate", edits)()
+
+
+SIDE_OUTPUT = Answers(
+    right=[
+        Example((_split(),)),
+        Example((_split(source=_SPLIT_IN_A_LIST),)),
+        Example((_split(source=_SPLIT_WITH_A_RETURN),)),
+    ],
+    wrong=[
+        Example((_split((_LATE, _LATE.replace("<=", ">"))),), mistake="late_without_watermark"),
+        Example(
+            (_split((_LATE, _LATE.replace("current_watermark", "current_processing_time"))),),
+            mistake="late_without_watermark",
+        ),
+        Example((_split((_LATE, f"{_KNOWN}{_LATE[3:]}".replace("<=", ">"))),), mistake="on_time_to_side"),
+        Example((_split((_LATE, _LATE.replace("<=", "<"))),), mistake="at_the_watermark"),
+        Example((_split((_LATE, f"{_LATE[:-1]} + 1000:")),), mistake="on_time_to_side"),
+        Example((_split(source=_OWN_WATERMARK),), mistake="own_watermark"),
+        Example((_split((_TO_THE_SIDE, "pass")),), mistake="dropped"),
+        Example((_split((_TO_THE_SIDE, "yield payment")),), mistake="late_in_main"),
+        Example((_split((_GOES_ON, "        yield payment")),), mistake="in_both"),
+        Example((_split((_TO_THE_SIDE, 'yield "too-late", payment["transaction_id"]')),), mistake="without_tag"),
+        Example((_split((_TO_THE_SIDE, 'yield payment["transaction_id"]')),), mistake="without_tag"),
+        Example((_split((_TO_THE_SIDE, "yield too_late, payment")),), mistake="side_value"),
+        Example((_split(("Types.LONG()", "Types.INT()")),), mistake="tag_type"),
+        Example((_split(("Types.LONG()", "Types.STRING()")),), mistake="tag_type"),
+        Example(
+            (_split((_GOES_ON, '        else:\n            yield payment["country"]')),), mistake="changed_payment"
+        ),
+        Example((_split(source=_RETURNED),), mistake="returned_pair"),
+        Example((_split((_LATE, _LATE.replace("ctx.timestamp()", 'payment["time"]'))),), mistake="failed"),
+        Example(("SplitLate",), mistake="unreadable"),
+    ],
+    equivalent={
+        "too_late = OutputTag('transaction_id', Types.LONG())": "a side output may have any name",
+        "return": "a payment is yielded once, so nothing is left to do behind it",
+    },
+)
+
+
+# 04.8
 
 _EVERYBODY = frozenset(range(1, 21))
 _FOUND = Found(frozenset({1, 2, 3}), frozenset({1, 2, 3}), frozenset({1, 2, 4, 5, 6}), _EVERYBODY, 9, 9)
@@ -713,5 +853,6 @@ ANSWERS = {
     "04.4": IN_STATE,
     "04.5": ON_CLUSTER,
     "04.6": AWAKE,
-    "04.7": SCORE,
+    "04.7": SIDE_OUTPUT,
+    "04.8": SCORE,
 }

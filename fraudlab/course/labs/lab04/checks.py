@@ -850,8 +850,41 @@ def _records_read(workspace: Workspace, name: str) -> int:
     return max((int(vertex["metrics"]["read-records"]) for vertex in vertices), default=0)
 
 
-def judge_job(observed: OnCluster, _detect: object, _found: object = None) -> Verdict:
-    """The job must raise what plain Python finds, and nothing else."""
+class _Stream:
+    """In the place of the stream that a learner's function is given: it remembers by what it was keyed."""
+
+    def __init__(self) -> None:
+        self.keys: list[Any] = []
+
+    def __getattr__(self, _name: str) -> Callable[..., "_Stream"]:
+        return lambda *_arguments, **_options: self
+
+    def key_by(self, selector: Any, *_types: object, **_options: object) -> "_Stream":
+        self.keys.append(getattr(selector, "get_key", selector))
+        return self
+
+
+def _keys(detect: Callable[..., Any], *payments: Payment) -> list[Any]:
+    """The keys that a learner's function gives to these payments; empty where that cannot be found out without the job."""
+    stream = _Stream()
+    try:
+        detect(stream)
+        return [stream.keys[0](_row(one)) for one in payments]
+    except Exception:  # it may need more of a stream than this one has: then the job's answer tells
+        return []
+
+
+def judge_job(observed: OnCluster, detect: Callable[..., Any], _found: object = None) -> Verdict:
+    """The function must key by user. The job must raise what plain Python finds, and nothing else."""
+    if len(set(keys := _keys(detect, _HOME, _ABROAD))) > 1:
+        return wrong(
+            Mistake(
+                "keys_apart",
+                "Two payments of one user have different keys, so they never meet in one state, and no theft is found: key the stream by user.",
+            ),
+            found=f"the keys {keys[0]!r} and {keys[1]!r} for two payments of user {_HOME.user}",
+            expected="one key for each user",
+        )
     if wrongly := observed.raised - observed.may:
         return wrong(
             Mistake(
@@ -973,6 +1006,186 @@ WAKE = Exercise(
 
 
 @dataclass(frozen=True, slots=True)
+class Arrival:
+    """A payment, the watermark when it arrives (in minutes after noon, None before there is one), and whether it is late."""
+
+    payment: Payment
+    watermark: float | None
+    late: bool
+
+
+_MS = 1 / MINUTE
+_ON_TIME_TO_SIDE = Mistake(
+    "on_time_to_side",
+    "A payment younger than the watermark went to the side output: which way round is your comparison?",
+)
+_LATE_IN_MAIN = Mistake(
+    "late_in_main", "A payment behind the watermark is in the main output, together with those that are on time."
+)
+
+_SPLITS: tuple[tuple[str, tuple[Arrival, ...], Mistake], ...] = (
+    (
+        "a payment of 12:00, before there is a watermark",
+        (Arrival(Payment(901, 17, 0, "20", "DE"), None, late=False),),
+        Mistake(
+            "late_without_watermark",
+            "Before the first watermark nothing is late. The clock on the wall says nothing about event time.",
+        ),
+    ),
+    (
+        "a payment of 12:30 with the watermark at 12:25",
+        (Arrival(Payment(902, 17, 30, "20", "DE"), 25, late=False),),
+        _ON_TIME_TO_SIDE,
+    ),
+    (
+        "a payment of 12:20 with the watermark at 12:25",
+        (Arrival(Payment(903, 17, 20, "400", "FR"), 25, late=True),),
+        _LATE_IN_MAIN,
+    ),
+    (
+        "a payment of 12:25 with the watermark at 12:25",
+        (Arrival(Payment(904, 17, 25, "20", "DE"), 25, late=True),),
+        Mistake(
+            "at_the_watermark",
+            "A payment exactly at the watermark is late: a watermark *t* says that nothing at or before *t* is expected any more.",
+        ),
+    ),
+    (
+        "a payment one millisecond younger than the watermark",
+        (Arrival(Payment(905, 17, 25 + _MS, "20", "DE"), 25, late=False),),
+        _ON_TIME_TO_SIDE,
+    ),
+    (
+        "a payment of 12:20 after one of 13:00, with the watermark at 11:55",
+        (
+            Arrival(Payment(906, 17, 60, "20", "DE"), -5, late=False),
+            Arrival(Payment(907, 17, 20, "20", "DE"), -5, late=False),
+        ),
+        Mistake(
+            "own_watermark",
+            "Compare with Flink's watermark, not with the times that your operator has seen: a slower partition may hold the watermark back.",
+        ),
+    ),
+    (
+        "two payments of 12:20, of other users, with the watermark at 12:25",
+        (
+            Arrival(Payment(908, 18, 20, "20", "DE"), 25, late=True),
+            Arrival(Payment(909, 19, 20, "1400", "US"), 25, late=True),
+        ),
+        _LATE_IN_MAIN,
+    ),
+    (
+        "a payment of the day before, with the watermark at 12:25",
+        (Arrival(Payment(910, 17, 30 - _DAY, "20", "DE"), 25, late=True),),
+        _LATE_IN_MAIN,
+    ),
+)
+"""Name, payments as they arrive, what is wrong if one of them takes the other way."""
+
+
+def judge_side_output(_observed: None, split: Callable[[], Any]) -> Verdict:
+    """The learner's operator must send what is late to the side output, and nothing else."""
+    for name, arrivals, mistake in _SPLITS:
+        trial = _trial(split)
+        for one in arrivals:
+            if one.watermark is not None:
+                trial.advance(_ms(one.watermark))
+            if verdict := _judge_way(_pay(trial, one.payment), one, name, mistake):
+                return verdict
+    return right("What is late has an output of its own. Nothing is dropped silently, and nothing waits for it.")
+
+
+def _judge_way(sent: list[Any], arrival: Arrival, name: str, mistake: Mistake) -> Verdict | None:
+    """What is wrong with what an operator sends for one payment; None where nothing is."""
+    from pyflink.datastream import OutputTag
+
+    payment, number = _row(arrival.payment), arrival.payment.number
+    main = side = 0
+    for one in sent:
+        if isinstance(one, tuple) and len(one) == 2 and isinstance(one[0], OutputTag):
+            side += 1
+            if verdict := _judge_side_value(*one, number):
+                return verdict
+        elif isinstance(one, OutputTag):
+            return wrong(
+                Mistake("returned_pair", "Flink takes a returned pair for two results. Yield it: `yield tag, value`."),
+                found="the tag as a result of the main output",
+                expected="a pair that is yielded",
+            )
+        elif one == payment:
+            main += 1
+        elif isinstance(one, int | tuple):
+            return wrong(
+                Mistake(
+                    "without_tag",
+                    "Only a pair with the OutputTag itself in front goes to the side output; anything else goes to the main one.",
+                ),
+                found=f"{one!r} in the main output",
+                expected="the payment there, or a pair of the tag and the id",
+            )
+        else:
+            return wrong(
+                Mistake("changed_payment", "A payment that is on time goes on as it is: yield the payment itself."),
+                found=f"{one!r} in the main output",
+                expected="the payment",
+            )
+    found = f"{main} times in the main output and {side} times in the side output: {name}"
+    expected = f"once, in the {'side' if arrival.late else 'main'} output"
+    if not main + side:
+        return wrong(
+            Mistake("dropped", "A payment is in neither output, so nobody will ever know of it."),
+            found=found,
+            expected=expected,
+        )
+    if main + side > 1:
+        return wrong(
+            Mistake("in_both", "A payment was sent twice. One that is late must not go on with the others."),
+            found=found,
+            expected=expected,
+        )
+    return wrong(mistake, found=found, expected=expected) if bool(side) != arrival.late else None
+
+
+def _judge_side_value(tag: Any, value: object, number: int) -> Verdict | None:
+    """What is wrong with what goes to the side output; None where nothing is."""
+    from pyflink.common import Types
+
+    if value != number:
+        return wrong(
+            Mistake("side_value", "The side output gets the id of the late payment, and nothing else."),
+            found=repr(value),
+            expected="a whole number",
+        )
+    if tag.type_info in (Types.LONG(), Types.PICKLED_BYTE_ARRAY()):
+        return None
+    return wrong(
+        Mistake("tag_type", "The OutputTag says another type than that of a payment's id, which is a BIGINT."),
+        found=repr(tag.type_info),
+        expected="the type with which Exercise 04.5 yields ids",
+    )
+
+
+SIDE_OUTPUT = Exercise(
+    number="04.7",
+    title="A late event through a side output",
+    task="declare the OutputTag `too_late`, and write the ProcessFunction `SplitLate`.",
+    hints=(
+        "Three values decide: the payment's event time, the watermark, and which of the two may be equal. Two `yield`, one for each output.",
+        "`ctx.timer_service().current_watermark()` is the watermark, `ctx.timestamp()` the event time. Late is what is *at or before* the watermark.",
+        '`too_late = OutputTag("too-late", Types.LONG())`; for a late payment `yield too_late, payment["transaction_id"]`, otherwise'
+        " `yield payment`.",
+    ),
+    shape="the class SplitLate, a ProcessFunction that is made without arguments",
+    observe=nothing_to_observe,
+    judge=judge_side_output,
+    accepts=callable,
+)
+
+
+# 04.8
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """The bank's own customers: those accused in the topic, those that MySQL's payments accuse, the robbed ones, and all."""
 
@@ -1063,7 +1276,7 @@ def _near(one: float, other: float) -> bool:
 
 
 SCORE = Exercise(
-    number="04.7",
+    number="04.8",
     title="How good is it?",
     task="write the function that gives the precision and the recall of a detector, counted in accounts.",
     hints=(
@@ -1095,6 +1308,6 @@ LAB = Lab(
     number="04",
     name="windowed-detector",
     title="The windowed detector",
-    exercises=(LATE, WINDOWS, HOURS, IN_STATE, ON_CLUSTER, WAKE, SCORE),
+    exercises=(LATE, WINDOWS, HOURS, IN_STATE, ON_CLUSTER, WAKE, SIDE_OUTPUT, SCORE),
     outcome=outcome,
 )
