@@ -15,7 +15,7 @@ _HEADS = {
     Kind.RIGHT: (DONE, "Right", "#1a7f37"),
     Kind.WRONG: ("✘", "Not right yet", "#b35900"),
     Kind.NOT_YET: ("…", "Not yet", "#5a5fc7"),
-    Kind.DOWN: ("!", "Something does not run", "#c62828"),
+    Kind.DOWN: ("!", "Something is not running", "#c62828"),
 }
 
 
@@ -188,7 +188,7 @@ def of_solution(number: str, source: str) -> Card:
 def of_closed_solution(number: str, record: Record) -> Card:
     """The card that says when the solution of an exercise opens."""
     missing = TRIES_BEFORE_SOLUTION - record.tries
-    times = "once more" if missing == 1 else f"{missing} times more"
+    times = "once more" if missing == 1 else f"{missing} more times"
     return Card(
         f"Exercise {number} · the solution is still closed",
         (f"It opens when you have solved it, or tried {times}.",),
@@ -201,7 +201,7 @@ def of_flink_page(address: str, *, opened: bool) -> Done:
     where = (
         f"It opens in your browser. {from_now_on}"
         if opened
-        else f"Open {address} in another tab. {from_now_on} The address is a key: keep it."
+        else f"Open {address} in another tab. {from_now_on} The address is a key: keep it to yourself."
     )
     return Done("Flink's web page", (where,))
 

@@ -423,7 +423,7 @@ class Workspace:
         what = "; ".join(f"{one.name} {one.problem}" for one in unhealthy)
         return (
             f"{what[0].upper()}{what[1:]}.",
-            "Run `lab.up()` here, or `make lab` in a terminal: it starts what does not run.",
+            "Run `lab.up()` here, or `make lab` in a terminal: it starts what is not running.",
         )
 
     def require_running(self) -> None:
