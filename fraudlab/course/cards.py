@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from html import escape
 
 from fraudlab.course.exercise import HINTS, Exercise, Kind, Lab, Verdict
+from fraudlab.course.pictures import legible
 from fraudlab.course.progress import TRIES_BEFORE_SOLUTION, Record
 from fraudlab.settings import Settings
 from fraudlab.verification.verify import Verification
@@ -55,7 +56,7 @@ class Card:
         return (
             f'<div role="status" style="border-left:5px solid {self.colour};padding:8px 14px;margin:6px 0;'
             f'background:rgba(128,128,128,.07);max-width:52em;line-height:1.45">'
-            f'<div style="font-weight:600;color:{self.colour}">{sign}{_marked_up(self.head)}</div>{lines}{code}</div>'
+            f'<div style="font-weight:600;color:{legible(self.colour)}">{sign}{_marked_up(self.head)}</div>{lines}{code}</div>'
         )
 
 

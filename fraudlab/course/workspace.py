@@ -492,7 +492,7 @@ class Workspace:
             said = admin.delete_groups(groups)
             groups = [group for group in groups if said[group] == NonEmptyGroupError.__name__]
         raise UserError(
-            f"Consumers of {', '.join(sorted(groups))} still run, so their offsets cannot be forgotten.",
+            f"Consumers in {', '.join(sorted(groups))} are still running, so their offsets cannot be deleted.",
             "Close them (`consumer.close()`, or restart the kernel of the notebook that made them), then try again.",
         )
 
