@@ -59,7 +59,7 @@ def wait_until(probe: Callable[[], T | None], what: str, deadline_s: float = 60.
     """The first true value that `probe` gives. Raises Late, naming `what`, when none comes in time."""
     value = waiting.until(probe, deadline_s)
     if not value:
-        raise Late(f"Not within {deadline_s:.0f} s: {what}.")
+        raise Late(f"This did not happen within {deadline_s:.0f} s: {what}.")
     return value
 
 
