@@ -175,7 +175,7 @@ def _require_running(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is not None:
         raise UserError(
             f"The bank stopped unexpectedly, with status {process.returncode}.",
-            "Its message stands above; run the cell again.",
+            "Its message is above; run the cell again.",
         )
 
 
