@@ -92,7 +92,8 @@ def window(title: str, payments: Sequence[Dot], length: timedelta = timedelta(ho
     for dot in shown:
         parts.append(
             f'<circle cx="{x(dot.time):.0f}" cy="{110 - min(50, 8 + float(dot.amount_eur) / 40):.0f}" r="6" '
-            f'fill="{"none" if dot.too_late else colours[dot.country]}" stroke="currentColor" stroke-width=".6">'
+            f'fill="{"none" if dot.too_late else colours[dot.country]}" stroke="currentColor" '
+            f'stroke-width="{1.6 if dot.too_late else 0.6}">'
             f"<title>{escape(f'{dot.country} {dot.amount_eur:,.2f} EUR at {dot.time:%H:%M:%S}{_late(dot)}')}</title></circle>"
         )
     for index, country in enumerate(countries):
@@ -239,9 +240,9 @@ def pulse(lanes: Sequence[Lane], seconds: float) -> Picture:
         colour = COLOURS[place % len(COLOURS)]
         top, base = 28 + place * 84, 84 + place * 84
         most = max(1.0, *(rate for *_, rate in lane.bars)) if lane.bars else 1.0
-        now = f", {lane.bars[-1][2]:,.0f} a second" if lane.bars else ""
+        now = f", last bar: {lane.bars[-1][2]:,.0f} a second" if lane.bars else ""
         parts.append(
-            f'<text x="{MARGIN}" y="{top - 8}"><tspan font-weight="bold">{escape(lane.name)}</tspan> {lane.total:,}{now}</text>'
+            f'<text x="{MARGIN}" y="{top - 8}"><tspan font-weight="bold">{escape(lane.name)}</tspan> {lane.total:,} in all{now}</text>'
             f'<text x="{WIDTH - MARGIN}" y="{top - 8}" text-anchor="end">highest bar: {most:,.0f} a second</text>'
             f'<path d="M{MARGIN} {base}H{WIDTH - MARGIN}" stroke="currentColor" stroke-opacity=".5"/>'
         )
@@ -342,6 +343,8 @@ def before_after(title: str, before: Panel, after: Panel) -> Picture:
                 f'<rect x="{left + 30:.0f}" y="{height:.1f}" width="60" height="{size:.1f}" fill="{colours[country]}" '
                 f'stroke="white" stroke-width=".6"><title>{escape(f"{country} {eur:,.2f} EUR")}</title></rect>'
             )
+            if size >= 12:  # lower ones have no room for their country
+                parts.append(f'<text x="{left + 96:.0f}" y="{height + size / 2 + 4:.1f}">{escape(country)}</text>')
         paid = f"{panel.total_eur:,.2f} EUR in {', '.join(sorted({one for one, _ in panel.paid_eur}))}"
         colour = "#c62828" if panel.caught else "#607080"
         parts.append(
