@@ -60,7 +60,7 @@ def main() -> None:
     settings = Settings().model_copy(update={"learner": LEARNER, "dashboard_port": arguments.port})
     stack = Stack(settings)
     if not stack.is_running():
-        sys.exit("The stack does not run. Next: `make up`, then this again.")
+        sys.exit("The stack is not running. Next: `make up`, then this again.")
     (program,) = [one for one in system.services(settings) if one.name == settings.names.group("analytics")]
     workspace = Workspace(settings)
     workspace.reset()

@@ -226,7 +226,7 @@ def _watch(
             if generator.poll() is not None:
                 raise UserError(
                     f"The bank stopped unexpectedly, with status {generator.returncode}.",
-                    "Its own words stand above; `fraudlab status` shows what runs.",
+                    "Its message is above; `fraudlab status` shows what runs.",
                 )
             watcher.poll()
             if deadline is None and seconds is not None and watcher.view.payments:

@@ -175,7 +175,7 @@ def _require_running(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is not None:
         raise UserError(
             f"The bank stopped unexpectedly, with status {process.returncode}.",
-            "Its message stands above; run the cell again.",
+            "Its message is above; run the cell again.",
         )
 
 
@@ -379,7 +379,7 @@ def race(workspace: Workspace, readers: Mapping[str, tuple[str, str]], seconds: 
             if not deadline and any(reader.delays_ms for reader in running.values()):
                 deadline = time.monotonic() + seconds
             if not deadline and time.monotonic() > give_up:
-                raise Late("Not within 60 s: a payment in any of the topics.")
+                raise Late("This did not happen within 60 s: a payment in any of the topics.")
         rows = [
             (name, len(one.delays_ms), round(statistics.median(one.delays_ms)), max(one.delays_ms))
             for name, one in running.items()

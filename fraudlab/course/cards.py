@@ -8,6 +8,7 @@ from keyword import iskeyword
 from tokenize import COMMENT, NAME, NUMBER, STRING, TokenInfo, generate_tokens
 
 from fraudlab.course.exercise import HINTS, Exercise, Kind, Lab, Verdict
+from fraudlab.course.pictures import legible
 from fraudlab.course.progress import TRIES_BEFORE_SOLUTION, Record
 from fraudlab.settings import Settings
 from fraudlab.verification.verify import Verification
@@ -18,7 +19,7 @@ _HEADS = {
     Kind.RIGHT: (DONE, "Right", "#1a7f37"),
     Kind.WRONG: ("✘", "Not right yet", "#b35900"),
     Kind.NOT_YET: ("…", "Not yet", "#5a5fc7"),
-    Kind.DOWN: ("!", "Something does not run", "#c62828"),
+    Kind.DOWN: ("!", "Something is not running", "#c62828"),
 }
 
 
@@ -59,7 +60,7 @@ class Card:
         return (
             f'<div role="status" style="border-left:5px solid {self.colour};padding:8px 14px;margin:6px 0;'
             f'background:rgba(128,128,128,.07);max-width:52em;line-height:1.45">'
-            f'<div style="font-weight:600;color:{self.colour}">{sign}{_marked_up(self.head)}</div>{lines}{code}</div>'
+            f'<div style="font-weight:600;color:{legible(self.colour)}">{sign}{_marked_up(self.head)}</div>{lines}{code}</div>'
         )
 
 
@@ -192,7 +193,7 @@ def of_solution(number: str, source: str) -> Card:
 def of_closed_solution(number: str, record: Record) -> Card:
     """The card that says when the solution of an exercise opens."""
     missing = TRIES_BEFORE_SOLUTION - record.tries
-    times = "once more" if missing == 1 else f"{missing} times more"
+    times = "once more" if missing == 1 else f"{missing} more times"
     return Card(
         f"Exercise {number} · the solution is still closed",
         (f"It opens when you have solved it, or tried {times}.",),
@@ -205,7 +206,7 @@ def of_flink_page(address: str, *, opened: bool) -> Done:
     where = (
         f"It opens in your browser. {from_now_on}"
         if opened
-        else f"Open {address} in another tab. {from_now_on} The address is a key: keep it."
+        else f"Open {address} in another tab. {from_now_on} The address is a key: keep it to yourself."
     )
     return Done("Flink's web page", (where,))
 

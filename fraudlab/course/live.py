@@ -72,7 +72,7 @@ class LiveQuery:
             return [answer] if holds(answer) else []
 
         if not (found := until(look, deadline_s)):
-            raise Late(f"Not within {deadline_s:.0f} s; so far the answer has {len(self.rows())} rows.")
+            raise Late(f"Gave up waiting after {deadline_s:.0f} s; so far the answer has {len(self.rows())} rows.")
         return found[0]
 
     def complete(self, deadline_s: float = 60) -> pd.DataFrame:

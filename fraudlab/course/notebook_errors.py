@@ -16,7 +16,7 @@ from fraudlab.settings import REPOSITORY, Settings
 
 
 def install(shell: Any) -> None:
-    """Shows explained errors of an IPython shell as sentences, all others as ever."""
+    """Shows explained errors of an IPython shell as sentences, all others as before."""
     shell.set_custom_exc((Exception,), _show)
 
 

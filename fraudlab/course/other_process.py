@@ -49,6 +49,6 @@ def in_another_process(function: Callable[..., object], calls: Sequence[tuple[ob
         check=False,
     )
     if ended.returncode:
-        said = ended.stderr.decode("utf-8", "replace").strip().splitlines() or ["it ended without a word"]
+        said = ended.stderr.decode("utf-8", "replace").strip().splitlines() or ["it ended without a message"]
         raise AnswerFailed(f"In another process, the function raised {said[-1]}.")
     return list(pickle.loads(ended.stdout))  # noqa: S301 - written by the process that this one has just started

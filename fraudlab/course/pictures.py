@@ -11,6 +11,11 @@ COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#8
 WIDTH, HEIGHT, MARGIN = 760, 190, 40
 
 
+def legible(colour: str) -> str:
+    """A colour for text, in CSS: mixed with that of the text around it, so that it stands out in a light and in a dark notebook."""
+    return f"color-mix(in srgb, {colour} 55%, currentColor)"
+
+
 @dataclass(frozen=True)
 class Picture:
     """An SVG image; `alternative` says the same in words, and is what text outputs and screen readers get."""
@@ -87,7 +92,8 @@ def window(title: str, payments: Sequence[Dot], length: timedelta = timedelta(ho
     for dot in shown:
         parts.append(
             f'<circle cx="{x(dot.time):.0f}" cy="{110 - min(50, 8 + float(dot.amount_eur) / 40):.0f}" r="6" '
-            f'fill="{"none" if dot.too_late else colours[dot.country]}" stroke="currentColor" stroke-width=".6">'
+            f'fill="{"none" if dot.too_late else colours[dot.country]}" stroke="currentColor" '
+            f'stroke-width="{1.6 if dot.too_late else 0.6}">'
             f"<title>{escape(f'{dot.country} {dot.amount_eur:,.2f} EUR at {dot.time:%H:%M:%S}{_late(dot)}')}</title></circle>"
         )
     for index, country in enumerate(countries):
@@ -124,8 +130,9 @@ def lanes(title: str, partitions: Sequence[Sequence[int]]) -> Picture:
             f'<line x1="{MARGIN + 80}" y1="{y}" x2="{WIDTH - MARGIN}" y2="{y}" stroke="currentColor" stroke-opacity=".3"/>'
         )
         parts += [
-            f'<circle cx="{MARGIN + 80 + step * number:.0f}" cy="{y}" r="11" fill="{COLOURS[place % len(COLOURS)]}"/>'
-            f'<text x="{MARGIN + 80 + step * number:.0f}" y="{y + 4}" text-anchor="middle" fill="#ffffff">{number}</text>'
+            f'<circle cx="{MARGIN + 80 + step * number:.0f}" cy="{y}" r="11" fill="{COLOURS[place % len(COLOURS)]}" fill-opacity=".3" '
+            f'stroke="{COLOURS[place % len(COLOURS)]}" stroke-width="2"/>'
+            f'<text x="{MARGIN + 80 + step * number:.0f}" y="{y + 4}" text-anchor="middle">{number}</text>'
             for number in lane
         ]
     height = 40 + LANE_HEIGHT * len(partitions)
@@ -184,7 +191,7 @@ def windows(title: str, payments: Sequence[Dot], bars: Sequence[Bar]) -> Picture
             f'<path d="M{x(dot.time):.0f} 52V{y - 24}" stroke="{colours[dot.country]}" stroke-dasharray="3 3"/>'
             f'<circle cx="{x(dot.time):.0f}" cy="52" r="6" fill="{colours[dot.country]}" stroke="currentColor" stroke-width=".6">'
             f"<title>{escape(label)}</title></circle>"
-            f'<text x="{x(dot.time):.0f}" y="40" text-anchor="middle" fill="{colours[dot.country]}">{escape(dot.country)}</text>'
+            f'<text x="{x(dot.time):.0f}" y="40" text-anchor="middle" fill="{legible(colours[dot.country])}">{escape(dot.country)}</text>'
         )
     for moment, anchor in ((first, "start"), (last, "end")):
         parts.append(f'<text x="{x(moment):.0f}" y="{y}" text-anchor="{anchor}">{moment:%H:%M}</text>')
@@ -233,9 +240,9 @@ def pulse(lanes: Sequence[Lane], seconds: float) -> Picture:
         colour = COLOURS[place % len(COLOURS)]
         top, base = 28 + place * 84, 84 + place * 84
         most = max(1.0, *(rate for *_, rate in lane.bars)) if lane.bars else 1.0
-        now = f", {lane.bars[-1][2]:,.0f} a second" if lane.bars else ""
+        now = f", last bar: {lane.bars[-1][2]:,.0f} a second" if lane.bars else ""
         parts.append(
-            f'<text x="{MARGIN}" y="{top - 8}"><tspan font-weight="bold">{escape(lane.name)}</tspan> {lane.total:,}{now}</text>'
+            f'<text x="{MARGIN}" y="{top - 8}"><tspan font-weight="bold">{escape(lane.name)}</tspan> {lane.total:,} in all{now}</text>'
             f'<text x="{WIDTH - MARGIN}" y="{top - 8}" text-anchor="end">highest bar: {most:,.0f} a second</text>'
             f'<path d="M{MARGIN} {base}H{WIDTH - MARGIN}" stroke="currentColor" stroke-opacity=".5"/>'
         )
@@ -336,13 +343,15 @@ def before_after(title: str, before: Panel, after: Panel) -> Picture:
                 f'<rect x="{left + 30:.0f}" y="{height:.1f}" width="60" height="{size:.1f}" fill="{colours[country]}" '
                 f'stroke="white" stroke-width=".6"><title>{escape(f"{country} {eur:,.2f} EUR")}</title></rect>'
             )
+            if size >= 12:  # lower ones have no room for their country
+                parts.append(f'<text x="{left + 96:.0f}" y="{height + size / 2 + 4:.1f}">{escape(country)}</text>')
         paid = f"{panel.total_eur:,.2f} EUR in {', '.join(sorted({one for one, _ in panel.paid_eur}))}"
         colour = "#c62828" if panel.caught else "#607080"
         parts.append(
             f'<path d="M{left:.0f} {line:.1f}H{left + 150:.0f}" stroke="currentColor" stroke-width="2" stroke-dasharray="7 4"/>'
             f'<text x="{left + 156:.0f}" y="{line + 4:.1f}">rule: {panel.threshold_eur:,.0f} EUR</text>'
             f'<text x="{left:.0f}" y="{base + 18:.0f}">{escape(paid)}</text>'
-            f'<text x="{left:.0f}" y="{base + 38:.0f}" font-weight="bold" fill="{colour}">{escape(panel.verdict)}</text>'
+            f'<text x="{left:.0f}" y="{base + 38:.0f}" font-weight="bold" fill="{legible(colour)}">{escape(panel.verdict)}</text>'
         )
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{escape(alternative, quote=True)}" '

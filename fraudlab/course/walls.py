@@ -74,13 +74,13 @@ _OF_SQL: tuple[tuple[str, str, str], ...] = (
     ),
     (
         r"Non-query expression encountered in illegal context",
-        "This is no statement that Flink knows",
+        "Flink does not know this kind of statement",
         "Look at its first words: is SELECT, INSERT INTO or CREATE spelled right?",
     ),
     (
         r'Encountered "(.+?)"',
         r"Flink did not expect `\1` here",
-        "Look at the word before it, too: a keyword misspelled, a comma or a bracket missing?",
+        "Look at the word before it, too: is a keyword misspelled, or is a comma or a bracket missing?",
     ),
     (
         r"Cannot discover a connector|Could not find any factory for identifier '(.+?)'",
@@ -98,7 +98,7 @@ def is_javas(text: str) -> bool:
 def of_flink(text: str, statement: str = "") -> Explanation:
     """What Flink says in a stack trace; `statement` is the SQL that it was given, "" where there is none."""
     causes = _causes(text)
-    said = causes[-1] if causes else next(iter(text.splitlines()), "an error without a word")
+    said = causes[-1] if causes else next(iter(text.splitlines()), "an error without a message")
     whole = "\n".join(causes)
     if "Column types of query result and sink" in whole:
         return _of_columns(next(cause for cause in causes if "Column types of query result and sink" in cause))

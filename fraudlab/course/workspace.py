@@ -59,7 +59,7 @@ def wait_until(probe: Callable[[], T | None], what: str, deadline_s: float = 60.
     """The first true value that `probe` gives. Raises Late, naming `what`, when none comes in time."""
     value = waiting.until(probe, deadline_s)
     if not value:
-        raise Late(f"Not within {deadline_s:.0f} s: {what}.")
+        raise Late(f"This did not happen within {deadline_s:.0f} s: {what}.")
     return value
 
 
@@ -423,7 +423,7 @@ class Workspace:
         what = "; ".join(f"{one.name} {one.problem}" for one in unhealthy)
         return (
             f"{what[0].upper()}{what[1:]}.",
-            "Run `lab.up()` here, or `make lab` in a terminal: it starts what does not run.",
+            "Run `lab.up()` here, or `make lab` in a terminal: it starts what is not running.",
         )
 
     def require_running(self) -> None:
@@ -492,7 +492,7 @@ class Workspace:
             said = admin.delete_groups(groups)
             groups = [group for group in groups if said[group] == NonEmptyGroupError.__name__]
         raise UserError(
-            f"Consumers of {', '.join(sorted(groups))} still run, so their offsets cannot be forgotten.",
+            f"Consumers in {', '.join(sorted(groups))} are still running, so their offsets cannot be deleted.",
             "Close them (`consumer.close()`, or restart the kernel of the notebook that made them), then try again.",
         )
 

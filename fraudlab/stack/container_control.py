@@ -20,6 +20,6 @@ def kill(name: str) -> int:
     """Has a program killed (SIGKILL), and gives the number of the life that ends. Docker starts its container again."""
     ending = life(name)
     if not ending:
-        raise UserError(f"{name} does not run, so it cannot be killed.", "`docker compose ps` shows what runs.")
+        raise UserError(f"{name} is not running, so it cannot be killed.", "`docker compose ps` shows what runs.")
     (CONTROL / f"{name}.kill").write_text(f"{ending}\n", encoding="ascii")
     return ending

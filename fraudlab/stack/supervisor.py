@@ -254,7 +254,7 @@ class Stack:
         self._require_running()
         pid = int(self._supervisord.process(name)["pid"])
         if not pid:
-            raise UserError(f"{name} does not run, so no signal can be sent.", "`fraudlab status` shows what runs.")
+            raise UserError(f"{name} is not running, so no signal can be sent.", "`fraudlab status` shows what runs.")
         os.kill(pid, signal)
         return pid
 
@@ -389,7 +389,7 @@ class Stack:
 
     def _require_running(self) -> None:
         if not self._supervisord.is_running():
-            raise UserError("The stack does not run.", "Start it with `fraudlab up`.")
+            raise UserError("The stack is not running.", "Start it with `fraudlab up`.")
         self.require_own_ports()
 
 

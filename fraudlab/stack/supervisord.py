@@ -83,7 +83,7 @@ class Supervisord:
         if not until(self.is_running, 10 if done.returncode == 0 else 0, 0.05):
             raise UserError(
                 f"supervisord, which runs the services, did not start: {done.stdout.strip()}",
-                f"Its log is {layout.logs / 'supervisord.log'}. `fraudlab down`, then this again, starts afresh.",
+                f"Its log is {layout.logs / 'supervisord.log'}. Run `fraudlab down`, then this command again.",
             )
 
     def put(self, program: Program) -> None:

@@ -27,7 +27,7 @@ def nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
 @pytest.mark.usefixtures("nothing_runs")
 def test_a_check_says_which_parts_are_down_and_what_mends_them() -> None:
     card = lab.check("01.1", 26)
-    assert card.head == "Something does not run"
+    assert card.head == "Something is not running"
     for part in ("Mysql", "kafka", "jobmanager", "taskmanager"):
         assert f"{part} does not run" in str(card)
     assert "`lab.up()`" in str(card)

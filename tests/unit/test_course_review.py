@@ -259,7 +259,7 @@ BREAKAGES: dict[str, tuple[Callable[[Site], None], str]] = {
     ),
     "a stack that was down": (
         cell("start", shown(START, str(cards.down("Kafka does not run.", "`lab.up()` starts it.")))),
-        "stores a card of something that went wrong: ! Something does not run",
+        "stores a card of something that went wrong: ! Something is not running",
     ),
     "code that differs from the pipeline": (
         cell(

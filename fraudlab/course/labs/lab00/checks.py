@@ -118,7 +118,7 @@ def judge_slots(observed: Slots, answer: int | str) -> Verdict:
         (observed.total, Mistake("all_slots", "Those are all slots. One person alone needs several of them.")),
         (
             observed.total / SLOTS_A_LEARNER,
-            Mistake("part_of_a_person", "There is no part of a person: what is left over is too little for one more."),
+            Mistake("part_of_a_person", "A person needs all four slots: what is left over is too little for one more."),
         ),
         (
             observed.total // (SLOTS_A_LEARNER - 1),

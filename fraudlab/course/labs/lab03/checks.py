@@ -288,7 +288,7 @@ TABLE = Exercise(
     task="write a CREATE TABLE that reads the topic of profiles as a table, so that a stopped account is seen as stopped.",
     hints=(
         "Begin with a copy of the statement of `transactions`. Which column identifies a profile? And is the flag in quotes in the envelope?",
-        "The topic is `${user_profile}`, the key `user_id`. Names, addresses and numbers of telephones are STRING, the id is INT. The flag is a number, 0 or 1.",
+        "The topic is `${user_profile}`, the key `user_id`. Names, addresses and phone numbers are STRING, the id is INT. The flag is a number, 0 or 1.",
         "`suspicious_activities TINYINT, PRIMARY KEY (user_id) NOT ENFORCED`, and in WITH: the connector, the topic, `${kafka_options}`, `'scan.startup.mode' = 'earliest-offset'` and `'format' = 'debezium-json'`.",
     ),
     shape="a CREATE TABLE statement, as text",
@@ -379,7 +379,7 @@ def judge_joins(observed: Mapping[str, str], answer: Mapping[str, str], _joins: 
 WHO_KNOWS = Exercise(
     number="03.2",
     title="Who knows the name?",
-    task="predict what each of the four joins says of the payment, once the profile is there.",
+    task="predict what each of the four joins says about the payment, once the profile is there.",
     hints=(
         "Ask two things about each join: does it still remember the payment? And which profile does it look up, the current one or the one at that time?",
         "`inner` and `left` remember both sides. It doesn't matter to them when a profile arrives.",
@@ -569,7 +569,7 @@ def _judge_missing(observed: Joined) -> Verdict | None:
                     "never_equal",
                     "Every payment is there, but none has a name: the columns that the join compares are never equal.",
                 ),
-                found="NULL in the place of every name",
+                found="NULL instead of every name",
                 expected=_EACH_PAYMENT,
             )
         else:
@@ -807,7 +807,7 @@ def _judge_event_table(observed: Events) -> Verdict | None:
         return wrong(
             Mistake(
                 "upserted_events",
-                "`upsert-kafka` keeps the newest record of each key. The key is the user, so of all payments of a user one row would be left.",
+                "`upsert-kafka` keeps the newest record of each key. The key is the user, so one row would be left for each user.",
             ),
             found=repr(table.options.get("connector")),
             expected="the connector that reads each record as a row",
@@ -833,7 +833,7 @@ def _judge_event_table(observed: Events) -> Verdict | None:
         return wrong(
             Mistake(
                 "no_time",
-                "An event happens at a time, and this table does not have it. The detector in Lab 04 lives on it.",
+                "Each event has a time, and this table leaves it out. The detector in Lab 04 needs it.",
             ),
             found="no column `transaction_time`",
             expected="the time of the payment",

@@ -301,7 +301,7 @@ WINDOWS = Exercise(
     hints=(
         "`Sums` needs four methods: what a window begins with, what one payment adds to it, two of them put together, and what comes out.",
         "The accumulator can be a tuple `(0, Decimal(0), frozenset())`. `add(self, payment, sums)` returns a new one;"
-        ' `countries | {payment["country"]}` is a set with one country more.',
+        ' `countries | {payment["country"]}` is a set with one more country.',
         "`payments.key_by(…).window(SlidingEventTimeWindows.of(Time.hours(1), Time.minutes(5))).aggregate(Sums(), SlidingHour(), output_type=HOUR)`",
     ),
     shape="the class Sums, and what `lab.watch` returned for the windows",
@@ -445,7 +445,7 @@ _HISTORIES: tuple[tuple[str, tuple[Paid, ...], float, bool, Mistake], ...] = (
         True,
         Mistake(
             "stopped_at_a_latecomer",
-            "A payment outside the hour may stand between two that are inside, because it came late: look at all of them.",
+            "A payment outside the hour may come between two that are inside, because it was late: look at all of them.",
         ),
     ),
 )
@@ -636,7 +636,7 @@ _STREAMS: tuple[tuple[str, tuple[_Step, ...], tuple[int, ...], Mistake], ...] = 
 
 _TOO_EARLY = Mistake(
     "cleared_too_early",
-    "A payment was forgotten that is still needed: for an hour, and for 30 minutes more in which late ones may come.",
+    "A payment was forgotten that is still needed: for an hour, and for another 30 minutes in which late ones may come.",
 )
 _NEEDED: tuple[tuple[str, tuple[_Step, ...], tuple[int, ...], Mistake], ...] = (
     (

@@ -548,7 +548,7 @@ def judge_copied(observed: Copied, table: str, insert: str) -> Verdict:
         return wrong(
             Mistake(
                 "timeout_too_short",
-                "Within this time no checkpoint may complete, if Flink is down for a moment. The broker aborts the transaction, and its records are lost.",
+                "If Flink is down for a moment, no checkpoint may complete within this time. The broker then aborts the transaction, and its records are lost.",
             ),
             found=f"{timeout_ms:,} ms",
             expected=expected,
