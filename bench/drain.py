@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def measure(
-    settings: Settings, payments: int, users: int, *, warm: bool, say: Callable[[str], object]
+    settings: Settings, payments: int, users: int, *, warm: bool, say: Callable[[str], None]
 ) -> list[dict[str, Any]]:
     """The figures of a cold drain, and with `warm` of a warm one after it. The system must be up, and nobody else may pay.
 
@@ -77,7 +77,7 @@ def measure(
     return figures
 
 
-def drain(settings: Settings, payments: int, users: int, *, cold: bool, say: Callable[[str], object]) -> dict[str, Any]:
+def drain(settings: Settings, payments: int, users: int, *, cold: bool, say: Callable[[str], None]) -> dict[str, Any]:
     """One backlog: how long it took, stage by stage."""
     stack, names = Stack(settings), settings.names
     topics = (names.transactions, names.transaction_mid, names.suspicious_activities)
@@ -126,7 +126,7 @@ def drain(settings: Settings, payments: int, users: int, *, cold: bool, say: Cal
 
 
 def await_activities(
-    settings: Settings, before: Mapping[str, Ends], payments: int, marked: Collection[int], say: Callable[[str], object]
+    settings: Settings, before: Mapping[str, Ends], payments: int, marked: Collection[int], say: Callable[[str], None]
 ) -> None:
     """Waits until the activities of these payments are there; says how far the pipeline is."""
     names = settings.names

@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def measure(
-    settings: Settings, rate: float, seconds: float, warm_up_s: float, *, say: Callable[[str], object]
+    settings: Settings, rate: float, seconds: float, warm_up_s: float, *, say: Callable[[str], None]
 ) -> dict[str, Any]:
     """p50 and p99 of each stage, in ms, at one rate. The system must be up, and nobody else may pay.
 
