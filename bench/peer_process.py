@@ -23,7 +23,7 @@ DEADLINE_S = 900
 
 
 def environment(home: Path, folder: Path, say: Callable[[str], None]) -> Path:
-    """The Python of the environment that `folder/requirements.lock` describes, in `home/bench-environments`; installed if it is not there."""
+    """The Python of the environment that `folder/requirements.lock` describes, in `home/bench-environments`; installed if it is missing."""
     locked = folder / "requirements.lock"
     there = home / "bench-environments" / folder.name
     python, stamp = there / "bin" / "python", there / "complete-for"
