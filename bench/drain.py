@@ -26,6 +26,7 @@ from fraudlab.errors import UserError
 from fraudlab.pipeline.contracts import JOBS
 from fraudlab.pipeline.records import read_activity
 from fraudlab.settings import Settings
+from fraudlab.stack import flink_jobs
 from fraudlab.stack.supervisor import Stack
 from fraudlab.verification.verify import verify
 
@@ -122,7 +123,15 @@ def drain(settings: Settings, payments: int, users: int, *, cold: bool, say: Cal
         "judged_s": round((judged_ms - first_ms) / 1000, 2),
         "seconds": round(seconds, 2),
         "payments_per_s": round(payments / seconds),
+        "failures": failures_since(settings, first_ms),
     }
+
+
+def failures_since(settings: Settings, since_ms: int) -> int:
+    """How often a job of the pipeline failed since then, of the last 16 of each that Flink keeps: after each it reads some records again."""
+    names = settings.names
+    jobs = flink_jobs.newest(settings, [names.job(job) for job in JOBS]).values()
+    return sum(one.at_ms >= since_ms for job in jobs for one in flink_jobs.failures(settings, job))
 
 
 def await_activities(
@@ -170,6 +179,7 @@ def line(figure: dict[str, Any]) -> str:
     return (
         f"{figure['what']}: {figure['payments']:,} payments in {figure['seconds']:.1f} s, {figure['payments_per_s']:,}/s"
         f" (captured {figure['captured_s']:.1f} s, joined {figure['joined_s']:.1f} s, judged {figure['judged_s']:.1f} s)"
+        + (f"; jobs failed {figure['failures']} times meanwhile" if figure["failures"] else "")
         + ("" if start is None else f"; the first record moved {start:.1f} s after the start")
     )
 

@@ -84,13 +84,13 @@ def stages_table(figures: Figures) -> str:
     for one in figures:
         of = one["stages"]
         cells = (f"{of[stage]['p50_ms']} / {of[stage]['p99_ms']}" if stage in of else "-" for stage in stages)
-        rows.append((f"{one['payments_per_s']:,.0f}", *cells))
-    return table(("payments/s", *(f"{stage}, p50 / p99 ms" for stage in stages)), rows)
+        rows.append((f"{one['rate_per_s']:,.0f}", f"{one['payments_per_s']:,.0f}", *cells))
+    return table(("asked for /s", "paid /s", *(f"{stage}, p50 / p99 ms" for stage in stages)), rows)
 
 
 def drain_table(figures: Figures) -> str:
     """A backlog, cold and warm."""
-    head = ("", "payments/s", "s in all", "captured s", "joined s", "judged s", "first record after s")
+    head = ("", "payments/s", "s in all", "captured s", "joined s", "judged s", "first record after s", "failures")
     return table(
         head,
         [
@@ -99,6 +99,7 @@ def drain_table(figures: Figures) -> str:
                 f"{one['payments_per_s']:,}",
                 *(f"{one[name]:.1f}" for name in ("seconds", "captured_s", "joined_s", "judged_s")),
                 "-" if one["first_record_after_s"] is None else f"{one['first_record_after_s']:.1f}",
+                str(one["failures"]),
             )
             for one in figures
         ],
