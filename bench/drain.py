@@ -128,7 +128,7 @@ def drain(settings: Settings, payments: int, users: int, *, cold: bool, say: Cal
 
 
 def failures_since(settings: Settings, since_ms: int) -> int:
-    """How often a job of the pipeline failed since then, of the last 16 of each that Flink keeps: after each it reads some records again."""
+    """How often jobs of the pipeline failed since then, and so read some records again. Of each Flink keeps the last 16."""
     names = settings.names
     jobs = flink_jobs.newest(settings, [names.job(job) for job in JOBS]).values()
     return sum(one.at_ms >= since_ms for job in jobs for one in flink_jobs.failures(settings, job))

@@ -12,6 +12,12 @@ from fraudlab.settings import REPOSITORY
 HERE = Path(__file__).parent
 PAGE = REPOSITORY / "docs" / "performance.md"
 PICTURES = REPOSITORY / "docs" / "pictures"
+PLOTS = {
+    "peers": "Payments per second of each program that finds the detector's hours; the table above has the figures",
+    "growth": "Payments per second, by the number of users and by the payments of one user in an hour; the table above has the figures",
+    "stages": "Milliseconds from the payment to each stage at each rate, p50 and p99; the table above has the figures",
+}
+"""What each plot shows, for readers who do not see it."""
 Figures = list[dict[str, Any]]
 
 
@@ -20,7 +26,10 @@ def write(figures: dict[str, Any], home: Path, say: Callable[[str], None]) -> No
     text = PAGE.read_text(encoding="utf-8")
     for name, part in figures.items():
         if name in TABLES:
-            text = replaced(text, name, f"{measured_on(part['machine'])}\n\n{TABLES[name](part['figures'])}")
+            content = [measured_on(part["machine"]), TABLES[name](part["figures"])]
+            if name in PLOTS:
+                content.append(f"![{PLOTS[name]}](pictures/performance-{name}.svg)")
+            text = replaced(text, name, "\n\n".join(content))
     PAGE.write_text(text, encoding="utf-8")
     python = environment(home, HERE / "plots", say)
     subprocess.run(
