@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -13,7 +14,6 @@ import psutil
 
 from fraudlab import system
 from fraudlab.errors import UserError
-from fraudlab.kafka_access import KafkaAccess
 from fraudlab.pipeline.contracts import EUR_RATE_SCALE, eur_rates
 from fraudlab.settings import Settings
 from fraudlab.stack.provision.uv import Uv
@@ -25,7 +25,7 @@ DEADLINE_S = 900
 def environment(home: Path, folder: Path, say: Callable[[str], None]) -> Path:
     """The Python of the environment that `folder/requirements.lock` describes, in `home/bench-environments`; installed if it is missing."""
     locked = folder / "requirements.lock"
-    there = home / "bench-environments" / folder.name
+    there = (home / "bench-environments" / folder.name).absolute()  # peers run in another folder
     python, stamp = there / "bin" / "python", there / "complete-for"
     wanted = hashlib.sha256(locked.read_bytes()).hexdigest()
     if not (stamp.exists() and stamp.read_text(encoding="utf-8") == wanted):
@@ -45,7 +45,7 @@ def run(settings: Settings, python: Path, program: Path, source: str, sink: str,
     """
     with tempfile.TemporaryDirectory() as folder:
         task = {
-            "kafka": librdkafka_options(system.kafka(settings)),
+            "kafka": system.kafka(settings).librdkafka_options(),
             "source": source,
             "sink": sink,
             "count": count,
@@ -94,7 +94,8 @@ def run(settings: Settings, python: Path, program: Path, source: str, sink: str,
 
 
 def _environment() -> dict[str, str]:
-    return {"PATH": "/usr/local/bin:/usr/bin:/bin", "PYTHONPATH": str(HERE), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+    """This process's, so that a program with the product's environment finds the settings; `task` can be imported."""
+    return os.environ | {"PYTHONPATH": str(HERE), "TZ": "UTC"}
 
 
 def resident_mib(pid: int) -> int:
@@ -105,17 +106,3 @@ def resident_mib(pid: int) -> int:
         return int(sum(one.memory_info().rss for one in together) / 2**20)
     except psutil.NoSuchProcess:
         return 0
-
-
-def librdkafka_options(kafka: KafkaAccess) -> dict[str, str]:
-    """How confluent-kafka, and what is built on it, reaches Kafka."""
-    options = {"bootstrap.servers": kafka.servers, "security.protocol": kafka.protocol.lower()}
-    if kafka.logs_in:
-        options |= {
-            "sasl.mechanism": kafka.mechanism,
-            "sasl.username": kafka.account,
-            "sasl.password": kafka.password,
-        }
-    if kafka.ca is not None:
-        options["ssl.ca.location"] = str(kafka.ca)
-    return options

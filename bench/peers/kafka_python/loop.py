@@ -1,24 +1,21 @@
-"""The detector's rule as a plain kafka-python loop: one process, state in a dict that a crash loses. Its environment is the product's."""
+"""The detector's rule as a plain kafka-python loop, in the product's environment: one process, state in a dict that a crash loses."""
 
 import json
 from collections import defaultdict
 from datetime import datetime
 
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import TopicPartition
 from task import Payment, ready
+
+from fraudlab import system
+from fraudlab.settings import Settings
 
 
 def main() -> None:
     task = ready()
-    renamed = {
-        "sasl.username": "sasl_plain_username",
-        "sasl.password": "sasl_plain_password",
-        "ssl.ca.location": "ssl_cafile",
-    }
-    options = {renamed.get(name, name.replace(".", "_")): value for name, value in task.kafka.items()}
-    options["security_protocol"] = options["security_protocol"].upper()
-    consumer = KafkaConsumer(**options, enable_auto_commit=False, max_poll_records=5000)
-    producer = KafkaProducer(**options, linger_ms=5)
+    kafka = system.kafka(Settings())
+    consumer = kafka.consumer(enable_auto_commit=False, max_poll_records=5000)
+    producer = kafka.producer(linger_ms=5)
     partitions = [TopicPartition(task.source, number) for number in consumer.partitions_for_topic(task.source) or ()]
     consumer.assign(partitions)
     consumer.seek_to_beginning()
