@@ -32,9 +32,9 @@ test-all: ## make test, then the slow tests and the clean rooms: what CI runs
 	@$(BOOTSTRAP) --dev --browser
 	@"$(BIN)/python" -m tests.run --all
 
-bench: ## print the performance table
+bench: ## measure everything side by side; writes docs/performance.md
 	@$(BOOTSTRAP)
-	@"$(BIN)/python" bench/run.py
+	@"$(BIN)/python" -m bench.run
 
 fuzz: ## write a million hostile records to both jobs
 	@$(BOOTSTRAP) --dev
@@ -62,7 +62,7 @@ stop: ## stop everything; data stays
 	@if [ -x "$(BIN)/fraudlab" ]; then "$(BIN)/fraudlab" down; else echo "Nothing is set up, so nothing runs. Next: make demo"; fi
 
 # by name: FRAUDLAB_HOME may be a folder that holds other things
-MADE = venv jars lib user uv python packages maven bundle logs run mysql kafka zookeeper flink flink-keys classes supervisor inbox dashboard secrets.json secrets.lock setup-times.json .lock test bench site demo-report.json generator-report.json bench.json bench-dashboard.json bench-notifications.json
+MADE = venv jars lib user uv python packages maven bundle logs run mysql kafka zookeeper flink flink-keys classes supervisor inbox dashboard secrets.json secrets.lock setup-times.json .lock test bench bench-environments site demo-report.json generator-report.json bench-drain.json bench-stages.json bench-dashboard.json bench-notifications.json
 clean: stop ## stop everything and remove all that was made at run time
 	@if cd "$$FRAUDLAB_HOME" 2>/dev/null; then rm -rf $(MADE) "test labs"; fi
 	@rmdir "$$FRAUDLAB_HOME" 2>/dev/null || true
@@ -72,11 +72,13 @@ clean: stop ## stop everything and remove all that was made at run time
 UV_LOCK = env -u PIP_FIND_LINKS "$$FRAUDLAB_HOME/uv/bin/uv" pip compile -q --no-config --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header
 SOURCES = pyproject.toml $(wildcard data-generator/pyproject.toml)
+BENCH_LOCKS = bench/peers/confluent bench/peers/quix bench/plots
 lock: ## write the dependency locks again
 	@$(BOOTSTRAP)
 	@$(UV_LOCK) $(SOURCES) --extra dev -o requirements/dev.lock
 	@$(UV_LOCK) $(SOURCES) -c requirements/dev.lock -o requirements/run.lock
 	@for name in installer uv java; do $(UV_LOCK) requirements/$$name.in -c requirements/dev.lock -o requirements/$$name.lock; done
+	@for folder in $(BENCH_LOCKS); do $(UV_LOCK) $$folder/requirements.in -o $$folder/requirements.lock; done
 	@"$(BIN)/python" -m fraudlab.stack.provision.jars --lock "$$FRAUDLAB_HOME"
 	@for lock in dev run installer uv java; do \
 	  { echo "# Written by make lock, from pyproject.toml and requirements/*.in. Do not edit."; cat requirements/$$lock.lock; } > $$lock.new \

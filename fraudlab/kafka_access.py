@@ -130,6 +130,19 @@ class KafkaAccess:
             properties |= {"ssl.truststore.type": "PEM", "ssl.truststore.location": str(self.ca)}
         return properties
 
+    def librdkafka_options(self) -> dict[str, str]:
+        """What clients in C take, and those that are built on it: `confluent_kafka.Consumer(access.librdkafka_options())`."""
+        options = {"bootstrap.servers": self.servers, "security.protocol": self.protocol.lower()}
+        if self.logs_in:
+            options |= {
+                "sasl.mechanism": self.mechanism,
+                "sasl.username": self.account,
+                "sasl.password": self.password,
+            }
+        if self.protocol.endswith("SSL") and self.ca is not None:
+            options["ssl.ca.location"] = str(self.ca)
+        return options
+
     def table_options(self) -> dict[str, str]:
         """`properties()` as options of a table in Flink SQL."""
         return {f"properties.{name}": value for name, value in self.properties().items()}

@@ -67,6 +67,7 @@ def test_without_a_log_in_only_the_address_is_given() -> None:
     access = KafkaAccess("a:9092")
     assert access.options() == {"bootstrap_servers": "a:9092", "security_protocol": "PLAINTEXT"}
     assert access.table_options() == {"properties.bootstrap.servers": "a:9092"}
+    assert access.librdkafka_options() == {"bootstrap.servers": "a:9092", "security.protocol": "plaintext"}
 
 
 def test_a_log_in_with_encryption() -> None:

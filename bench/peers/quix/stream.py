@@ -1,0 +1,44 @@
+"""The detector's rule in Quix Streams: state in RocksDB, without changelog topics, so a lost disk loses it. At least once."""
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from quixstreams import Application, State
+from quixstreams.kafka import ConnectionConfig
+from task import Task, ready
+
+
+def main() -> None:
+    task = ready()
+    options = {name.replace(".", "_"): value for name, value in task.kafka.items()}
+    app = Application(
+        broker_address=ConnectionConfig(**options),
+        consumer_group=f"bench-quix-{uuid.uuid4()}",
+        auto_offset_reset="earliest",
+        auto_create_topics=False,
+        use_changelog_topics=False,
+        state_dir=task.folder,
+        loglevel="WARNING",
+    )
+    payments = app.dataframe(app.topic(task.source, value_deserializer="json"))
+    found = payments.apply(lambda record, state: judge(task, record, state), stateful=True)
+    found = found.filter(lambda one: one is not None)
+    found.to_topic(app.topic(task.sink, value_serializer="json"))
+    app.run(count=task.count)
+
+
+def judge(task: Task, record: dict[str, Any], state: State) -> dict[str, Any] | None:
+    """Adds a payment to its user's hour."""
+    payment = [
+        round(datetime.fromisoformat(record["transaction_time"]).timestamp() * 1000),
+        task.cents(record["transaction_amount"], record["transaction_currency"]),
+        record["transaction_country"],
+    ]
+    hour = task.begun(state.get("hour") or [], payment)
+    state.set("hour", hour)
+    return task.found(record["transaction_id"], hour)
+
+
+if __name__ == "__main__":
+    main()

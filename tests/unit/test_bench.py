@@ -1,0 +1,93 @@
+"""The benchmarks' own arithmetic: the peers answer the detector's question, and the payments that mark an end reach every partition."""
+
+import importlib.util
+import json
+import sys
+from collections import defaultdict
+from itertools import islice
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+from kafka.partitioner.default import DefaultPartitioner
+
+from bench import load, pages, topic
+from fraudlab.pipeline.contracts import EUR_RATE_SCALE, eur_rates
+from fraudlab.pipeline.rule import Rule, judge
+from fraudlab.pipeline.transaction import read_payment
+from fraudlab.settings import REPOSITORY
+
+PAYMENTS, USERS, PER_HOUR = 5_000, 50, 20.0
+RULE = Rule()
+
+
+@pytest.fixture(scope="module")
+def task() -> ModuleType:
+    """What the peers import in their own environments."""
+    file = REPOSITORY / "bench" / "peers" / "task.py"
+    spec = importlib.util.spec_from_file_location("bench_task", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # its dataclass looks there
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_peers_find_the_hours_that_the_detector_finds(task: ModuleType) -> None:
+    peer = task.Task(
+        kafka={},
+        source="",
+        sink="",
+        count=PAYMENTS,
+        folder="",
+        rates=eur_rates(),
+        rate_scale=EUR_RATE_SCALE,
+        window_ms=RULE.window_ms,
+        threshold_eur_cents=RULE.threshold_eur_cents,
+        min_countries=RULE.min_countries,
+    )
+    hours: defaultdict[bytes, list[object]] = defaultdict(list)
+    histories: defaultdict[bytes, bytes] = defaultdict(bytes)
+    theirs, ours = {}, {}
+    for key, value in islice(topic.transactions(PAYMENTS, USERS, PER_HOUR), PAYMENTS):
+        payment, _, _ = read_payment(value.decode(), RULE.max_age_ms)
+        verdict = judge(RULE, histories[key], payment)
+        histories[key] = verdict.history
+        ours.update({one.transaction_id: (one.total_eur_cents, len(one.countries)) for one in verdict.hours})
+        record = json.loads(value)
+        cents = peer.cents(record["transaction_amount"], record["transaction_currency"])
+        hour = hours[key] = peer.begun(hours[key], [payment.time_ms, cents, record["transaction_country"]])
+        if found := peer.found(record["transaction_id"], hour):
+            theirs[found["transaction_id"]] = (int(found["total_amount_eur"].replace(".", "")), found["countries"])
+    assert len(ours) > 100
+    assert theirs == ours
+
+
+@pytest.mark.parametrize("partitions", [2, 4, 7])
+def test_a_marking_payment_reaches_every_partition(partitions: int) -> None:
+    users = load.marking_users(1_000, partitions)
+    everyone = list(range(partitions))
+    cluster = SimpleNamespace(
+        topics=lambda: {"t"}, partitions_for_topic=lambda _: everyone, available_partitions_for_topic=lambda _: everyone
+    )
+    kafka = DefaultPartitioner()
+    assert [kafka.partition("t", None, str(user).encode(), None, None, cluster) for user in users] == everyone
+
+
+def test_a_table_replaces_only_what_is_between_its_markers() -> None:
+    page = "before\n<!-- begin peers -->\nold\n<!-- end peers -->\nafter\n"
+    assert pages.replaced(page, "peers", "new") == "before\n<!-- begin peers -->\n\nnew\n\n<!-- end peers -->\nafter\n"
+    with pytest.raises(ValueError, match="begin growth"):
+        pages.replaced(page, "growth", "new")
+
+
+def test_the_page_has_a_place_for_every_table() -> None:
+    text = Path(pages.PAGE).read_text(encoding="utf-8")
+    for name in pages.TABLES:
+        pages.replaced(text, name, "")
+
+
+def test_a_peer_that_failed_has_a_reason_instead_of_figures() -> None:
+    failed = {"name": "a", "after_crash": "b", "same_question": True, "problem": "found other hours"}
+    assert "did not run: found other hours" in pages.peers_table([failed])
