@@ -213,6 +213,6 @@ def test_the_shortcut_finds_what_python_alone_finds(
     assert len(found) > USERS
     assert found == expected
     if rule.min_countries > 1:
-        assert USERS < len(seen) < 0.6 * len(written), "the shortcut is taken, and not by all"
+        assert USERS < len(seen) < 0.7 * len(written), "the shortcut is taken, and not by all"
     else:
         assert len(seen) == len(written), "a payment at home may be suspicious"
