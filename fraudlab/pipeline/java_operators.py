@@ -4,6 +4,10 @@ from collections.abc import Collection
 from importlib import resources
 from typing import Any
 
+from pyflink.common.typeinfo import TypeInformation
+from pyflink.datastream import DataStream, KeyedProcessFunction
+from pyflink.datastream.data_stream import KeyedStream, _get_one_input_stream_operator
+from pyflink.fn_execution.flink_fn_execution_pb2 import UserDefinedDataStreamFunction
 from pyflink.java_gateway import get_gateway
 
 
@@ -25,6 +29,44 @@ def guard(records: Any, skip: Collection[str] = ()) -> Any:
         records, "PoisonGuard", "name the record", [jvm.java.util.HashSet(list(skip))], records.getType()
     )
     return stream_of(records, guarded)
+
+
+def processed(
+    records: KeyedStream,
+    function: KeyedProcessFunction,
+    rows: TypeInformation,
+    operator: str,
+    title: str,
+    uid: str,
+    references: list[Any],
+) -> DataStream:
+    """As `records.process(function, rows)`, run by an operator of ours that extends Flink's own for keyed functions in thread mode.
+
+    Args:
+        records: What `function` gets, keyed.
+        function: The Python function.
+        rows: The type of what it gives.
+        operator: The name of the class. It passes the first four objects that its constructor gets on to Flink's.
+        title: What Flink's web page calls it.
+        uid: By what Flink finds its state. Operators of both kinds can continue from each other's.
+        references: What its constructor gets after those four.
+    """
+    gateway, keyed = get_gateway(), records._j_data_stream
+    jvm: Any = gateway.jvm
+    python, j_rows = _get_one_input_stream_operator(
+        records, function, UserDefinedDataStreamFunction.KEYED_PROCESS, rows
+    )
+    # PyFlink does this for each operator that it knows, when the job is submitted.
+    settings = jvm.org.apache.flink.python.util.PythonConfigUtil.extractPythonConfiguration(
+        keyed.getExecutionEnvironment().getConfiguration()
+    )
+    python.getConfiguration().addAll(settings)
+    parts = [python.getConfiguration(), python.getPythonFunctionInfo(), keyed.getType(), j_rows]
+    found = transformed(keyed, operator, title, [*parts, *references], j_rows)
+    found.setStateKeySelector(keyed.getKeySelector())
+    found.setStateKeyType(keyed.getKeyType())
+    found.setUid(uid)
+    return DataStream(stream_of(keyed, found))
 
 
 def transformed(records: Any, operator: str, title: str, references: list[Any], rows: Any) -> Any:

@@ -13,8 +13,11 @@ from pyflink.common.typeinfo import TypeInformation
 
 from fraudlab.pipeline.records import PendingActivity, encode
 
+USER = "user"
+"""The name of the state."""
 FORMAT = 2
-"""Another number for each layout, of the history too. What is pickled begins with 0x80."""
+"""Another number for each layout, of the history too. What is pickled begins with 0x80. `java/PaymentsAtHome.java` knows the layout of
+the format that it names, and leaves every other one to Python."""
 _HEADER = struct.Struct("<BI")
 
 Waiting = tuple[int, str, str, PendingActivity]

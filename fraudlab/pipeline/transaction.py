@@ -19,6 +19,27 @@ MOST_CHARACTERS = 200_000
 """So long a record may be. An activity repeats its profile, up to four bytes a character, and must fit into a record of 1 MiB."""
 _AMOUNT = re.compile(r"[0-9]{1,10}\.[0-9]{2}")
 
+_TEXT = r'(?:null|"[^"\\\x00-\x1f\ud800-\udfff]*+")'
+_TIME = r'"(20(?:[0-2][0-9]|3[0-7])-[01][0-9]-[0-3][0-9]T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,3})?Z)"'
+_REGULAR_FIELDS = {
+    "transaction_id": "([1-9][0-9]{0,17})",
+    "user_id": "(?:0|-?[1-9][0-9]{0,8})",
+    "user_suspicious_activity": "(?:null|true|false)",
+    "transaction_amount": r'"([0-9]{1,7})\.([0-9]{2})"',
+    "transaction_currency": '"([A-Z]{3})"',
+    "transaction_country": '"([A-Z]{2})"',
+    "transaction_time": _TIME,
+    "created_at": _TIME,
+}
+REGULAR = (
+    r"\{"
+    + ",".join(f'"{name}":{_REGULAR_FIELDS.get(name, _TEXT)}' for name in JoinedTransaction.__struct_fields__)
+    + r"\}"
+)
+"""The form of nearly all records, as a regular expression for Python and Java. Its groups are the id, the amount before and after the
+point, currency, country, event time and `created_at`. Such a record `read_payment` accepts unless one of these is out of its range, so
+`java/PaymentsAtHome.java` can read it. A record of any other form may be as good, but only Python can tell."""
+
 _decode = msgspec.json.Decoder(JoinedTransaction).decode
 _read_time = datetime.fromisoformat
 

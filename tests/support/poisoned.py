@@ -8,7 +8,6 @@ from typing import Any
 
 from fraudlab.cli import app
 from fraudlab.pipeline import detector, join
-from fraudlab.pipeline.cdc import RECORD
 from fraudlab.pipeline.statements import statements
 
 IN_PYTHON, BEFORE_PYTHON, IN_THE_JOIN = MERCHANTS = ("poison in Python", "poison before Python", "poison in the join")
@@ -31,8 +30,7 @@ class GuardedFailing(detector.GuardedDetector, Failing):
 def detect(transactions: Any, rule: Any, names: Any) -> Any:
     """As the detector's own."""
     # Not by putting the class in the other one's place: then Python would send that one, too, and its `super()` would not find itself.
-    found = transactions.process(GuardedFailing(rule, names), RECORD)
-    return found.name("fraud detector").uid("fraud-detector")
+    return detector.sparing_python(transactions, GuardedFailing(rule, names), rule)
 
 
 def failing(file: str, values: Mapping[str, object]) -> list[str]:

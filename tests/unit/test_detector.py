@@ -3,7 +3,9 @@
 import gc
 import pickle
 import re
+import struct
 from collections.abc import Iterator
+from importlib import resources
 from typing import Any
 
 import orjson
@@ -12,6 +14,7 @@ import pytest
 from fraudlab.pipeline.contracts import Names
 from fraudlab.pipeline.detector import CLOCK_SKEW_MS, NO_PROFILE, GuardedDetector, PoisonRecordError
 from fraudlab.pipeline.history import has_payments
+from fraudlab.pipeline.history_layout import HEADER, ROW
 from fraudlab.pipeline.records import encode, iso
 from fraudlab.pipeline.rule import Rule
 from fraudlab.pipeline.state import FORMAT, UserState
@@ -252,6 +255,25 @@ def test_state_is_bytes_that_only_describe_data() -> None:
     assert has_payments(history)
     assert [activity.activity_id for *_, activity in waiting] == ["activity-1", "activity-2"]
     assert user.state[user.state.index(history) + len(history) :] == encode(waiting)
+
+
+def test_the_shortcut_in_java_knows_the_layout_of_the_state() -> None:
+    """The class says which format it knows; with another number everything goes to Python, which is slow but exact."""
+    code = resources.files("fraudlab.pipeline").joinpath("java", "PaymentsAtHome.java").read_text(encoding="utf-8")
+    known = {name: int(value) for name, value in re.findall(r"int ([A-Z_]+) = ([0-9]+);", code)}
+    history = struct.calcsize("<BI")
+    expected = {
+        "FORMAT": FORMAT,
+        "LENGTH_AT": 1,
+        "TIME_AT": history,
+        "ID_AT": history + 8,
+        "SPENT_AT": history + 24,
+        "COUNTRY_AT": history + 32,
+        "OTHER_COUNTRIES_AT": history + 34,
+        "ROWS_AT": history + HEADER.size,
+        "ROW": ROW.size,
+    }
+    assert expected.items() <= known.items()
 
 
 class Harm:

@@ -2,7 +2,9 @@
 
 import csv
 import json
+import re
 import time
+from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from importlib import resources
 from typing import Any
@@ -15,8 +17,10 @@ from hypothesis import strategies as st
 from fraudlab.pipeline import transaction
 from fraudlab.pipeline.contracts import FUTURE_TOLERANCE_MS
 from fraudlab.pipeline.history import Payment
-from fraudlab.pipeline.records import JoinedTransaction, MalformedRecordError, iso
-from fraudlab.pipeline.transaction import eur_cents, read_payment
+from fraudlab.pipeline.records import JoinedTransaction, MalformedRecordError, encode, iso
+from fraudlab.pipeline.records import example as record_example
+from fraudlab.pipeline.transaction import REGULAR, eur_cents, read_payment
+from tests.unit.test_detector import JOINED
 
 NOON_MS = 1_767_268_800_000  # 2026-01-01T12:00:00Z
 MAX_AGE_MS = 86_400_000
@@ -86,6 +90,92 @@ def test_a_time_is_written_as_it_is_read() -> None:
     assert iso(NOON_MS + 123) == "2026-01-01T12:00:00.123Z"
     assert iso(NOON_MS) == "2026-01-01T12:00:00.000Z"
     assert read(text(transaction_time=iso(NOON_MS + 7)))[0].time_ms == NOON_MS + 7
+
+
+# The regular form, which Java reads, too
+
+EDITS = st.lists(
+    st.tuples(
+        st.sampled_from(sorted(GOOD)),
+        st.sampled_from((-1, 0, 0, 1, 2, 5)),
+        st.integers(0, 2),
+        st.sampled_from(
+            ["", *'019-.,:"{}\\ \tTZe', "null", "true", "é", "\N{GRINNING FACE}", "\ud800", "\x7f", "\u2028"]
+        ),
+    ),
+    max_size=2,
+)
+"""Near the beginning of a field's value: where, how many characters are removed, and what is put there."""
+
+
+def edited(value: str, edits: list[tuple[str, int, int, str]]) -> str:
+    for name, offset, length, new in edits:
+        at = value.find(f'"{name}":') + len(name) + 3 + offset
+        value = value[:at] + new + value[at + length :]
+    return value
+
+
+VALUES = st.sampled_from(
+    [
+        *[None, "", "a", "é", '"', "\\", "\n", "0", "007", "ZZ", "US", "USD", "EUR", 0, -5, 2**40],
+        *["0.00", "1.5", "9999999999.99", "12345678.90"],
+        *["2026-02-30T00:00:00Z", "2026-01-01T12:00:00.1Z", "2026-01-01T12:00:00.1234Z", "2037-12-31T23:59:59Z"],
+    ]
+)
+
+
+@given(EDITS, st.lists(st.tuples(st.sampled_from(sorted(GOOD)), VALUES), max_size=2).map(dict))
+@example([], {})
+@example([("transaction_id", 0, 0, "0")], {})
+@example([("user_id", 0, 0, "0")], {})
+@example([("transaction_time", 12, 2, "24")], {})
+@example([("created_at", 24, 1, "x")], {})
+@example([], {"created_at": "2026-02-30T12:00:00Z"})
+@settings(max_examples=1000, derandomize=True, deadline=None)
+def test_of_a_record_in_the_regular_form_only_ranges_can_be_wrong(
+    edits: list[tuple[str, int, int, str]], changes: dict[str, Any]
+) -> None:
+    """java/PaymentsAtHome.java takes the groups as the values of a record that `read_payment` would not refuse for its form."""
+    value = edited(encode(JoinedTransaction(**(GOOD | changes))).decode(), edits)
+    regular = re.compile(REGULAR).fullmatch(value)
+    if regular is None:
+        assert edits or changes, "what the join writes has the regular form"
+        return
+    number, whole, fraction, currency, country, happened, stored = regular.groups()
+    refusal: MalformedRecordError | None = None
+    try:
+        payment, created_ms, record = read(value)
+    except MalformedRecordError as error:
+        refusal = error
+    if refusal is not None:
+        assert refusal.transaction_id == int(number)
+        assert not str(refusal).startswith(("not ", "transaction_id", "user_id"))
+        assert "ISO 8601" not in str(refusal) or not (is_day(happened[:10]) and is_day(stored[:10]))
+        return
+    assert payment.transaction_id == int(number)
+    assert payment.amount_eur_cents == eur_cents(f"{whole}.{fraction}", currency)
+    assert payment.country == country.encode()
+    assert (iso(payment.time_ms), iso(created_ms)) == (in_ms(happened), in_ms(stored))
+    assert record.transaction_time == happened
+
+
+def is_day(text: str) -> bool:
+    try:
+        return bool(date.fromisoformat(text))
+    except ValueError:
+        return False
+
+
+def in_ms(moment: str) -> str:
+    """A time of the regular form with three decimals."""
+    second, _, fraction = moment.removesuffix("Z").partition(".")
+    return f"{second}.{fraction:0<3}Z"
+
+
+def test_the_join_and_the_generator_of_the_measurements_write_the_regular_form() -> None:
+    regular = re.compile(REGULAR)
+    for value in (*JOINED[:2], encode(record_example(JoinedTransaction)).decode()):
+        assert regular.fullmatch(value)
 
 
 # What is not JSON, and who it is
