@@ -5,7 +5,7 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +27,9 @@ from fraudlab.verification.verify import verify as verify_system
 SHARED = ("mysql", "zookeeper", "kafka", "jobmanager", "taskmanager", "flink-page", "watcher", "inbox")
 RESTARTING = ("jobmanager", "taskmanager")
 """Killing one of these restarts every job."""
+
+MOST_PARTITIONS = 200
+"""Of all topics of a learner together. The pipeline's have 20."""
 
 RECOVERY_S = 120
 SETTLED_S = 0.5
@@ -310,17 +313,34 @@ def create_topic(workspace: Workspace, name: str, partitions: int = 1) -> str:
     Returns:
         Its full name, with your name in front.
 
+    Raises:
+        UserError: Your topics would have more than 200 partitions together.
+
     Example:
         lab.create_topic("rules")
     """
     full = workspace.names.group(name)
-    with closing(workspace.admin()) as admin:
+    with closing(system.kafka(workspace.settings).admin()) as admin:  # a learner's account creates none
+        _require_room(admin.describe_topics(), workspace, full, partitions)
         if full in admin.list_topics():
             admin.delete_topics([full])
             wait_until(lambda: full not in admin.list_topics(), f"the old topic {name!r} is gone")
         admin.create_topics([NewTopic(full, partitions, 1)])
         wait_until(lambda: full in admin.list_topics(), f"the topic {name!r} is there")
     return full
+
+
+def _require_room(described: Sequence[Mapping[str, Any]], workspace: Workspace, full: str, partitions: int) -> None:
+    mine = [
+        one for one in described if workspace.settings.learner and one["name"].startswith(workspace.names.group(""))
+    ]
+    total = partitions + sum(len(one["partitions"]) for one in mine if one["name"] != full)
+    if total > MOST_PARTITIONS:
+        raise UserError(
+            f"With {full} your topics would have {total} partitions; {MOST_PARTITIONS} are allowed.",
+            "Kafka keeps files open and memory for each partition, and everybody on this stack shares them. Take fewer, or delete a "
+            "topic that you do not need: `fraudlab kafka topics --delete --topic NAME`.",
+        )
 
 
 class Reader:

@@ -23,7 +23,19 @@ from fraudlab.kafka_access import KafkaAccess
 from fraudlab.pipeline.contracts import CDC_JOB, DETECTOR_JOB, JOBS, JOIN_JOB, Names
 
 LEARNER = "learner"
-"""The role of the notebooks. A learner may do everything with what has the learner's prefix."""
+"""The role of the notebooks. A learner may do everything with what has the learner's prefix, but create topics and partitions: Kafka
+limits neither, each takes files and memory, and one request may ask for 10,000. `lab.create_topic` does it within a limit."""
+LEARNERS_OPERATIONS = {
+    ResourceType.TOPIC: (
+        ACLOperation.READ,
+        ACLOperation.WRITE,
+        ACLOperation.DELETE,
+        ACLOperation.DESCRIBE_CONFIGS,
+        ACLOperation.ALTER_CONFIGS,
+    ),
+    ResourceType.GROUP: (ACLOperation.ALL,),
+    ResourceType.TRANSACTIONAL_ID: (ACLOperation.ALL,),
+}
 READS = {
     JOIN_JOB: ("user_profile", "transactions"),
     DETECTOR_JOB: ("transaction_mid",),
@@ -76,12 +88,10 @@ def grants(names: Names) -> list[ACL]:
         for group in LOOKS_AT.get(role, ()):
             granted.append(_allow(account, ACLOperation.DESCRIBE, ResourceType.GROUP, names.group(group)))
     if names.learner:
-        for resource in (ResourceType.TOPIC, ResourceType.GROUP, ResourceType.TRANSACTIONAL_ID):
-            granted.append(
-                _allow(
-                    names.group(LEARNER), ACLOperation.ALL, resource, names.group(""), ACLResourcePatternType.PREFIXED
-                )
-            )
+        prefix, account = names.group(""), names.group(LEARNER)
+        for resource, operations in LEARNERS_OPERATIONS.items():
+            for operation in operations:
+                granted.append(_allow(account, operation, resource, prefix, ACLResourcePatternType.PREFIXED))
     return granted
 
 

@@ -21,6 +21,9 @@ from kafka.errors import AuthorizationError, KafkaError, SaslAuthenticationFaile
 
 from fraudlab import system
 from fraudlab.clients.waiting import until
+from fraudlab.course.breaking import MOST_PARTITIONS, create_topic
+from fraudlab.course.workspace import Workspace
+from fraudlab.errors import UserError
 from fraudlab.kafka_access import KafkaAccess
 from fraudlab.pipeline import kafka_accounts
 from fraudlab.pipeline.contracts import Names
@@ -231,9 +234,8 @@ def test_sec_03_a_learner_has_what_has_the_learners_prefix_and_nothing_of_others
 ) -> None:
     with learner_lab(settings, "acl2") as other:
         mine, theirs = system.kafka(bare, "learner"), other.names
+        create_topic(Workspace(bare), "notes")
         with closing(mine.admin()) as admin:
-            admin.create_topics([NewTopic(f"{bare.learner}.notes", 1, 1)])
-            eventually(lambda: f"{bare.learner}.notes" in admin.list_topics(), "the topic is there")
             assert {one.partition(".")[0] for one in admin.list_topics()} == {bare.learner}
             with pytest.raises(AuthorizationError):
                 admin.create_topics([NewTopic(f"{other.settings.learner}.notes", 1, 1)])
@@ -251,6 +253,24 @@ def test_sec_03_a_learner_has_what_has_the_learners_prefix_and_nothing_of_others
                 consumer.poll(timeout_ms=READ_MS)
         with pytest.raises(AuthorizationError), closing(mine.producer(transactional_id=theirs.job("copy"))) as producer:
             producer.init_transactions()
+
+
+def test_sec_05_a_learner_creates_topics_within_a_limit_and_gets_the_reason(bare: Settings) -> None:
+    workspace, topic = Workspace(bare), f"{bare.learner}.wide"
+    with closing(system.kafka(bare, "learner").admin()) as admin:
+        with pytest.raises(AuthorizationError):
+            admin.create_topics([NewTopic(topic, 2_000, 1)])
+        with pytest.raises(UserError, match=f"partitions; {MOST_PARTITIONS} are allowed"):
+            create_topic(workspace, "wide", MOST_PARTITIONS)
+        assert topic not in admin.list_topics()
+        room = MOST_PARTITIONS - len(bare.names.topics) * bare.partitions
+        assert create_topic(workspace, "wide", room) == topic
+        assert create_topic(workspace, "wide", room) == topic, "the one that it replaces does not count"
+        with pytest.raises(AuthorizationError):
+            admin.create_partitions({topic: MOST_PARTITIONS})
+        with pytest.raises(UserError, match=f"{MOST_PARTITIONS + 1} partitions"):
+            create_topic(workspace, "one-more")
+        admin.delete_topics([topic])
 
 
 # Accounts come and go
