@@ -7,7 +7,7 @@ from typing import Any
 from sphinx.util import logging
 
 CHAPTERS = {
-    "To understand": ["concepts", "architecture", "glossary"],
+    "To understand": ["concepts", "architecture", "performance", "glossary"],
     "Jobs and services": [
         "pipeline",
         "records",

@@ -1,8 +1,9 @@
 """The accounts of Kafka: a job, a service or a learner may do its own work there, and nothing else."""
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 from kafka.admin import (
@@ -16,7 +17,7 @@ from kafka.admin import (
     ResourceType,
     UserScramCredentialUpsertion,
 )
-from kafka.errors import KafkaError, KafkaTimeoutError
+from kafka.errors import KafkaError, KafkaTimeoutError, SaslAuthenticationFailedError
 
 from fraudlab.clients.waiting import until
 from fraudlab.kafka_access import KafkaAccess
@@ -58,7 +59,7 @@ ROLES = (*JOBS, "flagger", "notifier", "analytics")
 
 ITERATIONS = 4096
 """Of SCRAM. The passwords are random, so more would only make logging in slower."""
-KNOWN_WITHIN_S = 10
+KNOWN_WITHIN_S = 30
 """How long after it was accepted a change may be unknown to the broker."""
 _EVERYTHING = ACLFilter(
     None,
@@ -122,6 +123,7 @@ def create(
                 account for account in accounts if not _has(known, account) or written.get(account) != prints[account]
             ]
             _set_passwords(admin, {account: accounts[account] for account in outdated}, kafka.mechanism)
+            _wait_until_known([replace(kafka, account=one, password=accounts[one]) for one in outdated])
         _set_grants(admin, accounts, grants(names))
     return prints
 
@@ -141,6 +143,20 @@ def _set_passwords(admin: Any, passwords: Mapping[str, str], mechanism: str) -> 
     )
     if refused := {account: why for account, why in said.items() if why}:
         raise KafkaError(f"Kafka refuses the accounts {refused}")
+
+
+def _wait_until_known(changed: Sequence[KafkaAccess]) -> None:
+    """Waits until the broker knows these passwords, set in one request: one that deletes many partitions learns of them seconds later."""
+    if changed and not until(lambda: _logs_in(changed[-1]), KNOWN_WITHIN_S):
+        raise KafkaTimeoutError("Kafka has accepted its accounts' passwords, and does not know of them")
+
+
+def _logs_in(access: KafkaAccess) -> bool:
+    try:
+        access.admin().close()
+    except SaslAuthenticationFailedError:
+        return False
+    return True
 
 
 def _set_grants(admin: Any, accounts: Collection[str], wanted: list[ACL]) -> None:
