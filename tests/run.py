@@ -35,14 +35,14 @@ TEST: Lanes = {
     "labs": [
         ("make", "--no-print-directory", "check"),
         (*QUICK, *PURE),
-        (*PYTEST, "--nbval-lax", "solutions"),
+        (*QUICK, "--nbval-lax", "solutions"),
         (*QUICK, *BROWSER),
     ],
 }
 """What each lane runs, one command after the other. The lanes should end at about the same time."""
 THE_REST: Lanes = {
     "system": [(*SLOW, *SYSTEM, *BROWSER)],
-    "labs": [(*SLOW, *PURE, "tests/homes", "tests/notebooks")],
+    "labs": [(*SLOW, "--nbval-lax", "solutions"), (*SLOW, *PURE, "tests/homes", "tests/notebooks")],
 }
 CLEAN_ROOMS: Lanes = {"rooms": [("tests/cleanroom/run.sh",)]}
 """They come last, alone: each room has a whole system of its own."""

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from fraudlab.course import notebooks
@@ -10,6 +11,8 @@ from fraudlab.course.labs import lab_of
 from fraudlab.settings import LOOPBACK
 from tests.e2e.conftest import FIRST_LAB, Visit
 from tests.support.waiting import patient
+
+pytestmark = pytest.mark.slow
 
 CELL_MS = patient(90_000)
 

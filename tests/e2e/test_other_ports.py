@@ -26,6 +26,8 @@ from tests.e2e.conftest import PATIENCE_MS, visit
 from tests.support.nobody import as_nobody, needs_root
 from tests.support.waiting import patient
 
+pytestmark = pytest.mark.slow
+
 KEYLESS = {"session"}
 """The dashboard's cookie: on loopback it holds the theme, and the page has no log-in."""
 PATHS = ("/", "/lab", "/lab/tree/00-start-here.ipynb", "/api/kernels", "/jobs/overview")

@@ -28,6 +28,8 @@ from tests.support.lab import Lab, learner_lab
 from tests.support.nobody import as_nobody, needs_root
 from tests.support.waiting import eventually, patient
 
+pytestmark = pytest.mark.slow
+
 STRANGERS = 300
 """More connections than the servers' usual limits: 100 of our MySQL earlier, 60 for each address of ZooKeeper."""
 

@@ -20,6 +20,8 @@ from tests.support.home import outside_pytest, run
 from tests.support.lab import Lab, LearnerLab, learner_lab
 from tests.support.waiting import eventually, patient
 
+pytestmark = pytest.mark.slow
+
 TOLD_WITHIN_S = 10
 BROKEN_JOBS = """
 import dataclasses

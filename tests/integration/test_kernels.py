@@ -18,6 +18,8 @@ from tests.conftest import Database
 from tests.support.home import outside_pytest
 from tests.support.waiting import eventually, patient
 
+pytestmark = pytest.mark.slow
+
 CELL = """
 import time
 from fraudlab.course import breaking

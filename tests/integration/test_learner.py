@@ -15,6 +15,8 @@ from fraudlab.settings import Settings
 from tests.support.lab import Lab, LearnerLab, assert_exact, drop, learner_lab
 from tests.support.waiting import eventually, patient
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def newcomer(settings: Settings) -> Iterator[LearnerLab]:

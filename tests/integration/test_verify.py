@@ -31,6 +31,8 @@ from fraudlab.verification.verify import Verification, _Observer, verify
 from tests.support.activity import ACTIVITY
 from tests.support.waiting import eventually, patient
 
+pytestmark = pytest.mark.slow
+
 T0 = datetime(2024, 1, 5, 12, tzinfo=UTC)
 LEARNERS = count(1)
 

@@ -1,5 +1,7 @@
 """A plugin of pytest, loaded by conftest.py: which tests are slow, and how long each may take."""
 
+from collections import Counter
+
 import pytest
 
 from fraudlab.settings import REPOSITORY
@@ -7,6 +9,11 @@ from tests.support.waiting import patient
 
 SLOW = tuple(REPOSITORY / "tests" / folder for folder in ("faults", "homes", "notebooks"))
 """All tests in these folders are slow. Elsewhere the marker `slow` says so. `make test` leaves slow tests to `make test-all`."""
+REAL_STACK = REPOSITORY / "tests" / "integration"
+CASES = 2
+"""Of a test on the real stack with many cases, only the first ones are not slow."""
+SOLUTIONS, FIRST_LABS = REPOSITORY / "solutions", ("00", "01", "02")
+"""The notebooks of all other labs are slow."""
 
 
 def pytest_configure() -> None:
@@ -19,11 +26,18 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Marks the tests of the slow folders, and stretches every test's time limit."""
+    """Marks slow tests, and stretches every test's time limit."""
     given = config.getoption("timeout")
     usual_s = config.getini("timeout") if given is None else given
+    cases: Counter[str] = Counter()
     for item in items:
-        if any(item.path.is_relative_to(folder) for folder in SLOW):
+        test = item.nodeid.partition("[")[0]
+        cases[test] += 1
+        if (
+            any(item.path.is_relative_to(folder) for folder in SLOW)
+            or (item.path.is_relative_to(REAL_STACK) and cases[test] > CASES)
+            or (item.path.parent == SOLUTIONS and not item.path.name.startswith(FIRST_LABS))
+        ):
             item.add_marker(pytest.mark.slow)
         limit = item.get_closest_marker("timeout")
         limit_s = float(limit.args[0] if limit else usual_s)

@@ -73,7 +73,7 @@ def test_a_program_is_asked_to_end_and_its_status_is_passed_on(control: Path) ->
 
 
 def test_what_does_not_run_cannot_be_killed(control: Path) -> None:
-    with pytest.raises(UserError, match="does not run"):
+    with pytest.raises(UserError, match="is not running"):
         container_control.kill("kafka")
 
 
