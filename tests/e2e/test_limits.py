@@ -21,6 +21,8 @@ from tests.e2e.conftest import visit
 from tests.support.inbox import messages, running_dashboard, running_flink_page, running_inbox
 from tests.support.waiting import eventually, patient
 
+pytestmark = pytest.mark.slow
+
 STORE_MIB = 16
 ALLOWED_MIB = 40
 """How much more memory a process may take while something far too large is sent to it."""
