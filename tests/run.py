@@ -31,12 +31,11 @@ PURE = ("tests/unit", "data-generator/tests")
 
 Lanes = Mapping[str, Sequence[Sequence[str]]]
 TEST: Lanes = {
-    "system": [(*QUICK, *SYSTEM)],
+    "system": [(*QUICK, *SYSTEM, *BROWSER)],
     "labs": [
         ("make", "--no-print-directory", "check"),
         (*QUICK, *PURE),
         (*QUICK, "--nbval-lax", "solutions"),
-        (*QUICK, *BROWSER),
     ],
 }
 """What each lane runs, one command after the other. The lanes should end at about the same time."""

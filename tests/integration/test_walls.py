@@ -10,6 +10,8 @@ from fraudlab.settings import Settings
 from tests.support.lab import learner_lab
 from tests.support.waiting import patient
 
+pytestmark = pytest.mark.slow
+
 BEGIN = """
 from fraudlab.course import lab
 ada = lab.open_account()
