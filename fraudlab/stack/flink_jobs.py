@@ -402,7 +402,8 @@ KNOWN: tuple[tuple[str, str, str], ...] = (
     (
         r"NoResourceAvailableException",
         "Flink has no free task slot for the job",
-        "Cancel a job that you do not need in Flink's web page, or raise FRAUDLAB_TASK_SLOTS and restart the stack.",
+        "If `fraudlab status` says that the taskmanager is not running, wait: it is restarted, and the job goes on. Otherwise cancel a job "
+        "that you do not need in Flink's web page, or raise FRAUDLAB_TASK_SLOTS and restart the stack.",
     ),
     (
         r"No space left on device|Disk quota exceeded",
