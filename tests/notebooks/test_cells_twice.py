@@ -15,9 +15,10 @@ from fraudlab.course.workspace import Workspace
 from fraudlab.settings import Settings
 from tests.notebooks.test_two_learners import OF_ALL, owned
 from tests.support.lab import drop
+from tests.support.plugin import TWICE
 from tests.support.waiting import patient
 
-LABS = os.environ.get("FRAUDLAB_TEST_TWICE", "00 01 02").split()
+LABS = os.environ.get(TWICE, "00 01 02").split()
 """Not Lab 06: it kills what others use, so it needs a stack of its own."""
 
 

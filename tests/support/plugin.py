@@ -10,6 +10,8 @@ from tests.support.waiting import patient
 SLOW = tuple(REPOSITORY / "tests" / folder for folder in ("faults", "homes", "notebooks"))
 """All tests in these folders are slow. Elsewhere the marker `slow` says so. `make test` leaves slow tests to `make test-all`."""
 REAL_STACK = REPOSITORY / "tests" / "integration"
+TWICE = "FRAUDLAB_TEST_TWICE"
+"""The numbers of the labs whose cells `tests/notebooks/test_cells_twice.py` runs twice."""
 CASES = 2
 """Of a test on the real stack with many cases, only the first ones are not slow."""
 SOLUTIONS, FIRST_LABS = REPOSITORY / "solutions", ("00", "01", "02")
