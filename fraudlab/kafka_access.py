@@ -162,6 +162,14 @@ class KafkaAccess:
         """A `kafka.admin.KafkaAdminClient`. Raises KafkaError if Kafka does not answer or rejects the log-in."""
         return KafkaAdminClient(**self.options(), **options)
 
+    def is_accepted(self) -> bool:
+        """Whether Kafka accepts the log-in. Raises KafkaError if it does not answer."""
+        try:
+            self.admin().close()
+        except SaslAuthenticationFailedError:
+            return False
+        return True
+
 
 def jaas_config(mechanism: Mechanism, account: str, password: str, **others: str) -> str:
     """Java's way to name an account; `user_anna="…"` tells a server of PLAIN what the password of anna is."""

@@ -225,8 +225,8 @@ def test_sec_03_a_service_makes_no_topic_and_no_account(bare: Settings) -> None:
         admin.alter_user_scram_credentials(
             [UserScramCredentialUpsertion(kafka.OWNER, "SCRAM-SHA-256", "taken over", 4096)]
         )
-    assert _logs_in(system.kafka(bare))
-    assert not _logs_in(dataclasses.replace(system.kafka(bare), password="taken over"))
+    assert system.kafka(bare).is_accepted()
+    assert not dataclasses.replace(system.kafka(bare), password="taken over").is_accepted()
 
 
 def test_sec_03_a_learner_has_what_has_the_learners_prefix_and_nothing_of_others(
@@ -295,7 +295,7 @@ def test_a_new_password_is_set_and_the_old_one_is_rejected(bare: Settings) -> No
     system.create_kafka_accounts(bare)
     after = system.kafka(bare, "flagger")
     assert after.password != before.password
-    assert _logs_in(after)
+    assert after.is_accepted()
     with pytest.raises(
         SaslAuthenticationFailedError, match=rf"rejects the log-in of '{before.account}'.*`fraudlab up`"
     ):
@@ -342,15 +342,7 @@ def test_data_of_a_version_without_accounts_gets_them(settings: Settings, monkey
         return problem is None and "PLAIN" in asked  # the watcher, which asks now and then, may have been quicker
 
     eventually(made, "asking whether Kafka is ready makes the owner's account")
-    assert _logs_in(system.kafka(settings))
-
-
-def _logs_in(access: KafkaAccess) -> bool:
-    try:
-        access.admin().close()
-    except SaslAuthenticationFailedError:
-        return False
-    return True
+    assert system.kafka(settings).is_accepted()
 
 
 def test_the_owners_password_goes_to_no_process_of_another_user(
