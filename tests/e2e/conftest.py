@@ -25,9 +25,9 @@ PATIENCE_MS = patient(30_000)
 """How long a page may take, on a machine that does a lot else."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium without a window."""
+    """Chromium without a window, closed before other tests: as long as playwright runs, its thread can run no other event loop."""
     # Its sandbox needs user namespaces, which root, and so most containers, cannot have.
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
     expect.set_options(timeout=PATIENCE_MS)
