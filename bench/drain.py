@@ -13,12 +13,11 @@ import json
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping
-from contextlib import closing
 from typing import Any
 
 from rich.console import Console
 
-from bench.load import Bank, Ends, ends, keep_arrival_times, records_since, transaction_id
+from bench.load import Bank, Ends, ends, keep_arrival_times, reader, records_since, transaction_id
 from fraudlab import system
 from fraudlab.clients.topics import end_offsets, length, read_to
 from fraudlab.clients.waiting import until
@@ -141,10 +140,7 @@ def await_activities(
     names = settings.names
     missing, next_word = set(marked), time.monotonic() + PROGRESS_S
     shown = (names.transactions, names.transaction_mid)
-    with closing(system.kafka(settings).consumer(enable_auto_commit=False)) as consumer:
-        consumer.assign(list(before[names.suspicious_activities]))
-        for partition, offset in before[names.suspicious_activities].items():
-            consumer.seek(partition, offset)
+    with reader(settings, before[names.suspicious_activities]) as consumer:
 
         def all_there() -> bool:
             nonlocal next_word
@@ -159,7 +155,7 @@ def await_activities(
         if not until(all_there, DEADLINE_S, LOOK_EVERY_S):
             raise UserError(
                 f"{payments:,} payments were not worked off within {DEADLINE_S} s.",
-                "`fraudlab status` says what stands still.",
+                "`fraudlab status` says which job or service makes no progress.",
             )
 
 

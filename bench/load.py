@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 
 from fraudlab import system
 from fraudlab.clients.bank import open_account, pay
-from fraudlab.clients.topics import end_offsets, read_to
+from fraudlab.clients.topics import end_offsets, length, read_to
 from fraudlab.clients.waiting import until
 from fraudlab.settings import Settings
 
@@ -20,7 +20,7 @@ ABROAD = 0.001
 """So many of the payments are made abroad; a few of them make an hour suspicious."""
 BATCH = 1_000
 """Payments in one INSERT statement."""
-CAPTURED_WITHIN_S = 120
+CAPTURED_WITHIN_S, LOOK_EVERY_S = 120, 0.5
 Ends = Mapping[Any, int]
 
 
@@ -45,15 +45,20 @@ def ends(settings: Settings, topic: str) -> Ends:
         return end_offsets(consumer, [topic])
 
 
+@contextmanager
+def reader(settings: Settings, begins: Ends) -> Iterator[Any]:
+    """A consumer of partitions from these offsets on; offsets and partitions are named as `ends` does."""
+    with closing(system.kafka(settings).consumer(enable_auto_commit=False)) as consumer:
+        consumer.assign(list(begins))
+        for partition, offset in begins.items():
+            consumer.seek(partition, offset)
+        yield consumer
+
+
 def records_since(settings: Settings, begins: Ends) -> Iterator[Any]:
     """The records of a topic from these offsets to its present end."""
-    topics = {one.topic for one in begins}
-    with closing(system.kafka(settings).consumer(enable_auto_commit=False)) as consumer:
-        now = end_offsets(consumer, topics)
-        consumer.assign(list(now))
-        for one in now:
-            consumer.seek(one, begins.get(one, 0))
-        yield from read_to(consumer, now)
+    with reader(settings, begins) as consumer:
+        yield from read_to(consumer, end_offsets(consumer, {one.topic for one in begins}))
 
 
 def first_free_user(settings: Settings) -> int:
@@ -74,7 +79,8 @@ class Bank:
         first = first_free_user(settings)
         self.users = range(first, first + users)
         self._home = {user: self._chance.choice(COUNTRIES) for user in self.users}
-        before = ends(settings, settings.names.user_profile)
+        profiles = settings.names.user_profile
+        before = ends(settings, profiles)
         self._insert(
             "INSERT INTO user_profile (user_id, first_name, last_name, email, phone_number, home_country) VALUES ",
             [
@@ -83,11 +89,13 @@ class Bank:
             ],
         )
         self._connection.commit()
-        wanted = sum(before.values()) + users
-        if not until(
-            lambda: sum(ends(settings, settings.names.user_profile).values()) >= wanted, CAPTURED_WITHIN_S, 0.5
-        ):
-            raise TimeoutError(f"The profiles were not captured within {CAPTURED_WITHIN_S} s. See `fraudlab status`.")
+        with reader(settings, before) as consumer:
+            if not until(
+                lambda: length(consumer, [profiles]) >= sum(before.values()) + users, CAPTURED_WITHIN_S, LOOK_EVERY_S
+            ):
+                raise TimeoutError(
+                    f"The profiles were not captured within {CAPTURED_WITHIN_S} s. See `fraudlab status`."
+                )
 
     def __enter__(self) -> "Bank":
         return self

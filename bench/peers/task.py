@@ -6,6 +6,7 @@ Payments of a user come in order of event time here, and none twice: these progr
 import json
 import sys
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 Payment = list[Any]
@@ -27,13 +28,23 @@ class Task:
     threshold_eur_cents: int
     min_countries: int
 
-    def cents(self, amount: str, currency: str) -> int:
+    def judged(self, hour: list[Payment], record: dict[str, Any]) -> tuple[list[Payment], dict[str, Any] | None]:
+        """A user's hour with one more payment, and what is written of it: None if it is not suspicious."""
+        payment = [
+            round(datetime.fromisoformat(record["transaction_time"]).timestamp() * 1000),
+            self._cents(record["transaction_amount"], record["transaction_currency"]),
+            record["transaction_country"],
+        ]
+        start_ms = payment[0] - self.window_ms
+        hour = [*(one for one in hour if one[0] > start_ms), payment]
+        return hour, self._found(record["transaction_id"], hour)
+
+    def _cents(self, amount: str, currency: str) -> int:
         """An amount such as `12.30` in EUR cents, rounded half up."""
         hundredths = int(amount[:-3] + amount[-2:])
         return (2 * hundredths * self.rates[currency] + self.rate_scale) // (2 * self.rate_scale)
 
-    def found(self, transaction_id: int, hour: list[Payment]) -> dict[str, Any] | None:
-        """What is written of a user's hour; None if it is not suspicious."""
+    def _found(self, transaction_id: int, hour: list[Payment]) -> dict[str, Any] | None:
         countries = {country for _, _, country in hour}
         if len(countries) < self.min_countries:
             return None
@@ -45,11 +56,6 @@ class Task:
             "total_amount_eur": f"{total // 100}.{total % 100:02}",
             "countries": len(countries),
         }
-
-    def begun(self, hour: list[Payment], payment: Payment) -> list[Payment]:
-        """The hour that ends with one more payment."""
-        start_ms = payment[0] - self.window_ms
-        return [*(one for one in hour if one[0] > start_ms), payment]
 
 
 def ready() -> Task:

@@ -56,9 +56,8 @@ def test_the_peers_find_the_hours_that_the_detector_finds(task: ModuleType) -> N
         histories[key] = verdict.history
         ours.update({one.transaction_id: (one.total_eur_cents, len(one.countries)) for one in verdict.hours})
         record = json.loads(value)
-        cents = peer.cents(record["transaction_amount"], record["transaction_currency"])
-        hour = hours[key] = peer.begun(hours[key], [payment.time_ms, cents, record["transaction_country"]])
-        if found := peer.found(record["transaction_id"], hour):
+        hours[key], found = peer.judged(hours[key], record)
+        if found:
             theirs[found["transaction_id"]] = (int(found["total_amount_eur"].replace(".", "")), found["countries"])
     assert len(ours) > 100
     assert theirs == ours

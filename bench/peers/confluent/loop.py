@@ -1,7 +1,6 @@
 """The detector's rule as a confluent-kafka loop with orjson: one process, state in a dict that a crash loses."""
 
 from collections import defaultdict
-from datetime import datetime
 
 import orjson
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
@@ -22,14 +21,8 @@ def main() -> None:
                 raise RuntimeError(message.error())
             left -= 1
             record = orjson.loads(message.value())
-            payment = [
-                round(datetime.fromisoformat(record["transaction_time"]).timestamp() * 1000),
-                task.cents(record["transaction_amount"], record["transaction_currency"]),
-                record["transaction_country"],
-            ]
             user = record["user_id"]
-            hour = hours[user] = task.begun(hours[user], payment)
-            found = task.found(record["transaction_id"], hour)
+            hours[user], found = task.judged(hours[user], record)
             if found:
                 producer.produce(task.sink, orjson.dumps(found), message.key())
                 producer.poll(0)

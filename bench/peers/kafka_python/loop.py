@@ -2,7 +2,6 @@
 
 import json
 from collections import defaultdict
-from datetime import datetime
 
 from kafka import TopicPartition
 from task import Payment, ready
@@ -26,14 +25,8 @@ def main() -> None:
             left -= len(records)
             for message in records:
                 record = json.loads(message.value)
-                payment = [
-                    round(datetime.fromisoformat(record["transaction_time"]).timestamp() * 1000),
-                    task.cents(record["transaction_amount"], record["transaction_currency"]),
-                    record["transaction_country"],
-                ]
                 user = record["user_id"]
-                hour = hours[user] = task.begun(hours[user], payment)
-                found = task.found(record["transaction_id"], hour)
+                hours[user], found = task.judged(hours[user], record)
                 if found:
                     producer.send(task.sink, json.dumps(found).encode(), key=message.key)
     producer.flush()

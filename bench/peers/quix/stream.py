@@ -1,7 +1,6 @@
 """The detector's rule in Quix Streams: state in RocksDB, without changelog topics, so a lost disk loses it. At least once."""
 
 import uuid
-from datetime import datetime
 from typing import Any
 
 from quixstreams import Application, State
@@ -30,14 +29,9 @@ def main() -> None:
 
 def judge(task: Task, record: dict[str, Any], state: State) -> dict[str, Any] | None:
     """Adds a payment to its user's hour."""
-    payment = [
-        round(datetime.fromisoformat(record["transaction_time"]).timestamp() * 1000),
-        task.cents(record["transaction_amount"], record["transaction_currency"]),
-        record["transaction_country"],
-    ]
-    hour = task.begun(state.get("hour") or [], payment)
+    hour, found = task.judged(state.get("hour") or [], record)
     state.set("hour", hour)
-    return task.found(record["transaction_id"], hour)
+    return found
 
 
 if __name__ == "__main__":
