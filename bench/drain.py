@@ -17,7 +17,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench.load import Bank, Ends, ends, keep_arrival_times, reader, records_since, transaction_id
+from bench.load import Bank, Ends, arrivals, ends, keep_arrival_times, reader, records_since
 from fraudlab import system
 from fraudlab.clients.topics import end_offsets, length, read_to
 from fraudlab.clients.waiting import until
@@ -157,16 +157,6 @@ def await_activities(
                 f"{payments:,} payments were not worked off within {DEADLINE_S} s.",
                 "`fraudlab status` says which job or service makes no progress.",
             )
-
-
-def arrivals(settings: Settings, begins: Ends, ids: range) -> dict[int, int]:
-    """When each of these payments first arrived in a topic, in ms since the epoch by the broker's clock."""
-    found: dict[int, int] = {}
-    for record in records_since(settings, begins):
-        number = transaction_id(record)
-        if number is not None and number in ids:
-            found.setdefault(number, record.timestamp)
-    return found
 
 
 def line(figure: dict[str, Any]) -> str:

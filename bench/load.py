@@ -13,6 +13,7 @@ from fraudlab import system
 from fraudlab.clients.bank import open_account, pay
 from fraudlab.clients.topics import end_offsets, length, read_to
 from fraudlab.clients.waiting import until
+from fraudlab.errors import UserError
 from fraudlab.settings import Settings
 
 COUNTRIES = ("DE", "FR", "PL", "GB", "US", "BR")
@@ -61,6 +62,16 @@ def records_since(settings: Settings, begins: Ends) -> Iterator[Any]:
         yield from read_to(consumer, end_offsets(consumer, {one.topic for one in begins}))
 
 
+def arrivals(settings: Settings, begins: Ends, ids: range) -> dict[int, int]:
+    """When each of these payments first arrived in a topic, in ms since the epoch by the broker's clock."""
+    found: dict[int, int] = {}
+    for record in records_since(settings, begins):
+        number = transaction_id(record)
+        if number is not None and number in ids:
+            found.setdefault(number, record.timestamp)
+    return found
+
+
 def first_free_user(settings: Settings) -> int:
     """The first id after those of all accounts there are."""
     options = {"database": settings.names.database}
@@ -72,7 +83,8 @@ def first_free_user(settings: Settings) -> int:
 class Bank:
     """Accounts of its own in the payment database, and what they pay. The same payments each time, apart from ids and times."""
 
-    def __init__(self, settings: Settings, users: int) -> None:
+    def __init__(self, settings: Settings, users: int, *, captured: bool = True) -> None:
+        """Opens the accounts; with `captured` they are in Kafka then."""
         self._settings = settings
         self._chance = random.Random(1)
         self._connection = system.connect(settings, "learner", database=settings.names.database)
@@ -89,13 +101,8 @@ class Bank:
             ],
         )
         self._connection.commit()
-        with reader(settings, before) as consumer:
-            if not until(
-                lambda: length(consumer, [profiles]) >= sum(before.values()) + users, CAPTURED_WITHIN_S, LOOK_EVERY_S
-            ):
-                raise TimeoutError(
-                    f"The profiles were not captured within {CAPTURED_WITHIN_S} s. See `fraudlab status`."
-                )
+        if captured:
+            self._wait_for(profiles, sum(before.values()) + users)
 
     def __enter__(self) -> "Bank":
         return self
@@ -140,6 +147,14 @@ class Bank:
             pay(self._connection, user, "600.00", "EUR", "DE")
             marks[user] = pay(self._connection, user, "600.00", "EUR", "FR")
         return marks
+
+    def _wait_for(self, topic: str, count: int) -> None:
+        with reader(self._settings, ends(self._settings, topic)) as consumer:
+            if not until(lambda: length(consumer, [topic]) >= count, CAPTURED_WITHIN_S, LOOK_EVERY_S):
+                raise UserError(
+                    f"The profiles were not captured within {CAPTURED_WITHIN_S} s.",
+                    "`fraudlab status` says which job or service makes no progress.",
+                )
 
     def _payment(self) -> tuple[object, ...]:
         user = self._chance.choice(self.users)

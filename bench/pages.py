@@ -93,8 +93,9 @@ def stages_table(figures: Figures) -> str:
     for one in figures:
         of = one["stages"]
         cells = (f"{of[stage]['p50_ms']} / {of[stage]['p99_ms']}" if stage in of else "-" for stage in stages)
-        rows.append((f"{one['rate_per_s']:,.0f}", f"{one['payments_per_s']:,.0f}", *cells))
-    return table(("asked for /s", "paid /s", *(f"{stage}, p50 / p99 ms" for stage in stages)), rows)
+        waits = "the connectors'" if one.get("learner") else "ours"
+        rows.append((waits, f"{one['rate_per_s']:,.0f}", f"{one['payments_per_s']:,.0f}", *cells))
+    return table(("waits", "asked for /s", "paid /s", *(f"{stage}, p50 / p99 ms" for stage in stages)), rows)
 
 
 def drain_table(figures: Figures) -> str:
@@ -115,6 +116,25 @@ def drain_table(figures: Figures) -> str:
     )
 
 
+def capture_table(figures: Figures) -> str:
+    """A snapshot and a binlog."""
+    return table(
+        ("", "payments/s", "s", "payments"),
+        [
+            (one["what"], f"{one['payments_per_s']:,}", f"{one['seconds']:.1f}", f"{one['payments']:,}")
+            for one in figures
+        ],
+    )
+
+
+def course_table(figures: Figures) -> str:
+    """What a learner waits for."""
+    return table(
+        ("", ""),
+        [(one["what"], f"{one['seconds']:.1f} s" if "seconds" in one else f"{one['mib']:,} MiB") for one in figures],
+    )
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
@@ -126,4 +146,6 @@ TABLES: dict[str, Callable[[Figures], str]] = {
     "growth": growth_table,
     "stages": stages_table,
     "drain": drain_table,
+    "capture": capture_table,
+    "course": course_table,
 }

@@ -14,10 +14,11 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import drain, growth, machine, stages, throughput
+from bench import capture, course, drain, growth, machine, stages, throughput
 from bench.pages import write
 from bench.topic import fill_topic
 from fraudlab import system
+from fraudlab.course.workspace import Workspace
 from fraudlab.errors import UserError
 from fraudlab.settings import REPOSITORY, Settings
 from fraudlab.stack import second_stack
@@ -26,7 +27,9 @@ from fraudlab.stack.supervisor import Stack
 FIGURES = REPOSITORY / "docs" / "performance.json"
 USERS = 20_000
 RATES = (50.0, 200.0, 500.0, 1_000.0)
-PARTS = ("peers", "growth", "stages", "drain")
+DEFAULTS = "defaults"
+"""The learner whose jobs have the waits that their connectors come with."""
+PARTS = ("peers", "growth", "capture", "stages", "drain", "course")
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -84,13 +87,29 @@ def peers(settings: Settings, shared: Settings, arguments: argparse.Namespace) -
 
 
 def stages_by_rate(settings: Settings, shared: Settings, arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """Latency stage by stage, at each rate."""
-    return [stages.measure(settings, rate, arguments.seconds, stages.WARM_UP_S, say=console.print) for rate in RATES]
+    """Latency stage by stage, at each rate, with the pipeline's waits and then with those that its connectors come with."""
+    defaults = settings.model_copy(update={"learner": DEFAULTS})
+    figures = [stages.measure(settings, rate, arguments.seconds, say=console.print) for rate in RATES]
+    with stages.as_the_connectors_come():
+        system.up(defaults, console.print)
+    figures += [stages.measure(defaults, rate, arguments.seconds, say=console.print) for rate in RATES]
+    Workspace(defaults).reset()
+    return figures
 
 
 def drains(settings: Settings, shared: Settings, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """A backlog, cold and warm."""
     return drain.measure(settings, arguments.backlog, drain.USERS, warm=True, say=console.print)
+
+
+def captures(settings: Settings, shared: Settings, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """CDC ingestion alone."""
+    return capture.measure(settings, arguments.backlog, drain.USERS, say=console.print)
+
+
+def waits_of_a_learner(settings: Settings, shared: Settings, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """What a learner waits for."""
+    return course.measured(settings, console.print)
 
 
 def growths(settings: Settings, shared: Settings, arguments: argparse.Namespace) -> list[dict[str, Any]]:
@@ -101,6 +120,8 @@ def growths(settings: Settings, shared: Settings, arguments: argparse.Namespace)
 MEASURE: dict[str, Callable[[Settings, Settings, argparse.Namespace], list[dict[str, Any]]]] = {
     "peers": peers,
     "growth": growths,
+    "capture": captures,
+    "course": waits_of_a_learner,
     "stages": stages_by_rate,
     "drain": drains,
 }

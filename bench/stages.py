@@ -22,6 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import patch
 
 import orjson
 from rich.console import Console
@@ -70,7 +71,7 @@ def main() -> None:
 
 
 def measure(
-    settings: Settings, rate: float, seconds: float, warm_up_s: float, *, say: Callable[[str], None]
+    settings: Settings, rate: float, seconds: float, warm_up_s: float = WARM_UP_S, *, say: Callable[[str], None]
 ) -> dict[str, Any]:
     """p50 and p99 of each stage, in ms, at one rate. The system must be up, and nobody else may pay.
 
@@ -105,6 +106,7 @@ def measure(
             f"The bank paid {paid / seconds:,.0f} times a second instead of {rate:,.0f}: the machine is too busy for this rate."
         )
     return {
+        "learner": settings.learner,
         "rate_per_s": rate,
         "seconds": seconds,
         "payments_per_s": round(paid / seconds, 1),
@@ -114,6 +116,16 @@ def measure(
             if of
         },
     }
+
+
+@contextmanager
+def as_the_connectors_come() -> Iterator[None]:
+    """Jobs that are submitted here wait and batch as Flink, PyFlink, Kafka's producers and Debezium do by default."""
+    from fraudlab.pipeline import flink
+
+    kept = {name: flink.LOW_LATENCY[name] for name in ("python.execution-mode", "pipeline.object-reuse")}
+    with patch.dict(flink.LOW_LATENCY, kept, clear=True), patch.dict(flink.CDC_LATENCY, clear=True):
+        yield
 
 
 @contextmanager

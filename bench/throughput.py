@@ -6,7 +6,7 @@ take more than MOST_S for all payments gets a tenth of them, and the table says 
 
 import statistics
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from bench import sliding_windows
 from bench.peer_process import environment, resident_mib, run
 from bench.topic import NAMES, recreate
 from fraudlab import system
@@ -117,6 +118,12 @@ def contestants(settings: Settings, home: Path, say: Say) -> list[Contestant]:
             f"as the {DETECTOR}",
         ),
         Contestant(
+            "SlidingEventTimeWindows, AggregateFunction",
+            partial(job, submit_sliding_windows),
+            f"{checkpoint}; rows may come twice; what is later than its watermark is dropped",
+            same_question=False,
+        ),
+        Contestant(
             "MATCH_RECOGNIZE",
             partial(job, submit_pattern),
             f"{checkpoint}; finds pairs of payments, no sums",
@@ -216,35 +223,50 @@ def submit_detector(
 
 def submit_over_window(settings: Settings, cluster: FlinkCluster, topic: Topic) -> str:
     """The rule as an OVER window."""
-    tables, insert = sql_job(settings, cluster, topic, "over_window.sql")
-    return str(tables.execute_sql(insert).get_job_client().get_job_id())
+    _, tables, (*definitions, insert) = sql_job(settings, cluster, topic, "over_window.sql")
+    return str(defined(tables, definitions).execute_sql(insert).get_job_client().get_job_id())
 
 
 def submit_pattern(settings: Settings, cluster: FlinkCluster, topic: Topic) -> str:
     """A pattern of two payments."""
-    tables, pattern = sql_job(settings, cluster, topic, "pattern.sql")
-    return str(tables.execute_sql(f"INSERT INTO pairs {pattern}").get_job_client().get_job_id())
+    _, tables, (*definitions, pattern) = sql_job(settings, cluster, topic, "payments.sql", "pattern.sql")
+    insert = f"INSERT INTO pairs {pattern}"
+    return str(defined(tables, definitions).execute_sql(insert).get_job_client().get_job_id())
 
 
-def sql_job(settings: Settings, cluster: FlinkCluster, topic: Topic, file: str) -> tuple[Any, str]:
-    """Where a job in SQL over the topic is written, its tables defined, and the last statement of its file: the job."""
+def submit_sliding_windows(settings: Settings, cluster: FlinkCluster, topic: Topic) -> str:
+    """Hours that slide by a minute."""
+    environment, tables, definitions = sql_job(settings, cluster, topic, "payments.sql", "windows.sql")
+    inserts = defined(tables, definitions).create_statement_set()
+    inserts.add_insert("windows", tables.from_data_stream(sliding_windows.windows(tables, settings.rule)))
+    inserts.attach_as_datastream()
+    return str(environment.execute_async("sliding windows").get_job_id())
+
+
+def sql_job(settings: Settings, cluster: FlinkCluster, topic: Topic, *files: str) -> tuple[Any, Any, list[str]]:
+    """Where a job over the topic is written, in SQL or as a stream, and the statements of its files."""
     environment, tables = cluster.table_environment()
     environment.set_parallelism(1)
     tables.get_config().set("table.local-time-zone", "UTC")
-    values = kafka_values(system.kafka(settings), NAMES, file.removesuffix(".sql")) | {
+    values = kafka_values(system.kafka(settings), NAMES, "peer") | {
         "transaction_mid": topic.name,
         "rates": eur_rate_cases(),
         "min_countries": settings.min_countries,
         "threshold_eur": settings.threshold_eur,
     }
-    *definitions, job = [
+    statements = [
         statement
-        for name in ("transaction_mid.sql", file)
+        for name in ("transaction_mid.sql", *files)
         for statement in fill((HERE / "sql" / name).read_text(encoding="utf-8"), values)
     ]
+    return environment, tables, statements
+
+
+def defined(tables: Any, definitions: Sequence[str]) -> Any:
+    """The tables, with these, too."""
     for statement in definitions:
         tables.execute_sql(statement)
-    return tables, job
+    return tables
 
 
 def read_result(settings: Settings) -> Hours:

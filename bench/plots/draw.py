@@ -54,6 +54,8 @@ def growth(figures: Figures) -> None:
 def stages(figures: Figures) -> None:
     pyplot.figure(figsize=(8, 3.5))
     for one in figures:
+        if one["learner"]:
+            continue  # with the connectors' waits: another scale
         names = list(one["stages"])
         (line,) = pyplot.plot(
             names, [one["stages"][name]["p50_ms"] for name in names], "o-", label=f"{one['payments_per_s']:,.0f}/s, p50"
