@@ -52,7 +52,7 @@ CLEAN_ROOMS: Lanes = {"rooms": [("tests/cleanroom/run.sh",)]}
 """They come last, alone: each room has a whole system of its own."""
 SKIPPED = re.compile(r"\bskipped:", re.IGNORECASE)
 QUICK_JAVA = "-XX:TieredStopAtLevel=1"
-"""Of all JVMs in `make test`: none runs long enough to win back what its second compiler costs. The slow tests run Java as people do."""
+"""Of the tests' JVMs: none runs long enough to win back what its second compiler costs. The clean rooms run Java as people do."""
 SLOWEST = ("--durations=25", "--durations-min=5")
 """Each call of pytest ends with its slowest tests: where to look when all of it takes too long."""
 LAST_LINES = 12
@@ -176,7 +176,7 @@ def main(arguments: Sequence[str]) -> int:
                 break
             began = time.monotonic()
             (results := Path(folder) / str(number)).mkdir()
-            java = QUICK_JAVA if commands is TEST else ""
+            java = "" if commands is CLEAN_ROOMS else QUICK_JAVA
             stage = [Lane(name, calls, results, java) for name, calls in commands.items()]
             lanes += stage
             with ThreadPoolExecutor(len(stage)) as pool:

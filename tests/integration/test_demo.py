@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+import pytest
 
 from fraudlab.stack.layout import Layout
 from fraudlab.stack.supervisord import end_processes, marked_processes
@@ -79,6 +80,7 @@ def test_a_demo_ends_by_itself_with_a_report(lab: Lab) -> None:
     assert generators(lab) == []
 
 
+@pytest.mark.slow
 def test_a_second_demo_on_the_same_data_is_exact_too_and_waits_for_its_own_fraud_however_short_it_is(lab: Lab) -> None:
     with demo("--seconds", "1") as process:
         said, _ = process.communicate(timeout=120)
@@ -100,6 +102,7 @@ def test_ctrl_c_ends_a_demo_with_the_same_summary(lab: Lab) -> None:
     assert json.loads(path.read_text(encoding="utf-8"))["generator"]["interrupted"]
 
 
+@pytest.mark.slow
 def test_the_bank_of_a_killed_demo_is_ended_by_down(lab: Lab) -> None:
     with demo("--seconds", "600") as process:
         eventually(lambda: bool(generators(lab)), "the bank pays")

@@ -62,6 +62,7 @@ def running(*readers: Reader) -> Iterator[None]:
             thread.join(patient(10))
 
 
+@pytest.mark.slow
 def test_readers_follow_the_topics_and_not_the_setting(other: Settings) -> None:
     """Case kafka-01."""
     names, model, lock = other.names, Model(), threading.Lock()
