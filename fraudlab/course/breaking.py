@@ -71,7 +71,7 @@ def kill(workspace: Workspace, *programs: str, although_shared: bool = False) ->
         )
     killed = {name: workspace.stack.kill(program_name(workspace, name)) for name in programs}
     took_s = wait_until_back(workspace, killed)
-    return Done(f"Killed: {', '.join(programs)}.", (f"All of it is running again, after {took_s:.0f} seconds.",))
+    return Done(f"Killed: {', '.join(programs)}.", (f"Everything runs again after {took_s:.0f} seconds.",))
 
 
 def verify(workspace: Workspace) -> Card:

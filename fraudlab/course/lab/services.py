@@ -45,7 +45,7 @@ def service(workspace: Workspace, *names: str) -> Done:
         wait_until(lambda name=name: consumers.lag(workspace, name) == 0, f"the {name} has read all activities")  # type: ignore[misc]
     return Done(
         f"Running: {', '.join(names)}.",
-        ("On their own, also when this notebook is closed; when one ends, it is started again.",),
+        ("They run without this notebook, too. One that ends is started again.",),
     )
 
 
