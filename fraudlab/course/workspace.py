@@ -449,6 +449,15 @@ class Workspace:
         """Starts jobs of the pipeline (`cdc-ingestion`, `transaction-join`, `fraud-detector`), and waits until they run."""
         system.submit_jobs(self.settings, lambda line: None, only=jobs)
 
+    def begin_again(self, job: str, topic: str) -> None:
+        """Starts a job of the pipeline from its beginning, with the topic that it writes empty again."""
+        self.cancel(job)
+        with closing(self.admin()) as admin:
+            system.forget_topics(self.settings)
+            self._delete_topics(admin, [self.topic(topic)])
+        system.prepare(self.settings)
+        self.start_pipeline(job)
+
     def start_service(self, name: str) -> None:
         """Starts a service of the pipeline, `flagger` for instance, under the stack's supervisor."""
         (program,) = [one for one in system.services(self.settings) if one.name in (name, self.names.group(name))]
@@ -472,7 +481,8 @@ class Workspace:
         with closing(self.admin()) as admin:
             self._delete_groups(admin)
             system.forget_topics(self.settings)
-            self._delete_topics(admin)
+            prefix = f"{self.settings.learner}."
+            self._delete_topics(admin, [topic for topic in admin.list_topics() if topic.startswith(prefix)])
         SkippedRecords(self.settings).forget(self.names.job(""))
         try:
             system.drop_database(self.settings)
@@ -496,11 +506,10 @@ class Workspace:
             "Close them (`consumer.close()`, or restart the kernel of the notebook that made them), then try again.",
         )
 
-    def _delete_topics(self, admin: Any) -> None:
-        mine = [topic for topic in admin.list_topics() if topic.startswith(f"{self.settings.learner}.")]
-        if mine:
-            admin.delete_topics(mine)
-            wait_until(lambda: not set(mine) & set(admin.list_topics()), "the old topics are gone")
+    def _delete_topics(self, admin: Any, old: list[str]) -> None:
+        if old:
+            admin.delete_topics(old)
+            wait_until(lambda: not set(old) & set(admin.list_topics()), "the old topics are gone")
 
 
 def _text(value: bytes | None) -> str | None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing
 
+import orjson
 import pytest
 from kafka import KafkaConsumer
 from kafka.errors import KafkaTimeoutError
@@ -10,6 +11,7 @@ from kafka.errors import KafkaTimeoutError
 from fraudlab import system
 from fraudlab.clients.topics import partitions
 from fraudlab.course.consumers import share
+from fraudlab.course.labs import lab_of
 from fraudlab.course.workspace import Workspace
 from fraudlab.settings import Settings
 from tests.support.lab import Lab, LearnerLab, assert_exact, drop, learner_lab
@@ -119,7 +121,7 @@ def test_a_world_is_emptied_although_a_notebook_has_left_consumers_open(forgetfu
 def test_what_fails_while_a_world_is_emptied_leaves_the_learner_a_database(
     forgetful: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gone(_workspace: Workspace, _admin: object) -> None:
+    def gone(_workspace: Workspace, _admin: object, _old: list[str]) -> None:
         raise KafkaTimeoutError
 
     monkeypatch.setattr(Workspace, "_delete_topics", gone)
@@ -127,6 +129,27 @@ def test_what_fails_while_a_world_is_emptied_leaves_the_learner_a_database(
         forgetful.reset()
     assert len(forgetful.rows("SELECT user_id FROM user_profile")) == 1
     monkeypatch.undo()
+
+
+def test_a_join_that_read_a_payment_before_its_profile_begins_again(settings: Settings) -> None:
+    own = settings.model_copy(update={"learner": "hasty"})
+    drop(own)
+    system.prepare(own)
+    workspace = Workspace(own)
+    try:
+        for lab in ("01", "02"):
+            lab_of(lab).outcome(workspace)
+        with closing(system.kafka(own).producer()) as producer:
+            too_early = {"transaction_id": 1, "user_id": 1, "user_home_country": None}
+            producer.send(own.names.transaction_mid, orjson.dumps(too_early)).get(timeout=patient(10))
+        lab_of("03").outcome(workspace)
+        joined = [record.json for record in workspace.records("transaction_mid")]
+        payments = [int(row["transaction_id"]) for row in workspace.rows("SELECT transaction_id FROM transactions")]
+        assert sorted(payment["transaction_id"] for payment in joined) == sorted(payments)
+        assert all(payment["user_home_country"] for payment in joined)
+    finally:
+        workspace.reset()
+        drop(own)
 
 
 def rewind(settings: Settings) -> None:

@@ -25,6 +25,8 @@ from fraudlab.course.live import LiveQuery
 from fraudlab.course.workspace import OUTAGES, Workspace, wait_until
 
 JOB = "transaction-join"
+BEGINNINGS = 4
+"""How often the join begins at most, until it has read all profiles before the payments."""
 
 # Tables that learners write
 
@@ -994,10 +996,25 @@ KINDS = Exercise(
 
 
 def outcome(workspace: Workspace) -> None:
-    """The join runs, and each payment of the bank is in `transaction_mid`."""
-    payments = int(workspace.value("SELECT COUNT(*) AS n FROM transactions"))
+    """The join runs, and each payment of the bank is in `transaction_mid` once, with its profile.
+
+    A busy machine may read payments before their profiles. They come again with them, far behind later payments: too late for the windows of
+    Lab 04. Then the join begins again.
+    """
     workspace.start_pipeline(JOB)
+    for _ in range(BEGINNINGS - 1):
+        if _joined_once(workspace):
+            return
+        workspace.begin_again(JOB, "transaction_mid")
+    _joined_once(workspace)
+
+
+def _joined_once(workspace: Workspace) -> bool:
+    """Waits until there is a record for each payment; whether each has its profile, so that none comes again."""
+    payments = int(workspace.value("SELECT COUNT(*) AS n FROM transactions"))
     wait_until(lambda: workspace.count("transaction_mid") >= payments, "the payments are joined")
+    joined = [record.json for record in workspace.records("transaction_mid")]
+    return all(payment and payment["user_home_country"] for payment in joined)
 
 
 LAB = Lab(
