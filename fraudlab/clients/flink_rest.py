@@ -2,7 +2,11 @@
 
 import ssl
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import httpx
 
 ENDED = ("FAILED", "CANCELED", "FINISHED")
 ALREADY_ENDED = (404, 409)
@@ -11,6 +15,9 @@ ALREADY_ENDED = (404, 409)
 TIMEOUT_S = 3
 CHANGE_TIMEOUT_S = 10
 """What changes something may take so long, at least."""
+KEPT_S = 1.0
+"""How long a connection waits for the next question. A few are asked at a time, and a handshake costs Flink 10 ms of a core. Not longer:
+whether Flink accepts a connection is part of the answer."""
 
 
 class NoAnswer(ConnectionError):  # noqa: N818 - what did not come
@@ -115,15 +122,20 @@ class FlinkRest:
 
         timeout_s = self.timeout_s if method == "GET" else max(self.timeout_s, CHANGE_TIMEOUT_S)
         try:
-            # A connection of its own for each question: whether Flink accepts one is part of the answer. No proxy: it has no key.
-            answer = httpx.request(
-                method, self.url + path, json=body, timeout=timeout_s, verify=self.context, trust_env=False
-            )
+            answer = _client(self.context).request(method, self.url + path, json=body, timeout=timeout_s)
             if not answer.is_success:
                 raise Refused(answer.status_code)
             return answer.json()
         except (httpx.HTTPError, ValueError) as error:
             raise NoAnswer(str(error) or type(error).__name__) from error
+
+
+@lru_cache(maxsize=4)
+def _client(context: ssl.SSLContext) -> "httpx.Client":
+    import httpx
+
+    # No proxy: it has no key.
+    return httpx.Client(verify=context, trust_env=False, limits=httpx.Limits(keepalive_expiry=KEPT_S))
 
 
 def _job(entry: dict[str, Any]) -> Job:
