@@ -3,6 +3,8 @@
     python -m tests.run          # make test: everything that is not slow
     python -m tests.run --all    # make test-all: the same, then the slow tests, then the clean rooms
 
+With FRAUDLAB_TEST_MINUTES in the environment, slow tests that have not begun within that time are skipped and listed.
+
 Each line of output begins with the name of its lane. What failed is repeated at the end, and the last line counts all tests.
 """
 
@@ -15,6 +17,7 @@ import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ET
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -22,6 +25,7 @@ from pathlib import Path
 
 from fraudlab.settings import REPOSITORY
 from tests.support.home import JAVA_OPTIONS, NAME
+from tests.support.plugin import MINUTES, TIME_IS_UP, UNTIL
 
 PYTEST = (sys.executable, "-m", "pytest")
 QUICK, SLOW = (*PYTEST, "-m", "not slow"), (*PYTEST, "-m", "slow")
@@ -66,7 +70,7 @@ HOMES = {"system": "test", "labs": "test labs"}
 class Lane:
     """Commands that run one after the other, with `java` as options of every JVM.
 
-    `passed` and `skipped` count tests; `failures` describes each failed one.
+    `passed` and `skipped` count tests; `failures` describes each failed one; `too_late` names those for which no time was left.
 
     A command that isn't pytest counts as one test; it is skipped if it succeeds and says `skipped:` with a reason.
     """
@@ -78,6 +82,7 @@ class Lane:
     passed: int = 0
     skipped: int = 0
     failures: list[str] = field(default_factory=list)
+    too_late: list[str] = field(default_factory=list)
     process: "subprocess.Popen[str] | None" = field(default=None, repr=False)
     interrupted: bool = False
 
@@ -111,6 +116,8 @@ class Lane:
                 self.failures.append(f"{test.get('classname')}::{test.get('name')}\n{shown(broken)}")
             elif "skipped" in outcomes:
                 self.skipped += 1
+                if TIME_IS_UP in (outcomes["skipped"].get("message") or ""):
+                    self.too_late.append(f"{test.get('classname')}::{test.get('name')}")
             else:
                 self.passed += 1
         if status and len(self.failures) == failed_before:
@@ -168,6 +175,8 @@ def main(arguments: Sequence[str]) -> int:
             if number == signal.SIGTERM:
                 lane.interrupt()
 
+    if os.environ.get(MINUTES):
+        os.environ[UNTIL] = str(time.time() + 60 * float(os.environ[MINUTES]))
     signal.signal(signal.SIGTERM, interrupt)
     signal.signal(signal.SIGINT, interrupt)
     with tempfile.TemporaryDirectory() as folder:
@@ -182,7 +191,7 @@ def main(arguments: Sequence[str]) -> int:
             with ThreadPoolExecutor(len(stage)) as pool:
                 list(pool.map(Lane.run, stage))
             print(f"{title}: {(time.monotonic() - began) / 60:.1f} minutes; {counted(stage)}", flush=True)
-    print(*failed(lanes), *names_of_failed(lanes), counted(lanes), sep="\n")
+    print(*failed(lanes), *names_of_failed(lanes), *too_late(lanes), counted(lanes), sep="\n")
     return 1 if interrupted or failed(lanes) else 0
 
 
@@ -194,6 +203,12 @@ def failed(lanes: list[Lane]) -> list[str]:
 def names_of_failed(lanes: list[Lane]) -> list[str]:
     """A line for each failure, short enough for the end of a log."""
     return [failure.splitlines()[0] for failure in failed(lanes)]
+
+
+def too_late(lanes: list[Lane]) -> list[str]:
+    """A line for each file with tests for which no time was left, and how many."""
+    files = Counter(test.partition("::")[0] for lane in lanes for test in lane.too_late)
+    return [f"Skipped, because {TIME_IS_UP}: {count} of {file}" for file, count in files.items()]
 
 
 def counted(lanes: list[Lane]) -> str:

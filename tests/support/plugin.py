@@ -1,5 +1,7 @@
 """A plugin of pytest, loaded by conftest.py: which tests are slow, and how long each may take."""
 
+import os
+import time
 from collections import Counter
 
 import pytest
@@ -12,6 +14,11 @@ SLOW = tuple(REPOSITORY / "tests" / folder for folder in ("faults", "homes", "no
 REAL_STACK = REPOSITORY / "tests" / "integration"
 TWICE = "FRAUDLAB_TEST_TWICE"
 """The numbers of the labs whose cells `tests/notebooks/test_cells_twice.py` runs twice."""
+MINUTES = "FRAUDLAB_TEST_MINUTES"
+"""How long `tests/run.py` begins slow tests."""
+UNTIL = "FRAUDLAB_TEST_UNTIL"
+"""The same as a time, in seconds since the epoch: a slow test that has not begun by then is skipped. `tests/run.py` sets it."""
+TIME_IS_UP = "no time was left for it"
 CASES = 2
 """Of a test on the real stack with many cases, only the first ones are not slow."""
 SOLUTIONS, FIRST_LABS = REPOSITORY / "solutions", ("00", "01", "02")
@@ -44,3 +51,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         limit = item.get_closest_marker("timeout")
         limit_s = float(limit.args[0] if limit else usual_s)
         item.add_marker(pytest.mark.timeout(patient(limit_s)), append=False)
+
+
+@pytest.hookimpl(tryfirst=True)  # before a fixture starts a system
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skips a slow test that would begin too late."""
+    if item.get_closest_marker("slow") and time.time() > float(os.environ.get(UNTIL, "inf")):
+        pytest.skip(TIME_IS_UP)

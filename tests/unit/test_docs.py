@@ -18,7 +18,7 @@ from fraudlab.stack import doctor, secret_store
 from fraudlab.stack.provision import jars
 from tests.support.documents import FENCE, PAGES, called, tables, text, without_code
 
-SWITCHES = {"FRAUDLAB_TEST_KEEP", "FRAUDLAB_TEST_PATIENCE", "FRAUDLAB_TEST_TWICE"}
+SWITCHES = {f"FRAUDLAB_TEST_{name}" for name in ("KEEP", "MINUTES", "PATIENCE", "TWICE", "UNTIL")}
 """Variables that are no settings of the system: the tests read them."""
 COMMANDS = typer.main.get_group(app).commands
 

@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -116,6 +117,19 @@ def test_a_test_is_slow_by_its_folder_or_its_marker_and_so_are_later_labs_and_fu
     assert {line.partition("::")[0] for line in tests} == set(quick)
     cases = Counter(line.partition("[")[0] for line in tests if "test_bad_input.py" in line)
     assert max(cases.values()) == 2
+
+
+def test_a_slow_test_that_would_begin_too_late_is_skipped_and_named(
+    lane: run.Lane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (file := tmp_path / "test_two.py").write_text(
+        "import pytest\n@pytest.mark.slow\ndef test_slow(): assert False\ndef test_quick(): pass\n", encoding="utf-8"
+    )
+    monkeypatch.setenv(plugin.UNTIL, str(time.time() - 1))
+    lane.commands = [(*run.PYTEST, "-p", "pytest_timeout", "-p", "tests.support.plugin", "--timeout=60", str(file))]
+    lane.run()
+    assert run.counted([lane]) == "1 passed, 0 failed, 1 skipped"
+    assert run.too_late([lane]) == [f"Skipped, because {plugin.TIME_IS_UP}: 1 of test_two"]
 
 
 def test_the_patience_in_the_environment_stretches_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
