@@ -20,7 +20,6 @@ ADDED = (
 )
 MOVING = {
     "the first": "VARCHAR(10) UNICODE FIRST",
-    "before the times": "VARCHAR(10) UNICODE AFTER country",
     "between the times": "VARCHAR(10) UNICODE AFTER merchant",
 }
 """DDL that MySQL accepts and the connector's parser does not."""
