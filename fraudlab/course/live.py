@@ -64,7 +64,7 @@ class LiveQuery:
         self._take()
         return sorted((row for row, times in self._answer.items() for _ in range(times)), key=repr)
 
-    def wait(self, holds: Callable[[pd.DataFrame], object], deadline_s: float = 30) -> pd.DataFrame:
+    def wait(self, holds: Callable[[pd.DataFrame], object], deadline_s: float = 90) -> pd.DataFrame:
         """Waits until something holds for the answer, and gives it. Raises Late when it does not come in time."""
 
         def look() -> list[pd.DataFrame]:  # a table by itself is neither true nor false
@@ -75,7 +75,7 @@ class LiveQuery:
             raise Late(f"Gave up waiting after {deadline_s:.0f} s; so far the answer has {len(self.rows())} rows.")
         return found[0]
 
-    def complete(self, deadline_s: float = 60) -> pd.DataFrame:
+    def complete(self, deadline_s: float = 90) -> pd.DataFrame:
         """Waits until a job over bounded input has ended, and gives its whole answer. Raises Late when it does not end in time."""
         return self.wait(lambda _answer: self.ended, deadline_s)
 

@@ -55,7 +55,7 @@ class Late(Exception):  # noqa: N818 - learners read this name
         return [f"{type(self).__name__}: {self}"]
 
 
-def wait_until(probe: Callable[[], T | None], what: str, deadline_s: float = 60.0) -> T:
+def wait_until(probe: Callable[[], T | None], what: str, deadline_s: float = 90.0) -> T:
     """The first true value that `probe` gives. Raises Late, naming `what`, when none comes in time."""
     value = waiting.until(probe, deadline_s)
     if not value:
@@ -347,7 +347,7 @@ class Workspace:
         overview = self.flink.get("/overview")
         return int(overview["slots-available"]), int(overview["slots-total"])
 
-    def wait_for_job(self, name: str, deadline_s: float = 60) -> Job:
+    def wait_for_job(self, name: str, deadline_s: float = 90) -> Job:
         """Waits until a job of yours is running.
 
         Returns:
@@ -393,7 +393,7 @@ class Workspace:
         wait_until(lambda: not ids & {job.id for job in self.jobs()}, "the cancelled jobs end")
         return [job.name for job in ending]
 
-    def checkpoint(self, name: str, deadline_s: float = 60) -> str:
+    def checkpoint(self, name: str, deadline_s: float = 90) -> str:
         """Triggers a checkpoint of a job of yours and waits until it is complete.
 
         Returns:

@@ -56,7 +56,7 @@ def envelopes(workspace: Workspace, name: str = "transactions", last: int = 3, *
     return pd.DataFrame(columns).fillna("")
 
 
-def wait_for_records(workspace: Workspace, topic: str, count: int, deadline_s: float = 60) -> int:
+def wait_for_records(workspace: Workspace, topic: str, count: int, deadline_s: float = 90) -> int:
     """Waits until a topic has at least `count` records.
 
     Returns:
