@@ -22,7 +22,7 @@ lab: ## set up what is missing and open the labs in JupyterLab
 
 class: ## set up what is missing and open a class: make class LEARNERS=30, or NAMES=class.txt
 	@$(BOOTSTRAP) --dev
-	@"$(BIN)/fraudlab" class up $(if $(LEARNERS),--learners "$(LEARNERS)") $(if $(NAMES),--names "$(NAMES)")
+	@"$(BIN)/fraudlab" class up $${LEARNERS:+--learners "$$LEARNERS"} $${NAMES:+--names "$$NAMES"}
 
 up: ## set up what is missing and start MySQL, Kafka and Flink
 	@$(BOOTSTRAP)

@@ -31,11 +31,12 @@ class ClassAuthenticator(Authenticator):  # type: ignore[misc] # JupyterHub has 
         if not is_code(typed, self._code):
             self._wrong.note(key for key, _ in limits)
             raise HTTPError(
-                403, "This isn't the class code. It is on your instructor's screen; capitals and hyphens don't matter."
+                403,
+                "This is not the class code. It is on your instructor's screen; capitals and hyphens do not matter.",
             )
         if name not in self._room.names():
             raise HTTPError(
                 403,
-                "The code is right, but this name isn't on the class list. Ask your instructor how yours is spelled there.",
+                "The code is right, but this name is not on the class list. Ask your instructor how yours is spelled there.",
             )
         return name

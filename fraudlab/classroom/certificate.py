@@ -65,7 +65,7 @@ def _take(room: Room, certificate: Path, key: Path) -> None:
         ends = _read(certificate).not_valid_after_utc
     except (OSError, ValueError) as error:
         raise UserError(
-            f"The certificate {certificate} can't be used with the key {key}: {error}.",
+            f"The certificate {certificate} cannot be used with the key {key}: {error}.",
             "Give two PEM files: the certificate with all that signed it, and its key without a password.",
         ) from error
     if ends < datetime.now(UTC):

@@ -1,6 +1,7 @@
 """JupyterHub's configuration: who logs in, and which JupyterLab a learner gets."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -55,6 +56,8 @@ def configure(config: Any, settings: Settings) -> None:
     config.Spawner.default_url = f"/lab/tree/{quote(lab_of(FIRST_LAB).file)}"
     config.Spawner.environment = _environment(room)
     config.LocalProcessSpawner.env_keep = [*DEFAULT_KEPT, *KEPT]
+    # not in the hub's log: it ends with the hub, and they go on
+    config.LocalProcessSpawner.popen_kwargs = {"stdout": room.servers_log.open("ab"), "stderr": subprocess.STDOUT}
     config.Spawner.start_timeout = config.Spawner.http_timeout = START_S
 
 

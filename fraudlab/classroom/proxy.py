@@ -1,10 +1,11 @@
 """The class server's only door: HTTPS for all, and for each request the JupyterLab or the hub to which it leads.
 
-`configurable-http-proxy` from PyPI knows the routes, which the hub tells it. What it lacks is here: TLS, WebSockets with a subprotocol and
-with an end, and an honest address of who asks. Runs until it is told to end: `python -m fraudlab.classroom.proxy`.
+`configurable-http-proxy` from PyPI knows the routes, which the hub tells it. What it lacks is here: TLS, WebSockets with a subprotocol,
+with bytes and with an end, and an honest address of who asks. Runs until it is told to end: `python -m fraudlab.classroom.proxy`.
 """
 
 import asyncio
+import logging
 from typing import Any
 
 from configurable_http_proxy.configproxy import PythonProxy
@@ -24,6 +25,10 @@ ANSWER_S = 600
 """How long an answer may take: the hub answers only when a learner's JupyterLab has started."""
 MESSAGE_BYTES = 100 * 2**20
 """Largest message of a kernel: a picture, or a notebook's worth of output."""
+AWAY = (
+    '<!doctype html><html lang="en"><title>One moment</title><meta http-equiv="refresh" content="3">'
+    "<p>The class server is starting. This page tries again every three seconds. Your work is safe."
+)
 SAID_BY_PROXIES = (
     "Forwarded",
     "X-Forwarded-For",
@@ -52,6 +57,11 @@ class Door(ProxyHandler):  # type: ignore[misc] # it has no types
         headers["X-Forwarded-For"] = str(self.request.remote_ip)
         headers["X-Forwarded-Proto"] = self.request.protocol
         headers["X-Forwarded-Host"] = self.request.host
+
+    def handle_proxy_error_default(self, code: int, err: Exception | None) -> None:
+        """What a browser shows while the hub is away: it comes back within seconds, and so does the page."""
+        self.set_status(code)
+        self.finish(AWAY)
 
     async def start_ws_client(self, path: str | None = None) -> None:
         """Opens the WebSocket of the server to which this one leads."""
@@ -96,6 +106,12 @@ class Door(ProxyHandler):  # type: ignore[misc] # it has no types
             self.proxy.update_last_activity(self.target["prefix"])
             self.write_message(message, binary=isinstance(message, bytes))
 
+    def on_message(self, message: str | bytes) -> None:
+        """Passes on what the browser says."""
+        if self.ws_client is not None:
+            self.proxy.update_last_activity(self.target["prefix"])
+            self.ws_client.write_message(message, binary=isinstance(message, bytes))
+
     def on_close(self) -> None:
         self.closed = True
         super().on_close()
@@ -123,6 +139,10 @@ def make(room: Room) -> PythonProxy:
 async def serve(settings: Settings) -> None:
     """Listens on the class's address, and for the hub on loopback; never returns."""
     room = Room(settings)
+    logging.getLogger("configurable_http_proxy").setLevel(logging.WARNING)  # else it tells of each look at its routes
+    logging.getLogger("tornado.general").setLevel(
+        logging.ERROR
+    )  # and of each browser that doesn't know the certificate
     AsyncHTTPClient.configure("tornado.simple_httpclient.SimpleAsyncHTTPClient", max_clients=AT_A_TIME)
     proxy = make(room)
     HTTPServer(proxy.api_app).listen(settings.class_proxy_port, LOOPBACK)

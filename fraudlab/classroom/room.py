@@ -51,6 +51,11 @@ class Room:
         return self.folder / "key.pem"
 
     @property
+    def servers_log(self) -> Path:
+        """What learners' JupyterLabs complain of."""
+        return Layout(self.settings.home).logs / "class-learners.log"
+
+    @property
     def work(self) -> Path:
         """The folder of the learners' folders."""
         return self.settings.class_work.expanduser().resolve()
@@ -143,10 +148,10 @@ def checked(name: str, where: str = "") -> str:
     """A name for the class list. Raises UserError where it can't be one; `where` says where it is written."""
     found = spelled(name)
     if not NAME.fullmatch(found):
-        raise UserError(f"{where}{name.strip()!r} can't be a learner's name.", ALLOWED)
+        raise UserError(f"{where}{name.strip()!r} cannot be a learner's name.", ALLOWED)
     if found == DEFAULT_LEARNER:
         raise UserError(
-            f"{where}{found!r} can't be a learner's name: labs without a class use it.", "Choose another name."
+            f"{where}{found!r} cannot be a learner's name: labs without a class use it.", "Choose another name."
         )
     return found
 
@@ -157,7 +162,7 @@ def read_names(file: Path) -> list[str]:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
-            f"{file} can't be read as a class list: {error}.", "It is a text file with one name a line."
+            f"{file} cannot be read as a class list: {error}.", "It is a text file with one name a line."
         ) from error
     names: list[str] = []
     for number, line in enumerate(lines, 1):
