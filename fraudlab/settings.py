@@ -76,9 +76,9 @@ class Settings(BaseSettings):
     class_host: str = Field(
         ANYWHERE, description="address of the class server; by default, all addresses of this machine, over HTTPS"
     )
-    class_port: int = _port(8443, "the class server, over HTTPS")
-    class_hub_port: int = _port(8444, "the class server's JupyterHub, for its proxy")
-    class_proxy_port: int = _port(8445, "the class server's proxy, for its JupyterHub")
+    class_port: int = _port(8444, "the class server, over HTTPS")
+    class_hub_port: int = _port(8445, "the class server's JupyterHub, for its proxy")
+    class_proxy_port: int = _port(8446, "the class server's proxy, for its JupyterHub")
     class_work: Path = Field(
         REPOSITORY / "my-class", description="folder of a class: a folder for the work of each learner in it"
     )

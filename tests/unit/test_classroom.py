@@ -367,6 +367,7 @@ def test_a_websocket_keeps_its_subprotocol_its_bytes_and_its_end(room: Room) -> 
             heard.append(await client.read_message())
         await client.write_message("end")
         heard.append(await client.read_message())
+        client.close()
         return [*heard, client.close_code]
 
     assert through(room, ask) == ["v1", b"first", b"\x00\xff", "text", None, 4000]
