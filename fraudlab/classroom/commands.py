@@ -1,5 +1,6 @@
 """What the commands of the class server do: open a class, close it, look at it, add a learner, begin again with one."""
 
+import contextlib
 import importlib.util
 import math
 import os
@@ -116,13 +117,16 @@ def down(settings: Settings, say: Say, *, forget: bool = False) -> None:
         return
     for name in room.names():
         Workspace(room.learner(name)).erase()
-        say(f"{name}: database, topics, jobs and accounts are deleted")
+        for folder in (room.work / name, *room.work.glob(f"{name}.*")):
+            shutil.rmtree(folder)
+        say(f"{name}: notebooks, database, topics, jobs and accounts are deleted")
     room.secrets.forget(lambda name: name in (CODE, COOKIES, PROXY, INSTRUCTOR))
-    for folder in (room.folder, room.work):
-        shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(room.folder)
+    with contextlib.suppress(OSError):  # what else is there is not the class's
+        room.work.rmdir()
     for log in stack.layout.logs.glob("class-*.log*"):
         log.unlink(missing_ok=True)
-    say(f"deleted {room.work}, the class list and the class code")
+    say("the class list and the class code are deleted")
 
 
 def look(settings: Settings) -> Look:

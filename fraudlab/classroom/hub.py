@@ -18,7 +18,9 @@ from fraudlab.stack.supervisord import MARKER
 FIRST_LAB = "00"
 START_S = 120
 """How long a learner's JupyterLab may take to start: a whole class logs in at the same time."""
-ROUTES_EVERY_S = 10
+START_AGAIN_S = 3
+"""So soon a page whose JupyterLab has ended starts it again, unless the learner leaves the page."""
+ROUTES_EVERY_S = 5
 """So often the hub looks whether the proxy knows all routes: one that was restarted knows none."""
 KEPT = ["JAVA_HOME", "LC_CTYPE", "PYTHONUTF8", "TMPDIR", "TZ"]
 """Variables of this machine that learners' programs need, too."""
@@ -34,6 +36,7 @@ def configure(config: Any, settings: Settings) -> None:
     config.JupyterHub.template_paths = [str(Path(__file__).with_name("templates"))]
 
     # the proxy runs on its own, and so do JupyterLabs: learners go on while the hub is restarted
+    config.JupyterHub.implicit_spawn_seconds = START_AGAIN_S
     config.JupyterHub.cleanup_servers = False
     config.JupyterHub.cleanup_proxy = False
     config.JupyterHub.last_activity_interval = ROUTES_EVERY_S
@@ -45,7 +48,7 @@ def configure(config: Any, settings: Settings) -> None:
     config.Authenticator.allow_all = True  # ours lets in those on the list, which grows while the hub runs
     config.JupyterHub.services = [{"name": "instructor", "api_token": room.secrets.secret(INSTRUCTOR)}]
     config.JupyterHub.load_roles = [
-        {"name": "instructor", "services": ["instructor"], "scopes": ["list:users", "read:users", "delete:servers"]}
+        {"name": "instructor", "services": ["instructor"], "scopes": ["list:users", "read:users", "read:servers", "delete:servers"]}
     ]
 
     config.JupyterHub.spawner_class = "simple"  # it needs no user of the system for each learner

@@ -6,12 +6,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 
 import httpx
 
 from fraudlab.classroom import certificate
-from fraudlab.classroom.room import ANY, INSTRUCTOR, Room
+from fraudlab.classroom.room import ANY, INSTRUCTOR, MOST_LEARNERS, Room
 from fraudlab.clients import waiting
 from fraudlab.course.breaking import CLASS_HUB, CLASS_PROXY
 from fraudlab.errors import UserError
@@ -51,22 +52,17 @@ def hub(room: Room) -> Program:
 
 def _proxy_problem(room: Room) -> str | None:
     """None where it speaks TLS with the certificate of the class."""
+    port = room.settings.class_port
     host = LOOPBACK if room.settings.class_host in ANY else room.settings.class_host
-    context = ssl.create_default_context(cafile=room.certificate)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
+    untrusting = ssl.create_default_context()
+    untrusting.check_hostname, untrusting.verify_mode = False, ssl.CERT_NONE  # it is compared below
     try:
-        with (
-            socket.create_connection((host, room.settings.class_port), timeout=3) as plain,
-            context.wrap_socket(plain) as encrypted,
-        ):
+        with socket.create_connection((host, port), timeout=3) as plain, untrusting.wrap_socket(plain) as encrypted:
             shown = encrypted.getpeercert(binary_form=True) or b""
     except OSError as error:
-        return f"its port {room.settings.class_port} does not answer yet ({error})"
-    ours = ssl.PEM_cert_to_DER_cert(
-        room.certificate.read_text(encoding="ascii").partition("-----END")[0] + ssl.PEM_FOOTER
-    )
-    return None if shown == ours else f"its port {room.settings.class_port} answers with another certificate"
+        return f"its port {port} does not answer yet ({error})"
+    ours = certificate.fingerprint(room) == sha256(shown).digest().hex(":").upper()
+    return None if ours else f"its port {port} answers with another certificate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +90,7 @@ class Hub:
 
     def seats(self, names: Sequence[str]) -> list[Seat]:
         """How each of these learners is. Raises UserError where the hub does not answer."""
-        known = {one["name"]: one for one in self._answer("GET", "/users").json()}
+        known = {one["name"]: one for one in self._answer("GET", f"/users?limit={MOST_LEARNERS}").json()}
         return [_seat(name, known.get(name)) for name in names]
 
     def stop(self, name: str) -> None:

@@ -131,6 +131,7 @@ def make(room: Room) -> PythonProxy:
     proxy.proxy_app = Application(
         [(r"/(.*)", Door, {"proxy": proxy})],
         log_function=lambda handler: None,  # nobody fills a log by asking
+        compress_response=True,  # JupyterLab's page is 10 MB, and thirty load it at once by Wi-Fi
         websocket_max_message_size=MESSAGE_BYTES,
     )
     return proxy

@@ -7,7 +7,6 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from ipaddress import ip_address
 from pathlib import Path
 
 import psutil
@@ -126,12 +125,23 @@ class Room:
         """The addresses of this machine at which learners reach the class server; this machine's own comes last."""
         if self.settings.class_host not in ANY:
             return [self.settings.class_host]
-        found = {one.address for card in psutil.net_if_addrs().values() for one in card if one.family == socket.AF_INET}
-        return [*sorted(found - {LOOPBACK}, key=lambda one: not ip_address(one).is_private), LOOPBACK]
+        cards = [one for card in psutil.net_if_addrs().values() for one in card if one.family == socket.AF_INET]
+        found = dict.fromkeys([*_outward(), *(one.address for one in cards)])  # virtual networks come last
+        return [*(one for one in found if one != LOOPBACK), LOOPBACK]
 
     def urls(self) -> list[str]:
         """What learners type into their browsers."""
         return [f"https://{f'[{host}]' if ':' in host else host}:{self.settings.class_port}/" for host in self.hosts()]
+
+
+def _outward() -> list[str]:
+    """The address with which this machine would ask others, if there is a way to them. Nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # an address of nobody's, for examples (RFC 5737)
+        except OSError:
+            return []
+        return [str(probe.getsockname()[0])]
 
 
 def spelled(name: str) -> str:

@@ -115,7 +115,7 @@ def jupyter(number: str, *, browser: bool) -> tuple[str, list[str], dict[str, st
 
 
 def server_options(settings: Settings) -> list[str]:
-    """Options of each JupyterLab, whoever starts it. In containers nobody else reaches the ports of kernels."""
+    """Options of each JupyterLab, alone or in a class. In containers nobody else reaches the ports of kernels."""
     kernels = [] if settings.in_container else _private_kernels(settings)
     return [
         # A kernel holds some 570 MB, of which a JVM is most.
@@ -135,7 +135,7 @@ def _private_kernels(settings: Settings) -> list[str]:
 
 
 def kernel_environment() -> dict[str, str]:
-    """What kernels have in their environment, whoever starts them, unless it says otherwise."""
+    """What kernels have in their environment, unless it says otherwise."""
     return {"PYTHONSTARTUP": kernel_startup.__file__}
 
 

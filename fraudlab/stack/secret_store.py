@@ -35,7 +35,7 @@ class SecretStore:
             return known[name]
 
     def forget(self, is_forgotten: Callable[[str], bool]) -> None:
-        """Forgets the secrets with such names; asked for again, they are made anew."""
+        """Forgets the secrets with such names. If asked for again, they are made again."""
         with self._alone():
             self._write({name: secret for name, secret in self._read().items() if not is_forgotten(name)})
 
