@@ -667,7 +667,7 @@ def _show_class(opened: "Open") -> None:
     for url in opened.urls:
         console.print(f"[bold]{escape(url)}[/bold]")
     console.print(f"class code   [bold]{escape(opened.code)}[/bold]")
-    console.print(f"certificate  SHA-256 {opened.fingerprint}")
+    console.print(f"certificate  SHA-256 {opened.fingerprint}", emoji=False)  # :CD: is a part of it, not a disc
     console.print()
     for caution in opened.cautions:
         console.print(f"[yellow]Not separated:[/yellow] {escape(caution)}")

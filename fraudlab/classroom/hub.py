@@ -48,7 +48,11 @@ def configure(config: Any, settings: Settings) -> None:
     config.Authenticator.allow_all = True  # ours lets in those on the list, which grows while the hub runs
     config.JupyterHub.services = [{"name": "instructor", "api_token": room.secrets.secret(INSTRUCTOR)}]
     config.JupyterHub.load_roles = [
-        {"name": "instructor", "services": ["instructor"], "scopes": ["list:users", "read:users", "read:servers", "delete:servers"]}
+        {
+            "name": "instructor",
+            "services": ["instructor"],
+            "scopes": ["list:users", "read:users", "read:servers", "delete:servers"],
+        }
     ]
 
     config.JupyterHub.spawner_class = "simple"  # it needs no user of the system for each learner
@@ -60,11 +64,16 @@ def configure(config: Any, settings: Settings) -> None:
     config.Spawner.environment = _environment(room)
     config.LocalProcessSpawner.env_keep = [*DEFAULT_KEPT, *KEPT]
     # not in the hub's log: it ends with the hub, and they go on
-    config.LocalProcessSpawner.popen_kwargs = {"stdout": room.servers_log.open("ab"), "stderr": subprocess.STDOUT}
+    config.LocalProcessSpawner.popen_kwargs = {"stdout": _opened(room.servers_log), "stderr": subprocess.STDOUT}
     config.Spawner.start_timeout = config.Spawner.http_timeout = START_S
 
 
 DEFAULT_KEPT = ["LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH"]
+
+
+def _opened(log: Path) -> int:
+    """A log for appending, as a number: JupyterHub copies its configuration, and files can't be copied."""
+    return os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
 
 def _environment(room: Room) -> dict[str, str | Callable[[Any], str]]:

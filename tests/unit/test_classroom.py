@@ -1,12 +1,14 @@
 """The class server without a stack: names, class code, log-in, certificate, the proxy."""
 
 import asyncio
+import os
 import ssl
 import stat
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from copy import deepcopy
 from ipaddress import ip_address
 from pathlib import Path
 from types import SimpleNamespace
@@ -205,7 +207,7 @@ def test_a_learners_server_has_the_learners_name_and_folder_and_no_secret(
     room.servers_log.parent.mkdir(parents=True)
     config = Config()
     hub.configure(config, room.settings)
-    config.LocalProcessSpawner.popen_kwargs["stdout"].close()
+    os.close(deepcopy(config).LocalProcessSpawner.popen_kwargs["stdout"])  # JupyterHub copies it, too
     (room.work / "anna").mkdir(parents=True)
     spawner = SimpleNamespace(user=SimpleNamespace(name="anna"))
     given = {name: value(spawner) if callable(value) else value for name, value in config.Spawner.environment.items()}
