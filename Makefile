@@ -8,7 +8,7 @@ endif
 BIN = $$FRAUDLAB_HOME/venv/bin
 BOOTSTRAP = $(if $(PYTHON),,$(error No Python was found. Next: install python3 (3.9 or newer), or name one: make PYTHON=<path> <target>))"$(PYTHON)" bootstrap.py
 .DEFAULT_GOAL := help
-.PHONY: help demo lab up test test-all bench fuzz check docs setup bundle stop clean lock
+.PHONY: help demo lab class up test test-all bench fuzz check docs setup bundle stop clean lock
 
 help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -19,6 +19,10 @@ demo: ## set up what is missing, start everything and see fraud being caught
 lab: ## set up what is missing and open the labs in JupyterLab
 	@$(BOOTSTRAP) --dev
 	@"$(BIN)/fraudlab" lab
+
+class: ## set up what is missing and open a class: make class LEARNERS=30, or NAMES=class.txt
+	@$(BOOTSTRAP) --dev
+	@"$(BIN)/fraudlab" class up $${LEARNERS:+--learners "$$LEARNERS"} $${NAMES:+--names "$$NAMES"}
 
 up: ## set up what is missing and start MySQL, Kafka and Flink
 	@$(BOOTSTRAP)
@@ -62,7 +66,7 @@ stop: ## stop everything; data stays
 	@if [ -x "$(BIN)/fraudlab" ]; then "$(BIN)/fraudlab" down; else echo "Nothing is set up, so nothing runs. Next: make demo"; fi
 
 # by name: FRAUDLAB_HOME may be a folder that holds other things
-MADE = venv jars lib user uv python packages maven bundle logs run mysql kafka zookeeper flink flink-keys classes supervisor inbox dashboard secrets.json secrets.lock setup-times.json .lock test bench bench-environments site demo-report.json generator-report.json bench-drain.json bench-stages.json bench-dashboard.json bench-notifications.json
+MADE = class venv jars lib user uv python packages maven bundle logs run mysql kafka zookeeper flink flink-keys classes supervisor inbox dashboard secrets.json secrets.lock setup-times.json .lock test bench bench-environments site demo-report.json generator-report.json bench-drain.json bench-stages.json bench-dashboard.json bench-notifications.json
 clean: stop ## stop everything and remove all that was made at run time
 	@if cd "$$FRAUDLAB_HOME" 2>/dev/null; then rm -rf $(MADE) "test labs"; fi
 	@rmdir "$$FRAUDLAB_HOME" 2>/dev/null || true

@@ -97,6 +97,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     ),
     "services/notifier.md": tuple(name for name in Settings.model_fields if name.startswith("notify_")),
     "services/inbox.md": tuple(name for name in Settings.model_fields if name.startswith("inbox_")),
+    "class.md": tuple(name for name in Settings.model_fields if name.startswith("class_") and name != "class_sharing"),
     "services/dashboard.md": tuple(name for name in Settings.model_fields if name.startswith("dashboard_")),
 }
 """Which page tells of which settings: that of the job or service that reads them; where several do, the pipeline's."""

@@ -8,8 +8,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import mysql.connector
 import typer
@@ -29,6 +31,9 @@ from fraudlab.stack.layout import Layout
 from fraudlab.stack.supervisor import Stack
 from fraudlab.terminal import Terminal, busy, printable
 
+if TYPE_CHECKING:
+    from fraudlab.classroom.commands import Open
+
 app = typer.Typer(
     help="Detect payment fraud while it happens: the local stack and all that runs on it.",
     no_args_is_help=True,
@@ -36,6 +41,10 @@ app = typer.Typer(
 )
 course_app = typer.Typer(help="For authors of labs: check, build and run them.", no_args_is_help=True)
 app.add_typer(course_app, name="course")
+class_app = typer.Typer(
+    help="For instructors: a JupyterLab for each learner of a class, behind one address.", no_args_is_help=True
+)
+app.add_typer(class_app, name="class")
 console = Terminal(highlight=False, soft_wrap=True)
 
 
@@ -560,3 +569,111 @@ def course_run(number: Annotated[str, typer.Argument(help="which lab: 00, 01, â€
         seconds = commands.run_solution(number)
     console.print(f"Lab {number} took {seconds:.0f} s; its outputs are stored.")
     next_step("`fraudlab course build`, then `fraudlab course check`.")
+
+
+@class_app.command("up")
+def class_up(
+    learners: Annotated[
+        int | None, typer.Option(min=1, max=99, help="that many learners, named learner01, learner02 and so on")
+    ] = None,
+    names: Annotated[Path | None, typer.Option(help="a file with the learners' names, one a line")] = None,
+    certificate: Annotated[
+        Path | None, typer.Option(help="your certificate, a PEM file; without one, the server makes one")
+    ] = None,
+    key: Annotated[Path | None, typer.Option(help="its key, a PEM file without a password")] = None,
+) -> None:
+    """Open a class: start the stack and the class server, and show the address and the class code. Repeat it to add learners."""
+    from fraudlab.classroom import commands, room
+
+    with explained():
+        if learners is not None and names is not None:
+            raise UserError("Learners come either numbered or with names.", "give --learners or --names, not both.")
+        listed = room.read_names(names) if names is not None else room.numbered(learners or 0)
+        with busy(console, "starting"):
+            opened = commands.up(Settings(), listed, (certificate, key), say)
+    _show_class(opened)
+    next_step(
+        "show address and code on the projector; `fraudlab class status` shows who is there; `fraudlab class down` ends it."
+    )
+
+
+@class_app.command("down")
+def class_down(
+    forget: Annotated[bool, typer.Option("--forget", help="also delete the learners' work, data and names")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+) -> None:
+    """Close the class: end the class server and the learners' JupyterLabs. Their work stays, and so does the stack."""
+    from fraudlab.classroom import commands
+
+    with explained():
+        settings = Settings()
+        if forget and not yes:
+            typer.confirm(
+                f"Delete all work in {settings.class_work}, and the learners' databases and topics?", abort=True
+            )
+        with busy(console, "ending"):
+            commands.down(settings, say, forget=forget)
+    next_step("`fraudlab down` stops MySQL, Kafka and Flink, too; `fraudlab class up` opens the class again.")
+
+
+@class_app.command("status")
+def class_status() -> None:
+    """Show address, class code, and who is there. Ends with status 1 where the class server does not run."""
+    from fraudlab.classroom import commands
+
+    with explained():
+        seen = commands.look(Settings())
+    if seen.shown is not None:
+        _show_class(seen.shown)
+    table = Table("learner", "JupyterLab", "last seen")
+    for one in seen.seats:
+        table.add_row(one.name, "runs" if one.runs else "", "" if one.last_seen is None else _ago(one.last_seen))
+    table.caption = f"{sum(one.runs for one in seen.seats)} of {len(seen.names)} learners are there"
+    if seen.seats:
+        console.print(table)
+    for problem in seen.problems:
+        console.print(f"[red]{escape(problem)}[/red]")
+    next_step(
+        "`fraudlab class up` starts the class server."
+        if seen.problems
+        else "`fraudlab class add NAME` adds a learner, `fraudlab class reset NAME` lets one begin again."
+    )
+    raise typer.Exit(1 if seen.problems else 0)
+
+
+@class_app.command("add")
+def class_add(name: Annotated[str, typer.Argument(help="the learner's name")]) -> None:
+    """Add a learner to an open class."""
+    from fraudlab.classroom import commands
+
+    with explained(), busy(console, "making a database and topics"):
+        added = commands.add(Settings(), name, say)
+    next_step(f"{added} can log in now; `fraudlab class status` shows the address and the code.")
+
+
+@class_app.command("reset")
+def class_reset(name: Annotated[str, typer.Argument(help="the learner's name")]) -> None:
+    """Let a learner begin again, with empty data and fresh notebooks. The old notebooks are kept beside."""
+    from fraudlab.classroom import commands
+
+    with explained(), busy(console, "emptying"):
+        commands.reset(Settings(), name, say)
+    next_step(f"{name} reloads the page, and finds Lab 00 as it was at the beginning.")
+
+
+def _show_class(opened: "Open") -> None:
+    """What belongs on the projector, and below it what the instructor must know."""
+    console.print()
+    for url in opened.urls:
+        console.print(f"[bold]{escape(url)}[/bold]")
+    console.print(f"class code   [bold]{escape(opened.code)}[/bold]")
+    console.print(f"certificate  SHA-256 {opened.fingerprint}", emoji=False)  # :CD: is a part of it, not a disc
+    console.print()
+    for caution in opened.cautions:
+        console.print(f"[yellow]Not separated:[/yellow] {escape(caution)}")
+
+
+def _ago(when: datetime) -> str:
+    """How long ago something was, in words."""
+    past_s = max(0, round((datetime.now(UTC) - when).total_seconds()))
+    return f"{past_s} s ago" if past_s < 120 else f"{past_s // 60} min ago"

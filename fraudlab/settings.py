@@ -73,6 +73,15 @@ class Settings(BaseSettings):
     flink_rpc_port: int = _port(6123, "Flink's JobManager, for TaskManagers")
     taskmanager_host: str = Field(LOOPBACK, description="where Flink's TaskManager is")
     jupyter_port: int = _port(8888, "JupyterLab")
+    class_host: str = Field(
+        ANYWHERE, description="address of the class server; by default, all addresses of this machine, over HTTPS"
+    )
+    class_port: int = _port(8444, "the class server, over HTTPS")
+    class_hub_port: int = _port(8445, "the class server's JupyterHub, for its proxy")
+    class_proxy_port: int = _port(8446, "the class server's proxy, for its JupyterHub")
+    class_work: Path = Field(
+        REPOSITORY / "my-class", description="folder of a class: a folder for the work of each learner in it"
+    )
     kernel_idle_s: int = Field(
         3 * 3600,
         ge=0,

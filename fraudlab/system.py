@@ -266,6 +266,20 @@ def drop_database(settings: Settings) -> None:
         database.drop(connection, settings.names, clients=settings.mysql_clients)
 
 
+def erase_learner(settings: Settings) -> None:
+    """Drops a learner's database, accounts and passwords; harmless where they are not there. Topics and jobs are to be gone already."""
+    drop_database(settings)
+    owner = kafka(settings)
+    accounts = kafka_accounts.roles(settings.names)
+    if owner.logs_in:
+        kafka_accounts.remove(owner, settings.names)
+    layout = Layout(settings.home)
+    layout.kafka_accounts(settings.learner).unlink(missing_ok=True)
+    passwords = {secret_name(settings, role) for role in database.ROLES}
+    passwords |= {stack_kafka.secret_name(settings.names.group(role)) for role in accounts}
+    Stack(settings).secrets.forget(lambda name: name in passwords)
+
+
 @dataclass(frozen=True)
 class Status:
     """How all of it is. `jobs` is empty where no part of the pipeline has been started, as in the labs."""

@@ -94,14 +94,9 @@ def jupyter(number: str, *, browser: bool) -> tuple[str, list[str], dict[str, st
         "--ServerApp.port_retries=0",
         f"--ServerApp.root_dir={settings.work}",
         f"--LabApp.default_url={path}",
-        # A kernel holds some 570 MB, of which a JVM is most.
-        f"--MappingKernelManager.cull_idle_timeout={settings.kernel_idle_s}",
-        f"--MappingKernelManager.cull_interval={min(LOOK_FOR_IDLE_KERNELS_S, max(1, settings.kernel_idle_s))}",
-        "--MappingKernelManager.cull_connected=True",
-        f"--LabApp.user_settings_dir={_user_settings(settings.work)}",
+        f"--LabApp.user_settings_dir={user_settings(settings.work)}",
         f"--LabApp.workspaces_dir={settings.work / '.jupyter' / 'workspaces'}",
-        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-        "--Application.log_level=WARN",
+        *server_options(settings),
     ]
     if os.geteuid() == 0:
         command.append("--allow-root")
@@ -109,19 +104,42 @@ def jupyter(number: str, *, browser: bool) -> tuple[str, list[str], dict[str, st
         command.append("--no-browser")
     config = [str(JUPYTER_CONFIG), *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])]
     environment = {
+        **kernel_environment(),
         **os.environ,
         **settings.environment(),
         "JUPYTER_CONFIG_PATH": os.pathsep.join(config),
         "JUPYTER_TOKEN": token,  # not where `ps` shows it
         "FRAUDLAB_JUPYTER_FOLDER": folder,
     }
-    environment.setdefault("PYTHONSTARTUP", kernel_startup.__file__)
-    if not settings.in_container:
-        environment["FRAUDLAB_JUPYTER_KERNELS"] = str(Layout(settings.home).make_sockets_folder(KERNEL_SOCKET))
     return f"http://{LOOPBACK}:{settings.jupyter_port}{folder}{path}?token={token}", command, environment
 
 
-def _user_settings(work: Path) -> Path:
+def server_options(settings: Settings) -> list[str]:
+    """Options of each JupyterLab, alone or in a class. In containers nobody else reaches the ports of kernels."""
+    kernels = [] if settings.in_container else _private_kernels(settings)
+    return [
+        # A kernel holds some 570 MB, of which a JVM is most.
+        f"--MappingKernelManager.cull_idle_timeout={settings.kernel_idle_s}",
+        f"--MappingKernelManager.cull_interval={min(LOOK_FOR_IDLE_KERNELS_S, max(1, settings.kernel_idle_s))}",
+        "--MappingKernelManager.cull_connected=True",
+        *kernels,
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--Application.log_level=WARN",
+    ]
+
+
+def _private_kernels(settings: Settings) -> list[str]:
+    """Over TCP a kernel tells every user of the machine what it runs and prints. Nobody else enters the folder of UNIX sockets."""
+    folder = Layout(settings.home).make_sockets_folder(KERNEL_SOCKET)
+    return ["--KernelManager.transport=ipc", f"--MultiKernelManager.connection_dir={folder}"]
+
+
+def kernel_environment() -> dict[str, str]:
+    """What kernels have in their environment, unless it says otherwise."""
+    return {"PYTHONSTARTUP": kernel_startup.__file__}
+
+
+def user_settings(work: Path) -> Path:
     """JupyterLab's settings for this folder: without a question about news, which would need the network."""
     folder = work / ".jupyter"
     notification = folder / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"

@@ -473,6 +473,19 @@ class Workspace:
         Consumers that a notebook has left open are put out of their groups. Raises UserError where one comes back at once; then the
         database is as it was.
         """
+        self._clear()
+        try:
+            system.drop_database(self.settings)
+        finally:
+            system.prepare(self.settings)
+
+    def erase(self) -> None:
+        """Deletes the workspace: all that `reset` empties, and the learner's accounts and passwords. Raises UserError as `reset` does."""
+        self._clear()
+        system.erase_learner(self.settings)
+
+    def _clear(self) -> None:
+        """Ends the learner's services and jobs, and deletes their consumer groups and topics."""
         system.create_kafka_accounts(self.settings)  # the first time this learner has none
         for program in system.services(self.settings):
             if program.name.startswith(self.names.group("")):  # others are shared
@@ -484,10 +497,6 @@ class Workspace:
             prefix = f"{self.settings.learner}."
             self._delete_topics(admin, [topic for topic in admin.list_topics() if topic.startswith(prefix)])
         SkippedRecords(self.settings).forget(self.names.job(""))
-        try:
-            system.drop_database(self.settings)
-        finally:
-            system.prepare(self.settings)
 
     def _delete_groups(self, admin: Any) -> None:
         prefix = f"{self.settings.learner}."

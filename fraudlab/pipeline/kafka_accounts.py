@@ -15,6 +15,7 @@ from kafka.admin import (
     ResourcePattern,
     ResourcePatternFilter,
     ResourceType,
+    UserScramCredentialDeletion,
     UserScramCredentialUpsertion,
 )
 from kafka.errors import KafkaError, KafkaTimeoutError
@@ -128,6 +129,17 @@ def create(
     return prints
 
 
+def remove(kafka: KafkaAccess, names: Names) -> None:
+    """Deletes the accounts and their rights; harmless where they are not there. Raises KafkaError."""
+    accounts = [names.group(role) for role in roles(names)]
+    with closing(kafka.admin()) as admin:
+        _set_grants(admin, accounts, [])
+        if kafka.mechanism.startswith("SCRAM"):
+            known = admin.describe_user_scram_credentials(accounts)
+            if there := [account for account in accounts if _has(known, account)]:
+                _alter(admin, [UserScramCredentialDeletion(account, kafka.mechanism) for account in there])
+
+
 def _has(known: Mapping[str, Any], account: str) -> bool:
     return bool(known.get(account, {}).get("credential_infos"))
 
@@ -135,12 +147,17 @@ def _has(known: Mapping[str, Any], account: str) -> bool:
 def _set_passwords(admin: Any, passwords: Mapping[str, str], mechanism: str) -> None:
     if not passwords:
         return
-    said = admin.alter_user_scram_credentials(
+    _alter(
+        admin,
         [
             UserScramCredentialUpsertion(account, mechanism, password, iterations=ITERATIONS)
             for account, password in passwords.items()
-        ]
+        ],
     )
+
+
+def _alter(admin: Any, changes: Sequence[Any]) -> None:
+    said = admin.alter_user_scram_credentials(changes)
     if refused := {account: why for account, why in said.items() if why}:
         raise KafkaError(f"Kafka refuses the accounts {refused}")
 

@@ -129,6 +129,11 @@ class Layout:
         return self.home / "dashboard"
 
     @property
+    def class_server(self) -> Path:
+        """What the class server keeps: the class list, its certificate, who is logged in. Learners' work is elsewhere."""
+        return self.home / "class"
+
+    @property
     def supervisor(self) -> Path:
         return self.home / "supervisor"
 

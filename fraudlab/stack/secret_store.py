@@ -1,10 +1,12 @@
 """Passwords: given in the environment, or made once at random and kept in a file that only its owner reads."""
 
+import contextlib
 import fcntl
 import json
 import os
 import re
 import secrets
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 VARIABLE_PREFIX = "FRAUDLAB_SECRET_"
@@ -20,20 +22,30 @@ class SecretStore:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def secret(self, name: str) -> str:
-        """The secret of this name; made now, 32 letters, digits, `-` and `_`, where there is none yet."""
+    def secret(self, name: str, make: Callable[[], str] = lambda: secrets.token_urlsafe(24)) -> str:
+        """The secret of this name; made now, usually of 32 letters, digits, `-` and `_`, where there is none yet."""
         given = os.environ.get(variable(name))
         if given:
             return given
+        with self._alone():
+            known = self._read()
+            if name not in known:
+                known[name] = make()
+                self._write(known)
+            return known[name]
+
+    def forget(self, is_forgotten: Callable[[str], bool]) -> None:
+        """Forgets the secrets with such names. If asked for again, they are made again."""
+        with self._alone():
+            self._write({name: secret for name, secret in self._read().items() if not is_forgotten(name)})
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         lock = os.open(self._path.with_suffix(".lock"), os.O_CREAT | os.O_RDWR, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            known = self._read()
-            if name not in known:
-                known[name] = secrets.token_urlsafe(24)
-                self._write(known)
-            return known[name]
+            yield
         finally:
             os.close(lock)
 

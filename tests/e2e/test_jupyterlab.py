@@ -1,43 +1,17 @@
 """A whole lab in JupyterLab in a browser, as a learner goes through it: read, get it wrong, put it right, go on."""
 
-import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import expect
 
 from fraudlab.course import notebooks
 from fraudlab.course.labs import lab_of
 from fraudlab.settings import LOOPBACK
 from tests.e2e.conftest import FIRST_LAB, Visit
-from tests.support.waiting import patient
+from tests.support.notebook import Notebook
 
 pytestmark = pytest.mark.slow
-
-CELL_MS = patient(90_000)
-
-
-class Notebook:
-    """A notebook in the browser, cell by cell."""
-
-    def __init__(self, page: Page) -> None:
-        self._page = page
-        page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=CELL_MS)
-        expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=CELL_MS)
-
-    def run(self, number: int, source: str | None = None) -> Locator:
-        """Runs a cell by keyboard, with another text where given; gives its output when it has ended."""
-        cell = self._page.locator(f'.jp-Notebook .jp-Cell[data-windowed-list-index="{number}"]')
-        cell.locator(".cm-content").click()
-        if source is not None:
-            self._page.keyboard.press("Control+a")
-            self._page.keyboard.insert_text(source)
-        prompt = cell.locator(".jp-InputPrompt")
-        before = prompt.inner_text()
-        self._page.keyboard.press("Shift+Enter")
-        expect(prompt).not_to_have_text(before)
-        expect(prompt).to_have_text(re.compile(r"\[\d+\]"), timeout=CELL_MS)
-        return cell.locator(".jp-Cell-outputArea")
 
 
 def test_a_whole_lab_can_be_done_in_jupyterlab(watched: Visit, jupyterlab: str, tmp_path: Path) -> None:

@@ -59,8 +59,8 @@ def test_a_card_at_the_beginning_names_other_kernels(settings: Settings, tmp_pat
         env=os.environ | settings.environment() | {"JPY_SESSION_NAME": str(tmp_path / "04-detector.ipynb")}
     )
     try:
-        eventually(lambda: "04-detector.ipynb" in dict(starting.other_kernels(settings.home)), "the kernel is seen", 15)
-        assert dict(starting.other_kernels(settings.home))["04-detector.ipynb"] > 0
+        eventually(lambda: "04-detector.ipynb" in dict(starting.other_kernels(settings)), "the kernel is seen", 15)
+        assert dict(starting.other_kernels(settings))["04-detector.ipynb"] > 0
     finally:
         manager.shutdown_kernel(now=True)
 

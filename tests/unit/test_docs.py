@@ -11,6 +11,7 @@ import typer
 from data_generator.cli import app as data_generator
 from typer.core import TyperGroup
 
+from fraudlab.classroom import room
 from fraudlab.cli import app
 from fraudlab.pipeline import database, kafka_accounts
 from fraudlab.settings import REPOSITORY, Settings
@@ -80,6 +81,7 @@ def test_every_variable_is_a_setting(page: Path) -> None:
     fields = {f"FRAUDLAB_{name.upper()}" for name in Settings.model_fields}
     secrets = {secret_store.variable(f"mysql_{role}") for role in database.ROLES}
     secrets |= {secret_store.variable(f"kafka_{account}") for account in (*kafka_accounts.ROLES, "owner")}
+    secrets.add(secret_store.variable(room.CODE))
     assert set(re.findall(r"\bFRAUDLAB_[A-Z_]+\b", text(page))) <= fields | SWITCHES | secrets | {jars.REPOSITORY_URL}
 
 

@@ -39,8 +39,3 @@ class OnlyInTheFolder(serverapp.ServerWebApplication):
 
 
 serverapp.ServerWebApplication = OnlyInTheFolder  # type: ignore[misc]
-
-# Over TCP a kernel tells every user of the machine what it runs and prints. UNIX sockets are in a folder that only the owner enters.
-if kernels := os.environ.get("FRAUDLAB_JUPYTER_KERNELS"):
-    settings.KernelManager.transport = "ipc"
-    settings.MultiKernelManager.connection_dir = kernels

@@ -13,6 +13,8 @@ from fraudlab.course.labs import all_labs, lab_of
 from fraudlab.course.progress import Progress
 from fraudlab.course.workspace import Workspace
 from fraudlab.pipeline.contracts import Names
+from fraudlab.settings import Settings
+from fraudlab.stack.layout import Layout
 from fraudlab.stack.supervisord import module, open_notebooks
 
 
@@ -32,18 +34,18 @@ def start(workspace: Workspace, number: int | str) -> Card:
     workspace.require_running()
     records = Progress.of_learner(workspace.settings).records()
     solved = sum(records[one.number].solved for one in lab.exercises if one.number in records)
-    return cards.of_start(
-        lab, workspace.settings, workspace.slots(), solved, other_kernels(workspace.stack.layout.home)
-    )
+    return cards.of_start(lab, workspace.settings, workspace.slots(), solved, other_kernels(workspace.settings))
 
 
-def other_kernels(home: Path) -> list[tuple[str, int]]:
-    """The kernels of other notebooks that work with this stack: the notebook's name, and the MB that it holds with its JVM."""
+def other_kernels(settings: Settings) -> list[tuple[str, int]]:
+    """The kernels of a learner's other notebooks: the notebook's name, and the MB that it holds with its JVM."""
     found = []
-    for process in open_notebooks(home):
+    for process in open_notebooks(Layout(settings.home).home):
         with suppress(psutil.Error):
-            if module(process) == "ipykernel_launcher":
-                name = Path(process.environ().get("JPY_SESSION_NAME", f"process {process.pid}")).name
+            environment = process.environ()
+            own = environment.get("FRAUDLAB_LEARNER", settings.learner) == settings.learner
+            if own and module(process) == "ipykernel_launcher":
+                name = Path(environment.get("JPY_SESSION_NAME", f"process {process.pid}")).name
                 tree = [process, *process.children(recursive=True)]
                 found.append((name, round(sum(one.memory_info().rss for one in tree) / 1_000_000)))
     return sorted(found)

@@ -1,0 +1,126 @@
+"""The hub and the proxy as the stack's supervisor runs them, and the hub as the instructor asks it."""
+
+import socket
+import ssl
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+
+import httpx
+
+from fraudlab.classroom import certificate
+from fraudlab.classroom.room import ANY, INSTRUCTOR, MOST_LEARNERS, Room
+from fraudlab.clients import waiting
+from fraudlab.course.breaking import CLASS_HUB, CLASS_PROXY
+from fraudlab.errors import UserError
+from fraudlab.settings import LOOPBACK
+from fraudlab.stack.program import Program
+
+CONFIG = Path(__file__).with_name("jupyterhub_config.py")
+HUB_DEADLINE_S = 60
+
+
+def proxy(room: Room) -> Program:
+    """The proxy. It is another program when the certificate is another one, so that it is started again."""
+    return Program(
+        name=CLASS_PROXY,
+        command=[sys.executable, "-P", "-m", "fraudlab.classroom.proxy"],
+        environment={**room.settings.environment(), "FRAUDLAB_CLASS_CERTIFICATE": certificate.fingerprint(room)},
+        directory=room.folder,
+        ports={
+            room.settings.class_port: "FRAUDLAB_CLASS_PORT",
+            room.settings.class_proxy_port: "FRAUDLAB_CLASS_PROXY_PORT",
+        },
+        problem=lambda: _proxy_problem(room),
+    )
+
+
+def hub(room: Room) -> Program:
+    """JupyterHub."""
+    return Program(
+        name=CLASS_HUB,
+        command=[sys.executable, "-P", "-m", "jupyterhub", "--config", str(CONFIG)],
+        environment=room.settings.environment() | room.given_code(),
+        directory=room.folder,
+        ports={room.settings.class_hub_port: "FRAUDLAB_CLASS_HUB_PORT"},
+        problem=lambda: Hub(room).problem(),
+    )
+
+
+def _proxy_problem(room: Room) -> str | None:
+    """None where it speaks TLS with the certificate of the class."""
+    port = room.settings.class_port
+    host = LOOPBACK if room.settings.class_host in ANY else room.settings.class_host
+    untrusting = ssl.create_default_context()
+    untrusting.check_hostname, untrusting.verify_mode = False, ssl.CERT_NONE  # it is compared below
+    try:
+        with socket.create_connection((host, port), timeout=3) as plain, untrusting.wrap_socket(plain) as encrypted:
+            shown = encrypted.getpeercert(binary_form=True) or b""
+    except OSError as error:
+        return f"its port {port} does not answer yet ({error})"
+    ours = certificate.fingerprint(room) == sha256(shown).digest().hex(":").upper()
+    return None if ours else f"its port {port} answers with another certificate"
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A learner as the hub sees them. `last_seen` is None of one who has not logged in."""
+
+    name: str
+    runs: bool = False
+    last_seen: datetime | None = None
+
+
+class Hub:
+    """The running JupyterHub, as the instructor: who is there, and stopping a learner's JupyterLab."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+
+    def problem(self) -> str | None:
+        """None where it answers."""
+        try:
+            self._ask("GET", "/")
+        except httpx.HTTPError as error:
+            return f"JupyterHub on port {self._room.settings.class_hub_port} does not answer yet ({error})"
+        return None
+
+    def seats(self, names: Sequence[str]) -> list[Seat]:
+        """How each of these learners is. Raises UserError where the hub does not answer."""
+        known = {one["name"]: one for one in self._answer("GET", f"/users?limit={MOST_LEARNERS}").json()}
+        return [_seat(name, known.get(name)) for name in names]
+
+    def stop(self, name: str) -> None:
+        """Ends a learner's JupyterLab with its kernels, and waits until it has ended; harmless where none runs."""
+        (seat,) = self.seats([name])
+        if not seat.runs:
+            return
+        self._answer("DELETE", f"/users/{name}/server")
+        if not waiting.until(lambda: not self.seats([name])[0].runs, HUB_DEADLINE_S):
+            raise UserError(
+                f"{name}'s JupyterLab did not end within {HUB_DEADLINE_S} s.", "`fraudlab logs class-hub` says why."
+            )
+
+    def _answer(self, method: str, path: str) -> httpx.Response:
+        try:
+            return self._ask(method, path)
+        except httpx.HTTPError as error:
+            raise UserError(
+                f"The class server's hub did not answer: {error}",
+                "`fraudlab class up` starts it; `fraudlab logs class-hub` shows its log.",
+            ) from error
+
+    def _ask(self, method: str, path: str) -> httpx.Response:
+        token = self._room.secrets.secret(INSTRUCTOR)
+        url = f"{self._room.hub_url}/hub/api{path}"
+        return httpx.request(method, url, headers={"Authorization": f"token {token}"}, timeout=3).raise_for_status()
+
+
+def _seat(name: str, known: dict[str, object] | None) -> Seat:
+    if known is None:
+        return Seat(name)
+    last = known["last_activity"]
+    return Seat(name, bool(known["servers"]), datetime.fromisoformat(str(last)) if last else None)

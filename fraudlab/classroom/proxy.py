@@ -1,0 +1,155 @@
+"""The class server's only door: HTTPS for all, and for each request the JupyterLab or the hub to which it leads.
+
+`configurable-http-proxy` from PyPI knows the routes, which the hub tells it. What it lacks is here: TLS, WebSockets with a subprotocol,
+with bytes and with an end, and an honest address of who asks. Runs until it is told to end: `python -m fraudlab.classroom.proxy`.
+"""
+
+import asyncio
+import logging
+from typing import Any
+
+from configurable_http_proxy.configproxy import PythonProxy
+from configurable_http_proxy.handlers import ProxyHandler
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError
+from tornado.httpserver import HTTPServer
+from tornado.web import Application
+from tornado.websocket import WebSocketClientConnection, websocket_connect
+
+from fraudlab.classroom import certificate
+from fraudlab.classroom.room import PROXY, Room
+from fraudlab.settings import LOOPBACK, Settings
+
+AT_A_TIME = 1000
+"""Requests that are under way together. Tornado's client makes do with 10, which a class fills while its pages load."""
+ANSWER_S = 600
+"""How long an answer may take: the hub answers only when a learner's JupyterLab has started."""
+MESSAGE_BYTES = 100 * 2**20
+"""Largest message of a kernel: a picture, or a notebook's worth of output."""
+AWAY = (
+    '<!doctype html><html lang="en"><title>One moment</title><meta http-equiv="refresh" content="3">'
+    "<p>The class server is starting. This page tries again every three seconds. Your work is safe."
+)
+SAID_BY_PROXIES = (
+    "Forwarded",
+    "X-Forwarded-For",
+    "X-Real-Ip",
+    "X-Forwarded-Host",
+    "X-Forwarded-Port",
+    "X-Forwarded-Proto",
+    "X-Scheme",
+)
+"""A browser that sends one of these wants to be somebody else: wrong codes are counted by address."""
+
+
+class Door(ProxyHandler):  # type: ignore[misc] # it has no types
+    """One request, or one WebSocket, of a browser."""
+
+    def initialize(self, **options: Any) -> None:
+        super().initialize(**options)
+        self._early: list[str | bytes] = []
+        """What the server said before the browser's WebSocket was open."""
+
+    def prepare(self) -> None:
+        """Says who asks, whatever the browser says. Compression is for each connection to agree on."""
+        headers = self.request.headers
+        for name in (*SAID_BY_PROXIES, "Sec-Websocket-Extensions"):
+            headers.pop(name, None)
+        headers["X-Forwarded-For"] = str(self.request.remote_ip)
+        headers["X-Forwarded-Proto"] = self.request.protocol
+        headers["X-Forwarded-Host"] = self.request.host
+
+    def handle_proxy_error_default(self, code: int, err: Exception | None) -> None:
+        """What a browser shows while the hub is away: it comes back within seconds, and so does the page."""
+        self.set_status(code)
+        self.finish(AWAY)
+
+    async def start_ws_client(self, path: str | None = None) -> None:
+        """Opens the WebSocket of the server to which this one leads."""
+        url = await self.get_target_url(path)
+        if url is None:
+            return
+        self.closed = False
+        request = self._get_proxy_request(f"ws{url.removeprefix('http')}")
+        try:
+            self.ws_client = await websocket_connect(
+                request, on_message_callback=self._on_answer, max_message_size=MESSAGE_BYTES
+            )
+        except HTTPClientError as error:
+            self.set_status(error.code)
+            self.finish(error.message)
+        except OSError as error:
+            await self.handle_proxy_error(503, error)
+
+    def select_subprotocol(self, subprotocols: list[str]) -> str | None:
+        """The one that the server has chosen: both ends must read messages alike."""
+        client: WebSocketClientConnection | None = self.ws_client
+        chosen = client.selected_subprotocol if client is not None else None
+        return chosen if chosen in subprotocols else None
+
+    def open(self, *_: str, **__: str) -> None:
+        """Passes on what the server has said already."""
+        for message in self._early:
+            self._pass_on(message)
+        self._early.clear()
+
+    def _on_answer(self, message: str | bytes | None) -> None:
+        if message is None:  # the server has ended the conversation
+            if self.ws_connection is not None and self.ws_client is not None:
+                self.close(self.ws_client.close_code, self.ws_client.close_reason)
+        elif self.ws_connection is None:
+            self._early.append(message)
+        else:
+            self._pass_on(message)
+
+    def _pass_on(self, message: str | bytes) -> None:
+        if not self.closed:
+            self.proxy.update_last_activity(self.target["prefix"])
+            self.write_message(message, binary=isinstance(message, bytes))
+
+    def on_message(self, message: str | bytes) -> None:
+        """Passes on what the browser says."""
+        if self.ws_client is not None:
+            self.proxy.update_last_activity(self.target["prefix"])
+            self.ws_client.write_message(message, binary=isinstance(message, bytes))
+
+    def on_close(self) -> None:
+        self.closed = True
+        super().on_close()
+
+
+def make(room: Room) -> PythonProxy:
+    """The proxy, before it listens. What leads nowhere else is for the hub."""
+    proxy = PythonProxy(
+        {
+            "auth_token": room.secrets.secret(PROXY),
+            "default_target": room.hub_url,
+            "error_target": f"{room.hub_url}/hub/error",
+            "x_forward": False,
+            "proxy_timeout": ANSWER_S,
+        }
+    )
+    proxy.proxy_app = Application(
+        [(r"/(.*)", Door, {"proxy": proxy})],
+        log_function=lambda handler: None,  # nobody fills a log by asking
+        compress_response=True,  # JupyterLab's page is 10 MB, and thirty load it at once by Wi-Fi
+        websocket_max_message_size=MESSAGE_BYTES,
+    )
+    return proxy
+
+
+async def serve(settings: Settings) -> None:
+    """Listens on the class's address, and for the hub on loopback; never returns."""
+    room = Room(settings)
+    logging.getLogger("configurable_http_proxy").setLevel(logging.WARNING)  # else it tells of each look at its routes
+    logging.getLogger("tornado.general").setLevel(
+        logging.ERROR
+    )  # and of each browser that doesn't know the certificate
+    AsyncHTTPClient.configure("tornado.simple_httpclient.SimpleAsyncHTTPClient", max_clients=AT_A_TIME)
+    proxy = make(room)
+    HTTPServer(proxy.api_app).listen(settings.class_proxy_port, LOOPBACK)
+    HTTPServer(proxy.proxy_app, ssl_options=certificate.context(room)).listen(settings.class_port, settings.class_host)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(Settings()))
