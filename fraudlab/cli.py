@@ -581,6 +581,10 @@ def class_up(
         Path | None, typer.Option(help="your certificate, a PEM file; without one, the server makes one")
     ] = None,
     key: Annotated[Path | None, typer.Option(help="its key, a PEM file without a password")] = None,
+    as_root: Annotated[
+        bool,
+        typer.Option("--as-root", help="also as root, on a machine that is for the class alone: so is every learner"),
+    ] = False,
 ) -> None:
     """Open a class: start the stack and the class server, and show the address and the class code. Repeat it to add learners."""
     from fraudlab.classroom import commands, room
@@ -590,7 +594,7 @@ def class_up(
             raise UserError("Learners come either numbered or with names.", "give --learners or --names, not both.")
         listed = room.read_names(names) if names is not None else room.numbered(learners or 0)
         with busy(console, "starting"):
-            opened = commands.up(Settings(), listed, (certificate, key), say)
+            opened = commands.up(Settings(), listed, (certificate, key), say, as_root=as_root)
     _show_class(opened)
     next_step(
         "show address and code on the projector; `fraudlab class status` shows who is there; `fraudlab class down` ends it."

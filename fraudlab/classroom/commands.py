@@ -55,7 +55,9 @@ class Look:
     problems: list[str]
 
 
-def up(settings: Settings, names: Sequence[str], given: tuple[Path | None, Path | None], say: Say) -> Open:
+def up(
+    settings: Settings, names: Sequence[str], given: tuple[Path | None, Path | None], say: Say, *, as_root: bool = False
+) -> Open:
     """Starts what does not run: the stack, each learner's database and topics, the class server. Can be repeated: it adds names.
 
     Args:
@@ -63,11 +65,12 @@ def up(settings: Settings, names: Sequence[str], given: tuple[Path | None, Path 
         names: Learners who are new; with those on the class list they are the class.
         given: The instructor's own certificate and key.
         say: Where progress goes.
+        as_root: Whether root may do it, too.
 
     Raises:
         UserError: Something of it can't be started; it says what, and what to do.
     """
-    _require_usable(settings)
+    _require_usable(settings, as_root=as_root)
     room = Room(settings)
     private_folder(room.folder)
     room.add(names)
@@ -203,13 +206,17 @@ def cautions(settings: Settings) -> list[str]:
         "Jobs of all learners run in one TaskManager, and a learner who wants to can read what it can read.",
     ]
     if os.geteuid() == 0:
-        found.insert(
-            0, "This is root. Make a user for the class (`useradd --create-home workshop`) and run it as that user."
-        )
+        found.insert(0, "This is root: every learner can do anything on this machine.")
     return found
 
 
-def _require_usable(settings: Settings) -> None:
+def _require_usable(settings: Settings, *, as_root: bool) -> None:
+    if os.geteuid() == 0 and not as_root:
+        raise UserError(
+            "This is root, and learners' notebooks would run as root: whoever knows the class code could do anything on this machine.",
+            "Make a user for the class (`useradd --create-home workshop`) and run it as that user. On a machine that is for the class "
+            "alone, `fraudlab class up --as-root` does it all the same.",
+        )
     if settings.in_container:
         raise UserError(
             "A class server needs the stack as processes, and this is a container.",

@@ -55,7 +55,7 @@ def classroom(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> I
 
     names = tmp_path_factory.mktemp("list") / "class.txt"
     names.write_text(f"{ANNA}\n{BEN.title()}\n", encoding="utf-8")
-    run([command, "class", "up", "--names", str(names)], print, environment)
+    run([command, "class", "up", "--as-root", "--names", str(names)], print, environment)
     try:
         yield Class(Room(own), fraudlab)
     finally:
@@ -174,7 +174,7 @@ def test_a_class_that_is_closed_and_opened_keeps_work_and_log_ins(
     eventually(lambda: "my answer" in kept.read_text(encoding="utf-8"), "the notebook is saved")
     assert classroom.fraudlab("down").returncode == 0
     assert not of_class(classroom.room.settings)
-    assert classroom.fraudlab("up").returncode == 0
+    assert classroom.fraudlab("up", "--as-root").returncode == 0
     page.goto(classroom.url)
     page.wait_for_url(f"**/user/{ANNA}/lab/tree/00-*", timeout=CELL_MS)
     expect(Notebook(page).run(SECOND)).to_contain_text("my answer", timeout=CELL_MS)

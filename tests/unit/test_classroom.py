@@ -399,3 +399,13 @@ def test_nothing_of_the_class_server_is_loaded_by_other_commands() -> None:
     code = "import sys, fraudlab.cli; print(*[one for one in sys.modules if 'jupyterhub' in one or 'classroom' in one])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_root_opens_no_class_unless_it_says_so(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(UserError, match="as root") as refused:
+        commands.up(room.settings, [], (None, None), print)
+    assert "--as-root" in refused.value.advice
+    (room.folder / "names.json").unlink()
+    with pytest.raises(UserError, match="Nobody is on the class list"):
+        commands.up(room.settings, [], (None, None), print, as_root=True)
