@@ -79,7 +79,8 @@ def _opened(log: Path) -> int:
 def _environment(room: Room) -> dict[str, str | Callable[[Any], str]]:
     """What a learner's JupyterLab, and so their kernels, have in their environment."""
     home = str(room.folder.parent)
-    fixed = room.learner("").environment() | commands.kernel_environment() | {MARKER: home, OF_CLASS: home}
+    fixed = room.learner("").environment() | commands.kernel_environment() | commands.private_kernels(room.settings)
+    fixed |= {MARKER: home, OF_CLASS: home}
 
     def own(name: str) -> Callable[[Any], str]:
         return lambda spawner: room.learner(spawner.user.name).environment((name,))[f"FRAUDLAB_{name.upper()}"]

@@ -107,6 +107,7 @@ def jupyter(number: str, *, browser: bool) -> tuple[str, list[str], dict[str, st
         **kernel_environment(),
         **os.environ,
         **settings.environment(),
+        **private_kernels(settings),
         "JUPYTER_CONFIG_PATH": os.pathsep.join(config),
         "JUPYTER_TOKEN": token,  # not where `ps` shows it
         "FRAUDLAB_JUPYTER_FOLDER": folder,
@@ -116,7 +117,7 @@ def jupyter(number: str, *, browser: bool) -> tuple[str, list[str], dict[str, st
 
 def server_options(settings: Settings) -> list[str]:
     """Options of each JupyterLab, alone or in a class. In containers nobody else reaches the ports of kernels."""
-    kernels = [] if settings.in_container else _private_kernels(settings)
+    kernels = [] if settings.in_container else ["--KernelManager.transport=ipc"]
     return [
         # A kernel holds some 570 MB, of which a JVM is most.
         f"--MappingKernelManager.cull_idle_timeout={settings.kernel_idle_s}",
@@ -128,10 +129,15 @@ def server_options(settings: Settings) -> list[str]:
     ]
 
 
-def _private_kernels(settings: Settings) -> list[str]:
-    """Over TCP a kernel tells every user of the machine what it runs and prints. Nobody else enters the folder of UNIX sockets."""
-    folder = Layout(settings.home).make_sockets_folder(KERNEL_SOCKET)
-    return ["--KernelManager.transport=ipc", f"--MultiKernelManager.connection_dir={folder}"]
+def private_kernels(settings: Settings) -> dict[str, str]:
+    """Environment of a JupyterLab whose kernels talk through UNIX sockets, in a folder that nobody else enters.
+
+    Over TCP a kernel tells every user of the machine what it runs and prints. The sockets' folder is Jupyter's runtime folder; the usual
+    one, in the user's home, may have a path that is too long for a socket.
+    """
+    if settings.in_container:
+        return {}
+    return {"JUPYTER_RUNTIME_DIR": str(Layout(settings.home).make_sockets_folder(KERNEL_SOCKET))}
 
 
 def kernel_environment() -> dict[str, str]:

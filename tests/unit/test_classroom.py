@@ -27,9 +27,11 @@ from fraudlab.classroom import access, certificate, commands, hub, proxy
 from fraudlab.classroom.access import WRONG_OF_A_NAME, WRONG_OF_AN_ADDRESS, WrongCodes, is_code, make_code
 from fraudlab.classroom.authenticator import ClassAuthenticator
 from fraudlab.classroom.room import Room, checked, numbered, read_names
+from fraudlab.course.commands import KERNEL_SOCKET
 from fraudlab.errors import UserError
 from fraudlab.settings import LOOPBACK, Settings
 from fraudlab.stack import flink_keys
+from fraudlab.stack.layout import MAX_SOCKET_PATH
 from fraudlab.stack.second_stack import free_ports
 
 
@@ -214,6 +216,8 @@ def test_a_learners_server_has_the_learners_name_and_folder_and_no_secret(
     assert given["FRAUDLAB_LEARNER"] == "anna"
     assert given["FRAUDLAB_WORK"] == str(room.work / "anna")
     assert given["FRAUDLAB_HOME"] == str(room.settings.home)
+    assert "--KernelManager.transport=ipc" in config.Spawner.args
+    assert len(given["JUPYTER_RUNTIME_DIR"].encode()) + KERNEL_SOCKET <= MAX_SOCKET_PATH, "kernels' sockets have room"
     assert not {name for name in [*given, *config.LocalProcessSpawner.env_keep] if "SECRET" in name}
     assert not [value for value in given.values() if value in (room.code(), "not for learners")]
 

@@ -9,6 +9,7 @@ from fraudlab.course import commands, lab
 from fraudlab.course.workspace import DEFAULT_LEARNER, Workspace, learner_settings
 from fraudlab.errors import UserError
 from fraudlab.settings import Settings
+from fraudlab.stack.layout import MAX_SOCKET_PATH
 from fraudlab.stack.second_stack import free_ports
 
 
@@ -95,3 +96,12 @@ def test_the_next_jupyterlab_has_another_address(nothing_runs: None) -> None:
     one, two = (commands.jupyter("00", browser=False)[2] for _ in range(2))
     assert one["JUPYTER_TOKEN"] != two["JUPYTER_TOKEN"]
     assert one["FRAUDLAB_JUPYTER_FOLDER"] != two["FRAUDLAB_JUPYTER_FOLDER"]
+
+
+def test_kernels_sockets_have_room_where_the_users_own_folder_has_none(
+    nothing_runs: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", f"/home/{'somebody' * 12}/.local/share/jupyter/runtime")
+    _, command, environment = commands.jupyter("00", browser=False)
+    assert "--KernelManager.transport=ipc" in command
+    assert len(environment["JUPYTER_RUNTIME_DIR"].encode()) + commands.KERNEL_SOCKET <= MAX_SOCKET_PATH
