@@ -112,11 +112,11 @@ def test_mysql_02_an_open_payment_keeps_its_own_stop_waiting_and_no_other(lab: L
         assert waited.total_seconds() < patient(A_SECOND)
         assert not lab.is_stopped(held)
         eventually(lambda: lab.query("SELECT 1 FROM due_stops WHERE user_id = %s", held), "the stop waits")
-        ((reason,),) = lab.query("SELECT reason FROM due_stops")
+        ((reason,),) = lab.query("SELECT reason FROM due_stops WHERE user_id = %s", held)
         assert "another session holds a lock" in reason
         assert "stops wait to be set" in str(verify(lab.settings, 1).unsettled)
         session.commit()
-    eventually(lambda: lab.is_stopped(held), "stopped when the session ends", 5)
+    eventually(lambda: lab.is_stopped(held), "stopped when the session ends", 15)
     eventually(lambda: not lab.query("SELECT 1 FROM due_stops"), "nothing waits")
     assert "Traceback" not in log_since(lab.settings, "flagger", log_at)
     assert flagger == next(one.pid for one in system.status(lab.settings).programs if one.name == "flagger")
