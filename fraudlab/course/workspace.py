@@ -340,7 +340,9 @@ class Workspace:
         if known[-1].state == "FINISHED":  # its last results may still be on their way
             return JobState(known=True)
         trouble = flink_jobs.trouble(self.settings, known[-1])
-        return JobState(known=True, trouble=trouble.words if trouble is not None and trouble.advice else "")
+        if trouble is None or not (trouble.fails and trouble.advice):
+            return JobState(known=True)
+        return JobState(known=True, trouble=trouble.words)
 
     def slots(self) -> tuple[int, int]:
         """Free task slots, and all."""

@@ -105,10 +105,14 @@ CheckpointTrouble = FailedCheckpoints | OverdueCheckpoint
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What is wrong with a job, as the end of a line that begins with its name, and what to do; "" where it is only to be waited for."""
+    """What is wrong with a job, as the end of a line that begins with its name, and what to do; "" where it is only to be waited for.
+
+    `fails` is False of a job that works, but without checkpoints.
+    """
 
     words: str
     advice: str = ""
+    fails: bool = True
 
     def __str__(self) -> str:
         return f"{self.words}. {self.advice}" if self.advice else self.words
@@ -223,7 +227,8 @@ def trouble_of(
             return Trouble(f"runs, but its last {count} checkpoints failed: {cause.what}", cause.advice)
         case OverdueCheckpoint(for_ms, first):
             since = ", since its start" if first else ""
-            return Trouble(f"runs, but has completed no checkpoint for {for_ms // 60_000} min{since}", OVERDUE_ADVICE)
+            words = f"runs, but has completed no checkpoint for {for_ms // 60_000} min{since}"
+            return Trouble(words, OVERDUE_ADVICE, fails=False)
     return None
 
 

@@ -299,6 +299,7 @@ def test_a_running_job_whose_last_checkpoint_is_ten_intervals_old_is_in_trouble(
     trouble = trouble_of(job(), [], found, NOW_MS)
     assert trouble is not None
     assert trouble.words == "runs, but has completed no checkpoint for 2 min"
+    assert not trouble.fails, "no answer of a learner is wrong because of it"
     assert "`fraudlab down`" in trouble.advice
 
 
