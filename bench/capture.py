@@ -6,17 +6,14 @@ Counted from the first record of these payments in `transactions` to the last on
 from collections.abc import Callable
 from typing import Any
 
-from bench.load import Bank, arrivals, ends, keep_arrival_times, reader
+from bench.load import Bank, arrivals, await_length, ends, keep_arrival_times
 from fraudlab import system
-from fraudlab.clients.topics import length
-from fraudlab.clients.waiting import until
 from fraudlab.course.workspace import Workspace
-from fraudlab.errors import UserError
 from fraudlab.pipeline.contracts import CDC_JOB
 from fraudlab.settings import Settings
 
 LEARNER = "capture"
-DEADLINE_S, LOOK_EVERY_S = 600, 1.0
+DEADLINE_S = 600
 
 
 def measure(settings: Settings, payments: int, users: int, *, say: Callable[[str], None]) -> list[dict[str, Any]]:
@@ -40,13 +37,8 @@ def measure(settings: Settings, payments: int, users: int, *, say: Callable[[str
 def captured(settings: Settings, what: str, ids: range, say: Callable[[str], None]) -> dict[str, Any]:
     """Waits until all these payments are in `transactions`, which nobody else writes to; how long that took."""
     topic = settings.names.transactions
+    await_length(settings, topic, ids.stop - 1, DEADLINE_S)
     begins = dict.fromkeys(ends(settings, topic), 0)
-    with reader(settings, begins) as consumer:
-        if not until(lambda: length(consumer, [topic]) >= ids.stop - 1, DEADLINE_S, LOOK_EVERY_S):
-            raise UserError(
-                f"{len(ids):,} payments were not captured within {DEADLINE_S} s.",
-                "`fraudlab status` says which job or service makes no progress.",
-            )
     times = arrivals(settings, begins, ids).values()
     seconds = (max(times) - min(times)) / 1000
     say(f"{what}: {len(ids):,} payments in {seconds:.1f} s")

@@ -56,6 +56,16 @@ def reader(settings: Settings, begins: Ends) -> Iterator[Any]:
         yield consumer
 
 
+def await_length(settings: Settings, topic: str, count: int, within_s: float) -> None:
+    """Waits until that many records were ever written to a topic. Raises UserError if they are not in time."""
+    with reader(settings, ends(settings, topic)) as consumer:
+        if not until(lambda: length(consumer, [topic]) >= count, within_s, LOOK_EVERY_S):
+            raise UserError(
+                f"{topic} did not get {count:,} records within {within_s:.0f} s.",
+                "`fraudlab status` says which job or service makes no progress.",
+            )
+
+
 def records_since(settings: Settings, begins: Ends) -> Iterator[Any]:
     """The records of a topic from these offsets to its present end."""
     with reader(settings, begins) as consumer:
@@ -102,7 +112,7 @@ class Bank:
         )
         self._connection.commit()
         if captured:
-            self._wait_for(profiles, sum(before.values()) + users)
+            await_length(settings, profiles, sum(before.values()) + users, CAPTURED_WITHIN_S)
 
     def __enter__(self) -> "Bank":
         return self
@@ -147,14 +157,6 @@ class Bank:
             pay(self._connection, user, "600.00", "EUR", "DE")
             marks[user] = pay(self._connection, user, "600.00", "EUR", "FR")
         return marks
-
-    def _wait_for(self, topic: str, count: int) -> None:
-        with reader(self._settings, ends(self._settings, topic)) as consumer:
-            if not until(lambda: length(consumer, [topic]) >= count, CAPTURED_WITHIN_S, LOOK_EVERY_S):
-                raise UserError(
-                    f"The profiles were not captured within {CAPTURED_WITHIN_S} s.",
-                    "`fraudlab status` says which job or service makes no progress.",
-                )
 
     def _payment(self) -> tuple[object, ...]:
         user = self._chance.choice(self.users)

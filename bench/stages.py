@@ -120,7 +120,7 @@ def measure(
 
 @contextmanager
 def as_the_connectors_come() -> Iterator[None]:
-    """Jobs that are submitted here wait and batch as Flink, PyFlink, Kafka's producers and Debezium do by default."""
+    """Jobs that are submitted here wait and batch as Flink, PyFlink and Debezium do by default. Kafka's producers stay as they are."""
     from fraudlab.pipeline import flink
 
     kept = {name: flink.LOW_LATENCY[name] for name in ("python.execution-mode", "pipeline.object-reuse")}
