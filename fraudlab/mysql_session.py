@@ -15,12 +15,20 @@ except ImportError:  # the connector in pure Python, which has no exceptions of 
     MySQLInterfaceError = mysql.connector.Error
 
 
+ANSWER_S = 300
+"""How long a statement waits for the server. Without a limit it waits for ever for one that hangs, and Python's signals, Ctrl-C among
+them, wait with it: the C extension does not return for them."""
+
+
 class Session(_Connection):
-    """A connection of `mysql.connector`.
+    """A connection of `mysql.connector` whose statements end, with an error of the client, when the server says nothing for ANSWER_S.
 
     Its C extension translates the errors of statements, but not those of `commit` and `rollback`: a server that was killed between the
     two raised a class that nobody catches.
     """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"read_timeout": ANSWER_S, "write_timeout": ANSWER_S} | options)
 
     def commit(self) -> None:
         """Raises mysql.connector.Error when it is not known whether the server has committed, or when it refused to."""

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,6 +64,8 @@ REJECTED = {
     errorcode.ER_ACCOUNT_HAS_BEEN_LOCKED,
 }
 """Numbers of errors with which MySQL rejects a login."""
+LOCK_PATIENCE_S = 60
+"""How long a statement of the administrator waits for a table that another session uses. MySQL itself would wait for a year."""
 PAYMENT_PATIENCE_S = 5
 """How long no payment may come while the bank is open."""
 
@@ -71,6 +73,8 @@ PAYMENT_PATIENCE_S = 5
 def connect(settings: Settings, role: str, **options: Any) -> Any:
     """A `mysql.connector` connection to the payment database in one of the roles of `database.ROLES`, or as `root`."""
     stack = Stack(settings)
+    if role == "root":
+        options = {"init_command": f"SET SESSION lock_wait_timeout = {LOCK_PATIENCE_S}"} | options
     password = stack.mysql_root_password() if role == "root" else stack.secrets.secret(secret_name(settings, role))
     user = role if role == "root" else settings.names.account(role)
     return Session(
@@ -216,7 +220,7 @@ def partitions_note(settings: Settings) -> str | None:
 def create_database(settings: Settings) -> None:
     """Creates the database and its accounts, where they are missing. Raises UserError where the server cannot be used for CDC."""
     secrets = Stack(settings).secrets
-    with connect(settings, "root") as connection:
+    with _administrator(settings) as connection:
         _require_own_server_ids(connection, settings.names)
         try:
             database.create(
@@ -232,6 +236,24 @@ def create_database(settings: Settings) -> None:
             ) from error
         except database.WrongTablesError as error:
             raise _wrong_tables(error.advice, str(error)) from error
+
+
+@contextlib.contextmanager
+def _administrator(settings: Settings) -> Iterator[Any]:
+    """A connection as `root` that changes tables. Raises UserError, which names them, when other sessions do not let go of one."""
+    with connect(settings, "root") as connection:
+        try:
+            yield connection
+        except mysql.connector.Error as error:
+            if error.errno != errorcode.ER_LOCK_WAIT_TIMEOUT:
+                raise
+            holders = database.long_transactions(connection, LOCK_PATIENCE_S)
+            raise UserError(
+                f"Other sessions with MySQL have used the tables of {settings.names.database} for over {LOCK_PATIENCE_S} s, "
+                f"so they cannot be changed. Open transactions: {', '.join(holders) or 'none any more'}.",
+                "Commit or close them where they were begun (a notebook, a terminal), or end one with `KILL <number>` as root; "
+                "then run the command again.",
+            ) from error
 
 
 def _wrong_tables(advice: str, what: str) -> UserError:
@@ -262,7 +284,7 @@ def _require_own_server_ids(connection: Any, names: Names) -> None:
 
 def drop_database(settings: Settings) -> None:
     """Drops the database and its accounts; harmless where they are not there."""
-    with connect(settings, "root") as connection:
+    with _administrator(settings) as connection:
         database.drop(connection, settings.names, clients=settings.mysql_clients)
 
 

@@ -105,9 +105,9 @@ class Lane:
 
     def _run_pytest(self, command: Sequence[str], report: Path) -> None:
         failed_before = len(self.failures)
-        status, _ = self._call([*command, f"--junitxml={report}", *SLOWEST])
+        status, lines = self._call([*command, f"--junitxml={report}", *SLOWEST])
         if not report.exists():
-            self.failures.append(f"{self.name}: pytest ended without a report")
+            self.failures.append(f"{self.name}: pytest ended without a report\n{end_of(lines)}")
             return
         for test in ET.parse(report).iter("testcase"):  # noqa: S314 - pytest has just written it
             outcomes = {outcome.tag: outcome for outcome in test}
@@ -126,8 +126,7 @@ class Lane:
     def _run_other(self, command: Sequence[str]) -> None:
         status, lines = self._call(command)
         if status:
-            end = "\n".join(f"  {line}" for line in lines[-LAST_LINES:])
-            self.failures.append(f"{' '.join(command)} ended with {status}\n{end}".rstrip())
+            self.failures.append(f"{' '.join(command)} ended with {status}\n{end_of(lines)}".rstrip())
         elif any(SKIPPED.search(line) for line in lines):
             self.skipped += 1
         else:
@@ -150,7 +149,11 @@ class Lane:
 
 def shown(broken: ET.Element) -> str:
     """The end of what pytest says about a failure: the assertion, and where it is."""
-    lines = (broken.text or broken.get("message") or "").rstrip().splitlines()
+    return end_of((broken.text or broken.get("message") or "").rstrip().splitlines())
+
+
+def end_of(lines: Sequence[str]) -> str:
+    """The last lines, indented and cut."""
     return "\n".join(f"  {line[:LONGEST_LINE]}" for line in lines[-LAST_LINES:])
 
 

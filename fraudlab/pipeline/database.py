@@ -162,6 +162,18 @@ def drop(connection: Any, names: Names, *, clients: str) -> None:
             cursor.execute(f"DROP USER IF EXISTS {account(names, role, clients)}")
 
 
+def long_transactions(connection: Any, seconds: float) -> list[str]:
+    """Which transactions have been open for longer than `seconds`: the number of the session, whose it is, and since when."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT p.id, p.user, t.trx_started FROM information_schema.innodb_trx AS t"
+            " JOIN information_schema.processlist AS p ON p.id = t.trx_mysql_thread_id"
+            " WHERE t.trx_started < NOW() - INTERVAL %s SECOND ORDER BY t.trx_started",
+            (seconds,),
+        )
+        return [f"{session} (of {user}, since {started:%H:%M:%S} UTC)" for session, user, started in cursor.fetchall()]
+
+
 def topics_made(connection: Any, names: Names) -> dict[str, str]:
     """Topic to id of the topics that were created for this database. Kept here, because Kafka could lose them."""
     with connection.cursor() as cursor:

@@ -8,6 +8,8 @@ import pytest
 
 from fraudlab import system
 from fraudlab.errors import UserError
+from fraudlab.mysql_session import ANSWER_S
+from fraudlab.services.mysql_retry import may_pass
 
 PAY = "INSERT INTO transactions (user_id, amount, currency, country) VALUES ({}, 1, 'EUR', 'DE')"
 OPEN = "INSERT INTO user_profile (user_id, first_name) VALUES ({}, 'Ada')"
@@ -20,8 +22,8 @@ LOCK_WAIT_TIMEOUT = 1205
 class Client:
     """A session of one account."""
 
-    def __init__(self, database: Any, role: str = "learner", *, autocommit: bool = True) -> None:
-        self.connection = database.connect(role, autocommit=autocommit)
+    def __init__(self, database: Any, role: str = "learner", *, autocommit: bool = True, **options: Any) -> None:
+        self.connection = database.connect(role, autocommit=autocommit, **options)
         self.do("SET SESSION innodb_lock_wait_timeout = 1")
 
     def do(self, *statements: str) -> list[tuple[Any, ...]]:
@@ -406,6 +408,28 @@ def test_a_server_whose_binlog_cannot_be_captured_is_refused_with_what_to_change
             root.do("SET GLOBAL binlog_row_image = FULL")
     assert "my.cnf" in refusal.value.advice
     system.create_database(database.settings)
+
+
+def test_a_table_that_another_session_uses_is_not_waited_for_for_ever(
+    clients: Any, database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(system, "LOCK_PATIENCE_S", 1)
+    learner = clients(autocommit=False)
+    learner.do("SELECT * FROM user_profile")
+    with pytest.raises(UserError, match="used the tables") as refusal:
+        system.drop_database(database.settings)
+    assert f"{learner.connection.connection_id} (of {database.settings.names.account('learner')}" in str(refusal.value)
+    learner.connection.rollback()
+    system.drop_database(database.settings)
+
+
+def test_a_server_that_says_nothing_ends_a_statement_and_not_the_patience_of_its_client(database: Any) -> None:
+    with database.connect("operator") as usual:
+        assert usual.read_timeout == usual.write_timeout == ANSWER_S
+    with closing(Client(database, "operator", read_timeout=1)) as client:
+        with pytest.raises(mysql.connector.Error) as error:
+            client.do("SELECT SLEEP(60)")
+        assert may_pass(error.value)
 
 
 KEYED = (

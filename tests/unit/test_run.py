@@ -132,6 +132,24 @@ def test_a_slow_test_that_would_begin_too_late_is_skipped_and_named(
     assert run.too_late([lane]) == [f"Skipped, because {plugin.TIME_IS_UP}: 1 of test_two"]
 
 
+def test_a_test_that_no_signal_ends_ends_pytest_and_says_where_it_was(
+    lane: run.Lane, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "test_stuck.py"
+    file.write_text(
+        "import signal, time\n"
+        "def test_stuck():\n"
+        "    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])  # as a C library that waits\n"
+        "    time.sleep(600)\n",
+        encoding="utf-8",
+    )
+    lane.commands = [(*run.PYTEST, "-p", "pytest_timeout", "-p", "tests.support.plugin", "--timeout=1", str(file))]
+    lane.run()
+    (failure,) = lane.failures
+    assert "pytest ended without a report" in failure
+    assert "line 4 in test_stuck" in capsys.readouterr().out
+
+
 def test_the_patience_in_the_environment_stretches_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(waiting.PATIENCE, raising=False)
     assert waiting.patient(60) == 60
