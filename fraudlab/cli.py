@@ -597,7 +597,8 @@ def class_up(
             opened = commands.up(Settings(), listed, (certificate, key), say, as_root=as_root)
     _show_class(opened)
     next_step(
-        "show address and code on the projector; `fraudlab class status` shows who is there; `fraudlab class down` ends it."
+        "show address and code on the projector; `fraudlab class page` shows the way to your own page; "
+        "`fraudlab class down` ends it."
     )
 
 
@@ -663,6 +664,35 @@ def class_reset(name: Annotated[str, typer.Argument(help="the learner's name")])
     with explained(), busy(console, "emptying"):
         commands.reset(Settings(), name, say)
     next_step(f"{name} reloads the page, and finds Lab 00 as it was at the beginning.")
+
+
+@class_app.command("catch-up")
+def class_catch_up(
+    lab: Annotated[str, typer.Argument(help="the lab's number")],
+    names: Annotated[list[str] | None, typer.Argument(help="learners; all of them without a name")] = None,
+) -> None:
+    """Bring learners to the beginning of a lab: data, topics and jobs as it expects them. Ends with status 1 if one could not be."""
+    from fraudlab.classroom import commands
+
+    with explained(), busy(console, "bringing"):
+        left = commands.catch_up(Settings(), lab, names or [], say)
+    if left:
+        next_step(f"run it again for them: `fraudlab class catch-up {lab} {' '.join(left)}`.")
+        raise typer.Exit(1)
+    next_step(f"they open the notebook of Lab {lab} and run its first cell.")
+
+
+@class_app.command("page")
+def class_page() -> None:
+    """Show the address and the password of the instructor's page. Not for the projector."""
+    from fraudlab.classroom import commands
+
+    with explained():
+        urls, password = commands.page(Settings())
+    for url in urls:
+        console.print(f"[bold]{escape(url)}[/bold]", soft_wrap=True)
+    console.print(f"password     [bold]{escape(password)}[/bold]")
+    next_step("open it on your own screen, and keep the password to yourself.")
 
 
 def _show_class(opened: "Open") -> None:

@@ -79,6 +79,7 @@ class Settings(BaseSettings):
     class_port: int = _port(8444, "the class server, over HTTPS")
     class_hub_port: int = _port(8445, "the class server's JupyterHub, for its proxy")
     class_proxy_port: int = _port(8446, "the class server's proxy, for its JupyterHub")
+    class_page_port: int = _port(8447, "the instructor's page, for the class server's proxy")
     class_work: Path = Field(
         REPOSITORY / "my-class", description="folder of a class: a folder for the work of each learner in it"
     )

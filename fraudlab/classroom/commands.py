@@ -16,10 +16,13 @@ import psutil
 from fraudlab import system
 from fraudlab.classroom import certificate, programs
 from fraudlab.classroom.programs import Hub, Seat
-from fraudlab.classroom.room import CODE, COOKIES, INSTRUCTOR, OF_CLASS, PROXY, Room, checked
+from fraudlab.classroom.room import CODE, COOKIES, INSTRUCTOR, PAGE_PATH, PASSWORD, PROXY, SESSIONS, Room, checked
 from fraudlab.course import learner_folder
-from fraudlab.course.breaking import CLASS_HUB, CLASS_PROXY
-from fraudlab.course.workspace import Workspace
+from fraudlab.course.breaking import CLASS_HUB, CLASS_PAGE, CLASS_PROXY
+from fraudlab.course.lab import starting
+from fraudlab.course.labs import lab_of
+from fraudlab.course.messages import OF_CLASS, Announcement, Messages
+from fraudlab.course.workspace import OUTAGES, Workspace
 from fraudlab.errors import UserError
 from fraudlab.settings import Settings
 from fraudlab.stack import flink
@@ -91,7 +94,11 @@ def up(
     for number, name in enumerate(everybody, 1):
         _seat_learner(room, name)
         say(f"{name} has a database, topics and notebooks ({number} of {len(everybody)})")
-    for program in (programs.proxy(room), programs.hub(room)):  # the hub tells the proxy what it knows
+    for program in (
+        programs.proxy(room),
+        programs.hub(room),
+        programs.page(room),
+    ):  # the hub tells the proxy what it knows
         stack.add_program(program)
         stack.wait_for_program(program)
         say(f"{program.name} is ready")
@@ -111,7 +118,7 @@ def down(settings: Settings, say: Say, *, forget: bool = False) -> None:
             "Start them with `fraudlab class up`, then run `fraudlab class down --forget` again.",
         )
     if runs:
-        for name in (CLASS_HUB, CLASS_PROXY):
+        for name in (CLASS_PAGE, CLASS_HUB, CLASS_PROXY):
             stack.remove_program(name)
     servers = _servers(settings)
     end_processes(servers, SERVERS_END_S)
@@ -123,7 +130,7 @@ def down(settings: Settings, say: Say, *, forget: bool = False) -> None:
         for folder in (room.work / name, *room.work.glob(f"{name}.*")):
             shutil.rmtree(folder)
         say(f"{name}: notebooks, database, topics, jobs and accounts are deleted")
-    room.secrets.forget(lambda name: name in (CODE, COOKIES, PROXY, INSTRUCTOR))
+    room.secrets.forget(lambda name: name in (CODE, COOKIES, PROXY, INSTRUCTOR, PASSWORD, SESSIONS))
     shutil.rmtree(room.folder)
     with contextlib.suppress(OSError):  # what else is there is not the class's
         room.work.rmdir()
@@ -140,7 +147,9 @@ def look(settings: Settings) -> Look:
         raise UserError("There is no class.", "`fraudlab class up --learners 30` opens one.")
     if not room.certificate.exists():
         return Look(names, None, [], ["The class server was never started."])
-    asked = {program.name: program.problem for program in (programs.proxy(room), programs.hub(room))}
+    asked = {
+        program.name: program.problem for program in (programs.proxy(room), programs.hub(room), programs.page(room))
+    }
     found = {name: ask() for name, ask in asked.items() if ask is not None}
     problems = [f"{name}: {problem}" for name, problem in found.items() if problem is not None]
     seats = [] if found[CLASS_HUB] is not None else Hub(room).seats(names)
@@ -179,6 +188,44 @@ def reset(settings: Settings, name: str, say: Say) -> None:
     if kept := _set_aside(workspace.settings.work, datetime.now().astimezone()):
         say(f"the old notebooks and progress are in {kept}")
     learner_folder.lay_out(workspace.settings.work)
+
+
+def catch_up(settings: Settings, lab: str, names: Sequence[str], say: Say) -> list[str]:
+    """Brings learners, or all of them, to the beginning of a lab, one after the other. Their notebooks and progress stay.
+
+    Returns:
+        Those with whom it did not work; `say` has told why.
+
+    Raises:
+        UserError: There is no such lab or learner.
+    """
+    room = Room(settings)
+    lab = lab_of(lab).number
+    names = [checked(name) for name in names] or room.names()
+    if unknown := [name for name in names if name not in room.names()]:
+        raise UserError(f"{', '.join(unknown)}: not on the class list.", "`fraudlab class status` shows who is.")
+    left = []
+    for number, name in enumerate(names, 1):
+        of = f"({number} of {len(names)})"
+        try:
+            starting.catch_up(Workspace(room.learner(name)), lab)
+        except OUTAGES as error:
+            left.append(name)
+            say(f"{name} {of}: {error}")
+        else:
+            Messages(room.learner(name)).announce(
+                Announcement(f"You are at the beginning of Lab {lab}: open its notebook.")
+            )
+            say(f"{name} {of} is at the beginning of Lab {lab}")
+    return left
+
+
+def page(settings: Settings) -> tuple[list[str], str]:
+    """The addresses of the instructor's page, and its password. Raises UserError where there is no class."""
+    room = Room(settings)
+    if not room.names():
+        raise UserError("There is no class.", "`fraudlab class up --learners 30` opens one.")
+    return [f"{url.removesuffix('/')}{PAGE_PATH}" for url in room.urls()], room.page_password()
 
 
 def slots_for(learners: int, taskmanagers: int) -> int:

@@ -9,9 +9,10 @@ from typing import Any
 from urllib.parse import quote
 
 from fraudlab.classroom.authenticator import ClassAuthenticator
-from fraudlab.classroom.room import COOKIES, INSTRUCTOR, OF_CLASS, PROXY, Room
+from fraudlab.classroom.room import COOKIES, INSTRUCTOR, PAGE, PROXY, Room
 from fraudlab.course import commands
 from fraudlab.course.labs import lab_of
+from fraudlab.course.messages import OF_CLASS
 from fraudlab.settings import Settings
 from fraudlab.stack.supervisord import MARKER
 
@@ -46,7 +47,14 @@ def configure(config: Any, settings: Settings) -> None:
 
     config.JupyterHub.authenticator_class = ClassAuthenticator
     config.Authenticator.allow_all = True  # ours lets in those on the list, which grows while the hub runs
-    config.JupyterHub.services = [{"name": "instructor", "api_token": room.secrets.secret(INSTRUCTOR)}]
+    config.JupyterHub.services = [
+        {"name": "instructor", "api_token": room.secrets.secret(INSTRUCTOR)},
+        {
+            "name": PAGE,
+            "url": room.page_url,
+            "display": False,
+        },  # it has a password of its own, and no use for the hub's
+    ]
     config.JupyterHub.load_roles = [
         {
             "name": "instructor",

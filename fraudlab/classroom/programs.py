@@ -1,4 +1,4 @@
-"""The hub and the proxy as the stack's supervisor runs them, and the hub as the instructor asks it."""
+"""The hub, the proxy and the instructor's page as the stack's supervisor runs them, and the hub as the instructor asks it."""
 
 import socket
 import ssl
@@ -12,11 +12,12 @@ from pathlib import Path
 import httpx
 
 from fraudlab.classroom import certificate
-from fraudlab.classroom.room import ANY, INSTRUCTOR, MOST_LEARNERS, Room
+from fraudlab.classroom.room import ANY, CODE, INSTRUCTOR, MOST_LEARNERS, PASSWORD, Room
 from fraudlab.clients import waiting
-from fraudlab.course.breaking import CLASS_HUB, CLASS_PROXY
+from fraudlab.course.breaking import CLASS_HUB, CLASS_PAGE, CLASS_PROXY
 from fraudlab.errors import UserError
 from fraudlab.settings import LOOPBACK
+from fraudlab.stack import ports
 from fraudlab.stack.program import Program
 
 CONFIG = Path(__file__).with_name("jupyterhub_config.py")
@@ -43,10 +44,23 @@ def hub(room: Room) -> Program:
     return Program(
         name=CLASS_HUB,
         command=[sys.executable, "-P", "-m", "jupyterhub", "--config", str(CONFIG)],
-        environment=room.settings.environment() | room.given_code(),
+        environment=room.settings.environment() | room.given(CODE),
         directory=room.folder,
         ports={room.settings.class_hub_port: "FRAUDLAB_CLASS_HUB_PORT"},
         problem=lambda: Hub(room).problem(),
+    )
+
+
+def page(room: Room) -> Program:
+    """The instructor's page."""
+    port = room.settings.class_page_port
+    return Program(
+        name=CLASS_PAGE,
+        command=[sys.executable, "-P", "-m", "fraudlab.classroom.page"],
+        environment=room.settings.environment() | room.given(PASSWORD),
+        directory=room.folder,
+        ports={port: "FRAUDLAB_CLASS_PAGE_PORT"},
+        problem=lambda: None if ports.answers(LOOPBACK, port) else f"its port {port} does not answer yet",
     )
 
 

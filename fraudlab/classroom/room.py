@@ -25,8 +25,11 @@ MOST_LEARNERS = 99
 
 CODE, COOKIES, PROXY, INSTRUCTOR = "class_code", "class_cookies", "class_proxy", "class_instructor"
 """Secrets by name: the class code, the key of the log-ins' cookies, who may tell the proxy, and who may ask and tell the hub."""
-OF_CLASS = "FRAUDLAB_CLASS"
-"""In the environment of learners' JupyterLabs and all that they start."""
+PASSWORD, SESSIONS = "class_password", "class_sessions"
+"""Of the instructor's page: what it asks for, and the key of its cookies."""
+PAGE = "page"
+PAGE_PATH = f"/services/{PAGE}/"
+"""Where the class server has the instructor's page: JupyterHub gives what it calls a service this place."""
 ANY = ("", "0.0.0.0", "::")  # noqa: S104 - how a host is written that means every address
 
 
@@ -104,10 +107,14 @@ class Room:
             )
         return code
 
-    def given_code(self) -> dict[str, str]:
-        """The class code that the instructor has chosen, as an environment for the hub; empty without one."""
-        name = variable(CODE)
+    def given(self, secret: str) -> dict[str, str]:
+        """A secret that the instructor has chosen, as an environment for the program that asks for it; empty without one."""
+        name = variable(secret)
         return {name: os.environ[name]} if os.environ.get(name) else {}
+
+    def page_password(self) -> str:
+        """What the instructor's page asks for."""
+        return self.secrets.secret(PASSWORD, make_code)
 
     # Addresses
 
@@ -120,6 +127,11 @@ class Room:
     def proxy_url(self) -> str:
         """Where the hub tells the proxy which request leads where."""
         return f"http://{LOOPBACK}:{self.settings.class_proxy_port}"
+
+    @property
+    def page_url(self) -> str:
+        """The instructor's page, as the proxy reaches it."""
+        return f"http://{LOOPBACK}:{self.settings.class_page_port}"
 
     def hosts(self) -> list[str]:
         """The addresses of this machine at which learners reach the class server; this machine's own comes last."""

@@ -25,7 +25,7 @@ from fraudlab.pipeline.records import epoch_ms, read_change
 from fraudlab.verification.verify import verify as verify_system
 
 SHARED = ("mysql", "zookeeper", "kafka", "jobmanager", "taskmanager", "flink-page", "watcher", "inbox")
-CLASS_HUB, CLASS_PROXY = "class-hub", "class-proxy"
+CLASS = CLASS_HUB, CLASS_PROXY, CLASS_PAGE = "class-hub", "class-proxy", "class-page"
 """The programs of a class server, for all learners, too; nobody kills them in a lab."""
 RESTARTING = ("jobmanager", "taskmanager")
 """Killing one of these restarts every job."""
@@ -41,7 +41,7 @@ def others(workspace: Workspace) -> list[str]:
     """Who else works on this stack: learners, and the demo, by their jobs and services."""
     mine = workspace.names.job("")
     jobs = [job.name for job in workspace.flink.jobs() if not job.ended]
-    programs = [one.name for one in workspace.stack.status() if one.name not in (*SHARED, CLASS_HUB, CLASS_PROXY)]
+    programs = [one.name for one in workspace.stack.status() if one.name not in (*SHARED, *CLASS)]
     foreign = [name for name in [*jobs, *programs] if not name.startswith(mine)]
     return sorted({name.partition(".")[0] if "." in name else "the demo" for name in foreign})
 

@@ -1,10 +1,11 @@
 """A learner's progress, in a file that people can read."""
 
-import json
-import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
+from fraudlab.course import learner_files
 from fraudlab.settings import Settings
 
 TRIES_BEFORE_SOLUTION = 3
@@ -12,12 +13,18 @@ TRIES_BEFORE_SOLUTION = 3
 
 @dataclass
 class Record:
-    """What happened in one exercise. `hints` counts those shown; `wrong` is the fingerprint of the last wrong answer."""
+    """What happened in one exercise, or in a whole lab, of which only the times are known.
+
+    `hints` counts those shown; `wrong` is the fingerprint of the last wrong answer. Times are in ISO 8601, "" for never.
+    """
 
     tries: int = 0
     hints: int = 0
     solved: bool = False
     wrong: str = ""
+    begun: str = ""
+    touched: str = ""
+    solved_at: str = ""
 
     @property
     def solution_is_open(self) -> bool:
@@ -37,16 +44,19 @@ class Progress:
         return cls(settings.work, settings.learner)
 
     def records(self) -> dict[str, Record]:
-        """Exercise number to what happened in it. A file that cannot be read counts as empty: progress is a comfort."""
+        """Number of an exercise, or of a lab that was begun, to what happened. A file that cannot be read counts as empty."""
         try:
-            known = json.loads(self.path.read_text(encoding="utf-8"))
-            return {number: Record(**fields) for number, fields in known.items()}
-        except (FileNotFoundError, ValueError, TypeError, AttributeError):
+            return {number: Record(**fields) for number, fields in learner_files.read(self.path, {}).items()}
+        except (TypeError, AttributeError):
             return {}
 
     def of(self, number: str) -> Record:
         """What happened in one exercise."""
         return self.records().get(number, Record())
+
+    def began(self, lab: str) -> None:
+        """A lab's first cell was run."""
+        self._write(lab, self.of(lab))
 
     def tried(self, number: str, *, solved: bool, wrong: str = "") -> Record:
         """One more try, unless it is the wrong answer of the last one. What was solved once stays solved.
@@ -59,7 +69,8 @@ class Progress:
         record = self.of(number)
         record.tries += not wrong or wrong != record.wrong
         record.wrong = wrong
-        record.solved = record.solved or solved
+        if solved and not record.solved:
+            record.solved, record.solved_at = True, _now()
         return self._write(number, record)
 
     def hinted(self, number: str, available: int) -> Record:
@@ -69,13 +80,20 @@ class Progress:
         return self._write(number, record)
 
     def _write(self, number: str, record: Record) -> Record:
+        record.touched = _now()
+        record.begun = record.begun or record.touched
         records = self.records() | {number: record}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self.path.with_suffix(f".{os.getpid()}")
         shown = {
             one: {name: value for name, value in asdict(records[one]).items() if value != ""} for one in sorted(records)
         }
-        text = json.dumps(shown, indent=2)
-        unfinished.write_text(text + "\n", encoding="utf-8")
-        unfinished.replace(self.path)
+        learner_files.write(self.path, shown)
         return record
+
+
+def latest(records: Mapping[str, Record]) -> str:
+    """Where a learner is: the exercise, or the lab, that they touched last; "" of one who has not begun."""
+    return max(records, key=lambda number: (records[number].touched, number), default="")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -163,15 +163,17 @@ def drop(connection: Any, names: Names, *, clients: str) -> None:
 
 
 def long_transactions(connection: Any, seconds: float) -> list[str]:
-    """Which transactions have been open for longer than `seconds`: the number of the session, whose it is, and since when."""
+    """Which transactions have been open for at least `seconds`: the number of the session, whose it is, and for how long."""
+    # trx_started is in the server's own time zone, whatever the session's is
+    open_s = "TIMESTAMPDIFF(SECOND, t.trx_started, CONVERT_TZ(NOW(), @@session.time_zone, 'SYSTEM'))"
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT p.id, p.user, t.trx_started FROM information_schema.innodb_trx AS t"
+            f"SELECT p.id, p.user, {open_s} AS open_s FROM information_schema.innodb_trx AS t"  # noqa: S608
             " JOIN information_schema.processlist AS p ON p.id = t.trx_mysql_thread_id"
-            " WHERE t.trx_started < NOW() - INTERVAL %s SECOND ORDER BY t.trx_started",
+            " HAVING open_s >= %s ORDER BY open_s DESC",
             (seconds,),
         )
-        return [f"{session} (of {user}, since {started:%H:%M:%S} UTC)" for session, user, started in cursor.fetchall()]
+        return [f"{session} (of {user}, for {open_s} s)" for session, user, open_s in cursor.fetchall()]
 
 
 def topics_made(connection: Any, names: Names) -> dict[str, str]:

@@ -13,8 +13,9 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from fraudlab.classroom.access import WRONG_OF_A_NAME
-from fraudlab.classroom.room import OF_CLASS, Room
+from fraudlab.classroom.room import Room
 from fraudlab.course.breaking import CLASS_HUB
+from fraudlab.course.messages import OF_CLASS
 from fraudlab.settings import LOOPBACK, Settings
 from fraudlab.stack.layout import Layout
 from fraudlab.stack.supervisor import Stack

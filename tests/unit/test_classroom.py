@@ -26,7 +26,7 @@ from traitlets.config import Config
 from fraudlab.classroom import access, certificate, commands, hub, proxy
 from fraudlab.classroom.access import WRONG_OF_A_NAME, WRONG_OF_AN_ADDRESS, WrongCodes, is_code, make_code
 from fraudlab.classroom.authenticator import ClassAuthenticator
-from fraudlab.classroom.room import Room, checked, numbered, read_names
+from fraudlab.classroom.room import CODE, Room, checked, numbered, read_names
 from fraudlab.course.commands import KERNEL_SOCKET
 from fraudlab.errors import UserError
 from fraudlab.settings import LOOPBACK, Settings
@@ -114,7 +114,7 @@ def test_a_class_code_of_the_instructors_own_must_be_long(room: Room, monkeypatc
         room.code()
     monkeypatch.setenv("FRAUDLAB_SECRET_CLASS_CODE", "fraud is fun")
     assert is_code("Fraud-is-fun", room.code())
-    assert room.given_code() == {"FRAUDLAB_SECRET_CLASS_CODE": "fraud is fun"}
+    assert room.given(CODE) == {"FRAUDLAB_SECRET_CLASS_CODE": "fraud is fun"}
 
 
 def test_wrong_codes_count_for_a_minute() -> None:

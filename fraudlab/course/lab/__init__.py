@@ -26,7 +26,7 @@ if (_shell := getattr(builtins, "get_ipython", lambda: None)()) is not None:
 
 TOPICS = {
     "Start and reset": ("help", "start", "up", "catch_up", "reset"),
-    "Exercises": ("check", "hint", "solution", "progress", "glossary", "todo"),
+    "Exercises": ("check", "hint", "solution", "progress", "help_me", "glossary", "todo"),
     "The bank": (
         "query",
         "table",
@@ -104,6 +104,7 @@ check = with_workspace(exercises.check)
 hint = with_workspace(exercises.hint)
 solution = with_workspace(exercises.solution)
 progress = with_workspace(exercises.progress)
+help_me = with_workspace(exercises.help_me)
 glossary = exercises.glossary
 todo = exercises.todo
 

@@ -1,17 +1,20 @@
-"""Exercises as a learner meets them: check, hints, solution, progress."""
+"""Exercises as a learner meets them: check, hints, solution, progress, help."""
 
+import os
 from typing import Any, NoReturn
 
 import pandas as pd
 
 from fraudlab.course import cards
 from fraudlab.course import glossary as glossary_book
-from fraudlab.course.cards import Card
+from fraudlab.course.cards import Card, Done
 from fraudlab.course.exercise import HINTS, Kind, NotSolvedYet, fingerprint
 from fraudlab.course.lab import checking
 from fraudlab.course.labs import all_labs, exercise_of
-from fraudlab.course.progress import Progress, Record
+from fraudlab.course.messages import OF_CLASS, Messages
+from fraudlab.course.progress import Progress, Record, latest
 from fraudlab.course.workspace import OUTAGES, Workspace
+from fraudlab.errors import UserError
 
 
 def todo(number: str) -> NoReturn:
@@ -52,6 +55,9 @@ def check(workspace: Workspace, number: str, *answers: Any) -> Card:
         raise
     solved, wrong = verdict.kind is Kind.RIGHT, fingerprint(answers, verdict) if verdict.kind is Kind.WRONG else ""
     record = Progress.of_learner(workspace.settings).tried(number, solved=solved, wrong=wrong)
+    messages = Messages(workspace.settings)
+    if solved and (hand := messages.hand()) and hand.place == number:
+        messages.lower_hand()
     return cards.of_verdict(number, verdict, solution_is_open=record.solution_is_open)
 
 
@@ -88,6 +94,26 @@ def progress(workspace: Workspace) -> pd.DataFrame:
             record = records.get(exercise.number, Record())
             rows.append((lab.number, exercise.number, exercise.title, record.solved, record.tries, record.hints))
     return pd.DataFrame(rows, columns=["lab", "exercise", "title", "solved", "tries", "hints"])
+
+
+def help_me(workspace: Workspace, question: str = "") -> Done:
+    """Raises your hand: your instructor sees your name, where you are, and your question. It comes down when the exercise is solved.
+
+    Raises:
+        UserError: This is no class, so nobody would see it.
+
+    Example:
+        lab.help_me("What is a tombstone?")
+    """
+    if not os.environ.get(OF_CLASS):
+        raise UserError(
+            "This is no class with an instructor, so nobody would see your hand.",
+            '`lab.hint("01.1")` shows a hint for an exercise, and docs/troubleshooting.md explains messages.',
+        )
+    place = latest(Progress.of_learner(workspace.settings).records())
+    hand = Messages(workspace.settings).raise_hand(place, question)
+    asked = (f"Your question: {hand.question}",) if hand.question else ()
+    return Done("Your hand is up: your instructor sees where you are.", asked)
 
 
 def glossary(word: str) -> Card:

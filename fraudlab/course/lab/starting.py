@@ -32,7 +32,9 @@ def start(workspace: Workspace, number: int | str) -> Card:
     """
     lab = lab_of(number)
     workspace.require_running()
-    records = Progress.of_learner(workspace.settings).records()
+    progress = Progress.of_learner(workspace.settings)
+    progress.began(lab.number)
+    records = progress.records()
     solved = sum(records[one.number].solved for one in lab.exercises if one.number in records)
     return cards.of_start(lab, workspace.settings, workspace.slots(), solved, other_kernels(workspace.settings))
 

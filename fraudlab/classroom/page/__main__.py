@@ -1,0 +1,77 @@
+"""Serves the instructor's page until it is told to end: `python -m fraudlab.classroom.page`."""
+
+import logging
+import os
+from importlib import resources
+
+from fraudlab.classroom.room import PAGE_PATH, SESSIONS, Room
+from fraudlab.services.request_limit import SERVER, RequestLimit
+from fraudlab.settings import LOOPBACK, Settings
+
+RECONNECT_S = 60
+GRACE_S = 2
+
+
+def main() -> None:
+    """Reads the class and serves the page, on loopback: the class server's proxy leads here."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for noisy in ("kafka", "httpx"):  # the page itself says who does not answer
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)
+    settings = Settings()
+    room = Room(settings)
+    # Read while NiceGUI is imported, hence the imports below it.
+    os.environ.setdefault("NICEGUI_STORAGE_PATH", str(room.folder / "page"))
+
+    from nicegui import app, ui
+
+    from fraudlab.classroom.page.login import Login, Prefix, login_page
+    from fraudlab.classroom.page.page import Page
+    from fraudlab.classroom.reading import Reader
+    from fraudlab.course import review
+    from fraudlab.same_origin import SameOrigin
+    from fraudlab.services import open_pages
+
+    reader = Reader(room)
+    stated = {lab.number: review.lab_minutes(notebook) for lab, notebook in review.present().pairs()}
+
+    open_pages.limit()
+    app.add_middleware(RequestLimit)
+    app.add_middleware(Login)
+    app.add_middleware(SameOrigin, names=None)
+    app.add_middleware(Prefix, prefix=PAGE_PATH)
+    login_page(room.page_password())
+    styles = (("fraudlab.services.analytics", "dashboard.css"), (__package__, "class.css"))
+    for package, name in styles:
+        ui.add_css(resources.files(package).joinpath(name).read_text(encoding="utf-8"), shared=True)
+
+    @ui.page("/", title="The class")
+    def page() -> None:
+        Page(room, reader, stated)
+
+    app.on_startup(reader.start)
+    app.on_shutdown(reader.stop)
+    ui.run(
+        host=LOOPBACK,
+        port=settings.class_page_port,
+        favicon="🎓",
+        dark=None,
+        reload=False,
+        show=False,
+        tailwind=False,
+        reconnect_timeout=RECONNECT_S,
+        show_welcome_message=False,
+        storage_secret=room.secrets.secret(SESSIONS),
+        # the cookie is for this page alone: learners' JupyterLabs answer at the same address
+        session_middleware_kwargs={
+            "session_cookie": "class-page",
+            "path": PAGE_PATH,
+            "same_site": "strict",
+            "https_only": True,
+        },
+        timeout_graceful_shutdown=GRACE_S,
+        **SERVER,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""What the instructor's page shows, read from learners' folders, the hub, Flink and the machine."""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import httpx
+import psutil
+
+from fraudlab.classroom.programs import Hub
+from fraudlab.classroom.room import Room
+from fraudlab.classroom.watching import Learner
+from fraudlab.clients import flink_rest
+from fraudlab.clients.flink_rest import NoAnswer
+from fraudlab.course.messages import Messages
+from fraudlab.course.progress import Progress
+from fraudlab.errors import UserError
+from fraudlab.stack import flink, space
+from fraudlab.stack.supervisor import ServiceStatus, Stack
+
+EVERY_S = 2
+STACK_EVERY = 5
+"""How many looks apart the stack is asked, which costs more than reading files."""
+
+log = logging.getLogger("fraudlab.classroom")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job of a learner's in Flink. `name` is without the learner's."""
+
+    id: str
+    learner: str
+    name: str
+    state: str
+    started: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The machine at a glance: shares from 0 to 1, and Flink's task slots."""
+
+    cpu: float = 0
+    memory: float = 0
+    memory_gib: float = 0
+    disk_free: float = 0
+    slots_free: int = 0
+    slots: int = 0
+
+
+@dataclass(frozen=True)
+class Class:
+    """A class at a moment. `problems` are sentences: what does not run, or could not be read."""
+
+    at: datetime
+    learners: Sequence[Learner] = ()
+    jobs: Sequence[Job] = ()
+    machine: Machine = field(default_factory=Machine)
+    problems: Sequence[str] = ()
+
+
+class Reader:
+    """Reads the class again and again, in a thread; `seen` is what it saw last."""
+
+    def __init__(self, room: Room) -> None:
+        self._room, self._hub, self._stack = room, Hub(room), Stack(room.settings)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._status: list[ServiceStatus] = []
+        self.seen = Class(datetime.now(UTC))
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        looks = 0
+        while not self._ended.is_set():
+            if looks % STACK_EVERY == 0:
+                self._status = self._stack.status()
+            self.seen = self._read()
+            looks += 1
+            self._ended.wait(EVERY_S)
+
+    def _read(self) -> Class:
+        names = self._room.names()
+        problems = [f"{one.name} {one.problem}" for one in self._status if not one.healthy]
+        seats = {one.name: one for one in _or(lambda: self._hub.seats(names), [], problems)}
+        learners = []
+        for name in names:
+            settings, seat = self._room.learner(name), seats.get(name)
+            learners.append(
+                Learner(
+                    name,
+                    seat is not None and seat.runs,
+                    seat.last_seen if seat else None,
+                    Messages(settings).hand(),
+                    Progress.of_learner(settings).records(),
+                )
+            )
+        rest = flink.rest(self._room.settings)
+        jobs = _or(lambda: learners_jobs(rest.jobs(), names), [], problems)
+        overview = _or(lambda: rest.get("/overview"), {}, problems)
+        memory, disk = psutil.virtual_memory(), space.measure(self._room.folder)
+        machine = Machine(
+            cpu=psutil.cpu_percent() / 100,
+            memory=memory.percent / 100,
+            memory_gib=memory.total / 2**30,
+            disk_free=disk.free_share,
+            slots_free=int(overview.get("slots-available", 0)),
+            slots=int(overview.get("slots-total", 0)),
+        )
+        return Class(datetime.now(UTC), learners, jobs, machine, list(dict.fromkeys(problems)))
+
+
+def learners_jobs(jobs: Sequence[flink_rest.Job], names: Sequence[str]) -> list[Job]:
+    """The jobs of these learners that have not ended; a job's name begins with its learner's and a dot."""
+    found = []
+    for job in jobs:
+        learner, _, name = job.name.partition(".")
+        if not job.ended and learner in names:
+            found.append(Job(job.id, learner, name, job.state, datetime.fromtimestamp(job.started_ms / 1000, UTC)))
+    return found
+
+
+def _or(ask: Callable[[], T], otherwise: T, problems: list[str]) -> T:
+    """An answer, or what stands for it; then the problem is noted."""
+    try:
+        return ask()
+    except (UserError, NoAnswer, httpx.HTTPError, OSError) as error:
+        problems.append(str(error))
+        return otherwise

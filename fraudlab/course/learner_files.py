@@ -1,0 +1,22 @@
+"""Small JSON files in a learner's folder: several notebooks, and a class's instructor, read and write them at the same time."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+
+def read(path: Path, empty: Any) -> Any:
+    """What is in a file; `empty` where there is none, or one that cannot be read: what these files hold is a comfort."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return empty
+
+
+def write(path: Path, content: Any) -> None:
+    """Replaces a file in one step, so that nobody reads half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(f".{os.getpid()}")
+    unfinished.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    unfinished.replace(path)
