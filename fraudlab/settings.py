@@ -80,6 +80,11 @@ class Settings(BaseSettings):
     class_hub_port: int = _port(8445, "the class server's JupyterHub, for its proxy")
     class_proxy_port: int = _port(8446, "the class server's proxy, for its JupyterHub")
     class_page_port: int = _port(8447, "the instructor's page, for the class server's proxy")
+    class_idle_s: int = Field(
+        2 * 3600,
+        ge=0,
+        description="the jobs of a learner in a class end when the learner has run no cell for this long, in s; 0: never",
+    )
     class_work: Path = Field(
         REPOSITORY / "my-class", description="folder of a class: a folder for the work of each learner in it"
     )

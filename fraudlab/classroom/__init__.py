@@ -3,8 +3,12 @@
 JupyterHub logs learners in, starts their JupyterLabs and keeps them apart; `configurable-http-proxy` leads each request to its server.
 Both run under the stack's supervisor, as programs of their own: the hub can be restarted while learners go on working.
 
-    commands        up, down, status, add, reset
-       ├── programs     the hub and the proxy, as the supervisor runs them
+    page            the instructor's page: its parts, its table, its log-in
+       ├── reading      the class at a moment, from folders, hub, Flink and machine
+       │      └── watching    who is stuck, hands, minutes; pure
+       └── telling      announcements, hints, ending a job
+    commands        up, down, status, add, reset, catch-up
+       ├── programs     the hub, the proxy and the page, as the supervisor runs them
        │      ├── hub            JupyterHub's configuration
        │      │     └── authenticator   name and class code, within limits
        │      └── proxy          HTTPS, and what the proxy from PyPI lacks

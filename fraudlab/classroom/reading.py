@@ -1,18 +1,19 @@
-"""What the instructor's page shows, read from learners' folders, the hub, Flink and the machine."""
+"""What the instructor's page shows, read from learners' folders, the hub, Flink and the machine. Ends the jobs of those who left."""
 
 import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import httpx
 import psutil
 
+from fraudlab.classroom import telling
 from fraudlab.classroom.programs import Hub
 from fraudlab.classroom.room import Room
-from fraudlab.classroom.watching import Learner
+from fraudlab.classroom.watching import Job, Learner
 from fraudlab.clients import flink_rest
 from fraudlab.clients.flink_rest import NoAnswer
 from fraudlab.course.messages import Messages
@@ -28,17 +29,6 @@ STACK_EVERY = 5
 log = logging.getLogger("fraudlab.classroom")
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A job of a learner's in Flink. `name` is without the learner's."""
-
-    id: str
-    learner: str
-    name: str
-    state: str
-    started: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +77,8 @@ class Reader:
             if looks % STACK_EVERY == 0:
                 self._status = self._stack.status()
             self.seen = self._read()
+            for name in idle_with_jobs(self.seen, timedelta(seconds=self._room.settings.class_idle_s)):
+                _or(lambda name=name: telling.park(self._room, name, self.seen.jobs), None, [])
             looks += 1
             self._ended.wait(EVERY_S)
 
@@ -97,14 +89,9 @@ class Reader:
         learners = []
         for name in names:
             settings, seat = self._room.learner(name), seats.get(name)
+            messages, records = Messages(settings), Progress.of_learner(settings).records()
             learners.append(
-                Learner(
-                    name,
-                    seat is not None and seat.runs,
-                    seat.last_seen if seat else None,
-                    Messages(settings).hand(),
-                    Progress.of_learner(settings).records(),
-                )
+                Learner(name, seat is not None and seat.runs, messages.last_sign(), messages.hand(), records)
             )
         rest = flink.rest(self._room.settings)
         jobs = _or(lambda: learners_jobs(rest.jobs(), names), [], problems)
@@ -119,6 +106,20 @@ class Reader:
             slots=int(overview.get("slots-total", 0)),
         )
         return Class(datetime.now(UTC), learners, jobs, machine, list(dict.fromkeys(problems)))
+
+
+def idle_with_jobs(seen: Class, idle: timedelta) -> list[str]:
+    """Learners who have run no cell for so long, though they have jobs, all of them as old; nobody where `idle` is 0."""
+    since = seen.at - idle
+    begun = {
+        name: max(job.started for job in seen.jobs if job.learner == name)
+        for name in {one.learner for one in seen.jobs}
+    }
+    return [
+        one.name
+        for one in seen.learners
+        if idle and begun.get(one.name, seen.at) < since and (one.last_seen is None or one.last_seen < since)
+    ]
 
 
 def learners_jobs(jobs: Sequence[flink_rest.Job], names: Sequence[str]) -> list[Job]:

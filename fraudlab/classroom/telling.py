@@ -1,10 +1,12 @@
-"""What an instructor does for a class: answer a raised hand, announce a sentence, open a hint, end a job."""
+"""What is done for learners: answering a raised hand, announcing a sentence, opening a hint, ending a job."""
 
 from collections.abc import Iterable
 
 from fraudlab.classroom.room import Room
+from fraudlab.classroom.watching import Job
 from fraudlab.course.labs import exercise_of
 from fraudlab.course.messages import Announcement, Messages
+from fraudlab.course.progress import Progress, latest
 from fraudlab.stack import flink
 
 
@@ -29,3 +31,17 @@ def lower_hand(room: Room, name: str) -> None:
 def end_job(room: Room, id: str) -> None:
     """Cancels a job in Flink. Raises NoAnswer where Flink does not answer."""
     flink.rest(room.settings).cancel(id)
+
+
+def park(room: Room, name: str, jobs: Iterable[Job]) -> None:
+    """Ends the jobs of a learner who has left, and tells them how they come back. Raises NoAnswer where Flink does not answer."""
+    for job in jobs:
+        if job.learner == name:
+            end_job(room, job.id)
+    place = latest(Progress.of_learner(room.learner(name)).records()).partition(".")[0] or "00"
+    announce(
+        room,
+        [name],
+        f"Your jobs were ended, because you had run no cell for {room.settings.class_idle_s // 60} minutes. "
+        f"`lab.catch_up({place!r})` brings you to the beginning of Lab {place}, with the jobs that it needs.",
+    )

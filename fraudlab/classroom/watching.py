@@ -27,7 +27,7 @@ class Stuck:
 
 @dataclass(frozen=True)
 class Learner:
-    """A learner as the instructor sees them. `runs` is whether their JupyterLab does; `last_seen` is None of one who never came."""
+    """A learner as the instructor sees them. `runs` is whether their JupyterLab does; `last_seen` is when they last ran a cell."""
 
     name: str
     runs: bool = False
@@ -60,6 +60,17 @@ class Learner:
         times = sorted(datetime.fromisoformat(at) for at in signs if begun <= at <= end)
         gaps = (after - before for before, after in pairwise(times))
         return sum((gap for gap in gaps if gap <= BREAK), timedelta()) / timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job of a learner's in Flink. `name` is without the learner's."""
+
+    id: str
+    learner: str
+    name: str
+    state: str
+    started: datetime
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""What a learner and the instructor of a class tell each other, in files in the learner's folder: a raised hand, and announcements."""
+"""What a learner and the instructor of a class tell each other, in files in the learner's folder.
+
+A sign that the learner works, a raised hand, and announcements.
+"""
 
 import os
 from collections.abc import Callable
@@ -45,6 +48,7 @@ class Messages:
     def __init__(self, settings: Settings) -> None:
         self._hand = settings.work / f"hand-{settings.learner}.json"
         self._announced = settings.work / f"announcements-{settings.learner}.json"
+        self._seen = settings.work / f"seen-{settings.learner}"
 
     def hand(self) -> Hand | None:
         """The learner's raised hand."""
@@ -61,6 +65,17 @@ class Messages:
     def lower_hand(self) -> None:
         """Takes the hand down; harmless where it is not up."""
         self._hand.unlink(missing_ok=True)
+
+    def sign(self) -> None:
+        """The learner has just run a cell."""
+        self._seen.touch()
+
+    def last_sign(self) -> datetime | None:
+        """When the learner last ran a cell; None of one who never did."""
+        try:
+            return datetime.fromtimestamp(self._seen.stat().st_mtime, UTC)
+        except FileNotFoundError:
+            return None
 
     def announce(self, announcement: Announcement) -> None:
         """Tells the learner something, at the next cell that they run."""
@@ -84,14 +99,15 @@ def _made(kind: Callable[..., Any], found: list[Any]) -> list[Any]:
 
 
 class ShownAfterCells:
-    """Shows a learner what was announced since the kernel began, each sentence once, below the cell that they have just run."""
+    """Below the cell that a learner has just run, shows what was announced since the kernel began, each sentence once."""
 
     def __init__(self, messages: Messages, show: Callable[[object], object]) -> None:
         self._messages, self._show = messages, show
         self._seen = _now()
 
     def look(self, *_: object) -> None:
-        """Shows what is new."""
+        """Gives a sign, and shows what is new."""
+        self._messages.sign()
         if not (new := self._messages.announcements(self._seen)):
             return
         from fraudlab.course.cards import Card  # it takes a second to import, and each kernel imports this module

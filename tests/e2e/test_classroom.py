@@ -1,4 +1,4 @@
-"""A class in the browser: two learners log in, work, and meet a restart of the class server; neither opens what is the other's."""
+"""A class in the browser: learners log in, work, ask for help, and meet a restart of the class server; the instructor sees who is stuck."""
 
 import re
 import subprocess
@@ -13,9 +13,10 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from fraudlab.classroom.access import WRONG_OF_A_NAME
-from fraudlab.classroom.room import Room
+from fraudlab.classroom.room import PAGE_PATH, Room
 from fraudlab.course.breaking import CLASS_HUB
-from fraudlab.course.messages import OF_CLASS
+from fraudlab.course.messages import OF_CLASS, Messages
+from fraudlab.course.workspace import Workspace
 from fraudlab.settings import LOOPBACK, Settings
 from fraudlab.stack.layout import Layout
 from fraudlab.stack.supervisor import Stack
@@ -229,3 +230,105 @@ def test_the_instructor_adds_a_learner_and_lets_one_begin_again(
     page.wait_for_url("**/user/dora/lab/tree/00-*", timeout=CELL_MS)
     Notebook(page)
     assert classroom.fraudlab("reset", "nobody").returncode == 1
+
+
+WRONG = "lab.check('00.1', {'a': 'stream'}), lab.check('00.1', ['stream'])"
+RIGHT = "from fraudlab.course.labs.lab00.answers import SORTING; lab.check('00.1', *SORTING.right[0].answers)"
+QUESTION = "What is a <b>stream</b>?"
+
+
+def log_in_as_instructor(page: Page, classroom: Class) -> None:
+    """Opens the instructor's page, past its password."""
+    page.goto(f"{classroom.url.removesuffix('/')}{PAGE_PATH}")
+    page.get_by_label("Password").fill(classroom.room.code())
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("alert")).to_contain_text("not the instructor's password")
+    page.get_by_label("Password").fill(classroom.room.page_password())
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", name="The class", exact=True)).to_be_visible()
+
+
+def test_the_instructor_sees_who_is_stuck_and_answers_a_raised_hand(
+    classroom: Class, browsers: Callable[[], Page], tmp_path: Path
+) -> None:
+    teacher, learner = browsers(), browsers()
+    teacher.set_viewport_size({"width": 1500, "height": 1100})
+    log_in_as_instructor(teacher, classroom)
+    row = teacher.locator(".matrix tbody tr").filter(has_text=BEN)
+    notebook = log_in(learner, classroom, BEN)
+    notebook.run(START)
+    expect(row).to_contain_text("00")
+    notebook.run(SECOND, WRONG)
+    expect(row).to_have_class("is-stuck")
+    expect(row.locator(".square.stuck")).to_have_text(re.compile("2.*stuck, 2 tries"))
+    said = notebook.run(SECOND, f"lab.help_me({QUESTION!r})")
+    expect(said).to_contain_text("Your hand is up")
+    hand = teacher.locator(".hand").filter(has_text=QUESTION)
+    expect(hand).to_contain_text(f"{BEN}00.1")
+    teacher.screenshot(path=tmp_path / "1-stuck.png", full_page=True)
+
+    teacher.locator(".hand").filter(has_text="Exercise 00.1").get_by_role("button", name="1", exact=True).click()
+    teacher.get_by_label("a sentence for their notebooks").fill("Break until <b>11</b>.")
+    teacher.get_by_role("button", name="Announce").click()
+    eventually(lambda: len(Messages(classroom.room.learner(BEN)).announcements()) == 2, "both are announced")
+    shown = notebook.run(SECOND, "1 + 1")
+    expect(shown).to_contain_text("Hint 1 for Exercise 00.1")
+    expect(shown).to_contain_text("Break until <b>11</b>.")
+    learner.screenshot(path=tmp_path / "2-announced.png")
+
+    expect(notebook.run(SECOND, RIGHT)).to_contain_text("Right")
+    expect(hand).to_have_count(0)
+    expect(row.locator(".square.solved")).to_have_count(1)
+    expect(row).not_to_have_class("is-stuck")
+
+    notebook.run(SECOND, "lab.help_me()")
+    teacher.get_by_role("button", name="Helped").click()
+    expect(teacher.get_by_text("Nobody asks for help.")).to_be_visible()
+    teacher.emulate_media(color_scheme="dark")
+    teacher.screenshot(path=tmp_path / "3-solved.png", full_page=True)
+    with teacher.expect_download() as download:
+        teacher.get_by_role("button", name="Download as CSV").click()
+    assert f"{BEN},00,00.1,2,0,yes," in download.value.path().read_text(encoding="utf-8")
+
+
+def test_the_instructor_brings_learners_to_a_lab_and_ends_their_jobs(
+    classroom: Class, browsers: Callable[[], Page], tmp_path: Path
+) -> None:
+    teacher = browsers()
+    log_in_as_instructor(teacher, classroom)
+    teacher.get_by_label("whom").click()
+    teacher.get_by_role("option", name=ANNA).click()
+    teacher.get_by_label("to the beginning of").click()
+    teacher.get_by_role("option", name="Lab 03").click()
+    teacher.get_by_role("button", name="Bring them there").click()
+    teacher.get_by_role("dialog").get_by_role("button", name="Bring them there").click()
+    expect(teacher.locator(".brought")).to_contain_text(
+        f"{ANNA} (1 of 1) is at the beginning of Lab 03", timeout=CELL_MS
+    )
+    assert Workspace(classroom.room.learner(ANNA)).value("SELECT COUNT(*) FROM transactions") > 0
+    job = teacher.locator(".job").filter(has_text=ANNA).first
+    expect(job).to_contain_text("cdc-ingestion")
+    teacher.screenshot(path=tmp_path / "brought.png", full_page=True)
+    job.get_by_role("button", name="End").click()
+    expect(teacher.locator(".job").filter(has_text=ANNA)).to_have_count(0)
+
+
+def test_the_instructors_page_is_nobody_elses(classroom: Class, browsers: Callable[[], Page]) -> None:
+    page = browsers()
+    log_in(page, classroom, ANNA)
+    address = f"{classroom.url.removesuffix('/')}{PAGE_PATH}"
+    answer = page.goto(address)
+    assert answer is not None
+    expect(
+        page.get_by_role("heading", name="Log in").or_(page.get_by_text("This page is for the instructor."))
+    ).to_be_visible()
+    expect(page.locator(".matrix")).to_have_count(0)
+    assert BEN not in page.content()
+    cookies = {one["name"]: one for one in page.context.cookies()}
+    cookie = cookies["class-page"]
+    assert (cookie["path"], cookie["secure"], cookie["httpOnly"], cookie["sameSite"]) == (
+        PAGE_PATH,
+        True,
+        True,
+        "Strict",
+    )

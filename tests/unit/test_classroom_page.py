@@ -6,8 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from fraudlab.classroom import watching
 from fraudlab.classroom.page import matrix
-from fraudlab.classroom.reading import learners_jobs
+from fraudlab.classroom.reading import Class, idle_with_jobs, learners_jobs
 from fraudlab.classroom.room import PAGE_PATH
 from fraudlab.classroom.watching import COLUMNS, Hard, Learner, hardest, lab_times, queue, table
 from fraudlab.clients.flink_rest import Job
@@ -126,6 +127,20 @@ def test_jobs_belong_to_learners_by_their_names() -> None:
     assert [(one.id, one.learner, one.name) for one in learners_jobs(jobs, ["ada"])] == [("1", "ada", "my-detector")]
 
 
+def test_the_jobs_of_a_learner_who_left_are_ended_and_of_no_other() -> None:
+    def job(learner: str, started: float) -> watching.Job:
+        return watching.Job("id", learner, "job", "RUNNING", NOW - timedelta(minutes=started))
+
+    def seen(name: str, minutes: float) -> Learner:
+        return Learner(name, last_seen=NOW - timedelta(minutes=minutes))
+
+    learners = [seen("left", 130), seen("works", 5), seen("brought", 200), seen("jobless", 200), Learner("never")]
+    jobs = [job("left", 180), job("works", 180), job("brought", 180), job("brought", 1), job("never", 125)]
+    now = Class(NOW, learners, jobs)
+    assert idle_with_jobs(now, timedelta(hours=2)) == ["left", "never"]
+    assert idle_with_jobs(now, timedelta(0)) == []
+
+
 # Progress
 
 
@@ -179,6 +194,7 @@ def test_a_file_that_cannot_be_read_is_no_message(tmp_path: Path, text: str) -> 
 
 def test_an_announcement_is_shown_once_and_only_in_kernels_that_ran(tmp_path: Path) -> None:
     messages, shown = of_ada(tmp_path), list[Card]()
+    assert messages.last_sign() is None
     messages.announce(Announcement("before", at=at(100)))
     cells = ShownAfterCells(messages, shown.append)  # type: ignore[arg-type] # it shows cards
     cells.look()
@@ -186,6 +202,7 @@ def test_an_announcement_is_shown_once_and_only_in_kernels_that_ran(tmp_path: Pa
     cells.look()
     cells.look()
     (card,) = shown
+    assert messages.last_sign() is not None
     assert str(card) == "📣 From your instructor\nBreak <b>until</b> 11."
     assert "<b>until" not in card._repr_html_()
 
