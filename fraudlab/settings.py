@@ -85,6 +85,11 @@ class Settings(BaseSettings):
         ge=0,
         description="the jobs of a learner in a class end when the learner has run no cell for this long, in s; 0: never",
     )
+    class_kernel_mib: int = Field(
+        2000,
+        ge=0,
+        description="a notebook's kernel in a class is restarted when it holds more memory than this, in MiB, with its JVM; 0: never",
+    )
     class_work: Path = Field(
         REPOSITORY / "my-class", description="folder of a class: a folder for the work of each learner in it"
     )

@@ -4,6 +4,7 @@ JupyterHub logs learners in, starts their JupyterLabs and keeps them apart; `con
 Both run under the stack's supervisor, as programs of their own: the hub can be restarted while learners go on working.
 
     page            the instructor's page: its parts, its table, its log-in
+       ├── caretaking   what is done without being asked: jobs of those who left, jobs and kernels that take too much
        ├── reading      the class at a moment, from folders, hub, Flink and machine
        │      └── watching    who is stuck, hands, minutes; pure
        └── telling      announcements, hints, ending a job

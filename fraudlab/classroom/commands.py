@@ -16,7 +16,18 @@ import psutil
 from fraudlab import system
 from fraudlab.classroom import certificate, programs
 from fraudlab.classroom.programs import Hub, Seat
-from fraudlab.classroom.room import CODE, COOKIES, INSTRUCTOR, PAGE_PATH, PASSWORD, PROXY, SESSIONS, Room, checked
+from fraudlab.classroom.room import (
+    CODE,
+    COOKIES,
+    INSTRUCTOR,
+    PAGE_PATH,
+    PASSWORD,
+    PROXY,
+    SESSIONS,
+    SLOTS_PER_LEARNER,
+    Room,
+    checked,
+)
 from fraudlab.course import learner_folder
 from fraudlab.course.breaking import CLASS_HUB, CLASS_PAGE, CLASS_PROXY
 from fraudlab.course.lab import starting
@@ -30,8 +41,6 @@ from fraudlab.stack.layout import private_folder
 from fraudlab.stack.supervisor import Stack
 from fraudlab.stack.supervisord import end_processes, marked_processes
 
-SLOTS_PER_LEARNER = 6
-"""Three for the pipeline's jobs, and up to three for a learner's own."""
 SERVERS_END_S = 15
 
 Say = Callable[[str], None]

@@ -1,26 +1,28 @@
-"""What the instructor's page shows, read from learners' folders, the hub, Flink and the machine. Ends the jobs of those who left."""
+"""What the instructor's page shows, read from learners' folders, the hub, Flink and the machine."""
 
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import httpx
 import psutil
 
-from fraudlab.classroom import telling
 from fraudlab.classroom.programs import Hub
 from fraudlab.classroom.room import Room
-from fraudlab.classroom.watching import Job, Learner
+from fraudlab.classroom.watching import Job, Kernel, Learner
 from fraudlab.clients import flink_rest
 from fraudlab.clients.flink_rest import NoAnswer
-from fraudlab.course.messages import Messages
+from fraudlab.course.messages import OF_CLASS, Messages
 from fraudlab.course.progress import Progress
 from fraudlab.errors import UserError
 from fraudlab.stack import flink, space
+from fraudlab.stack.layout import Layout
 from fraudlab.stack.supervisor import ServiceStatus, Stack
+from fraudlab.stack.supervisord import marked_processes, module
 
 EVERY_S = 2
 STACK_EVERY = 5
@@ -50,18 +52,21 @@ class Class:
     at: datetime
     learners: Sequence[Learner] = ()
     jobs: Sequence[Job] = ()
+    kernels: Sequence[Kernel] = ()
     machine: Machine = field(default_factory=Machine)
     problems: Sequence[str] = ()
 
 
 class Reader:
-    """Reads the class again and again, in a thread; `seen` is what it saw last."""
+    """Reads the class again and again, in a thread; `seen` is what it saw last, and `then` is called with it."""
 
-    def __init__(self, room: Room) -> None:
-        self._room, self._hub, self._stack = room, Hub(room), Stack(room.settings)
+    def __init__(self, room: Room, then: Callable[[Class], object]) -> None:
+        self._then, self._room, self._hub, self._stack = then, room, Hub(room), Stack(room.settings)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._status: list[ServiceStatus] = []
+        self._kernels: list[Kernel] = []
+        self._slots: dict[str, int] = {}
         self.seen = Class(datetime.now(UTC))
 
     def start(self) -> None:
@@ -75,10 +80,9 @@ class Reader:
         looks = 0
         while not self._ended.is_set():
             if looks % STACK_EVERY == 0:
-                self._status = self._stack.status()
+                self._status, self._kernels = self._stack.status(), kernels(self._room)
             self.seen = self._read()
-            for name in idle_with_jobs(self.seen, timedelta(seconds=self._room.settings.class_idle_s)):
-                _or(lambda name=name: telling.park(self._room, name, self.seen.jobs), None, [])
+            self._then(self.seen)
             looks += 1
             self._ended.wait(EVERY_S)
 
@@ -94,7 +98,7 @@ class Reader:
                 Learner(name, seat is not None and seat.runs, messages.last_sign(), messages.hand(), records)
             )
         rest = flink.rest(self._room.settings)
-        jobs = _or(lambda: learners_jobs(rest.jobs(), names), [], problems)
+        jobs = _or(lambda: learners_jobs(rest.jobs(), names, self._slots_of), [], problems)
         overview = _or(lambda: rest.get("/overview"), {}, problems)
         memory, disk = psutil.virtual_memory(), space.measure(self._room.folder)
         machine = Machine(
@@ -105,30 +109,37 @@ class Reader:
             slots_free=int(overview.get("slots-available", 0)),
             slots=int(overview.get("slots-total", 0)),
         )
-        return Class(datetime.now(UTC), learners, jobs, machine, list(dict.fromkeys(problems)))
+        return Class(datetime.now(UTC), learners, jobs, self._kernels, machine, list(dict.fromkeys(problems)))
+
+    def _slots_of(self, id: str) -> int:
+        """The task slots of a job; it has the same number all its life, unless it is rescaled, which keeps neither id nor name."""
+        if id not in self._slots:
+            parts = flink.rest(self._room.settings).job(id)["vertices"]
+            self._slots[id] = max((int(one["parallelism"]) for one in parts), default=1)
+        return self._slots[id]
 
 
-def idle_with_jobs(seen: Class, idle: timedelta) -> list[str]:
-    """Learners who have run no cell for so long, though they have jobs, all of them as old; nobody where `idle` is 0."""
-    since = seen.at - idle
-    begun = {
-        name: max(job.started for job in seen.jobs if job.learner == name)
-        for name in {one.learner for one in seen.jobs}
-    }
-    return [
-        one.name
-        for one in seen.learners
-        if idle and begun.get(one.name, seen.at) < since and (one.last_seen is None or one.last_seen < since)
-    ]
-
-
-def learners_jobs(jobs: Sequence[flink_rest.Job], names: Sequence[str]) -> list[Job]:
-    """The jobs of these learners that have not ended; a job's name begins with its learner's and a dot."""
+def learners_jobs(jobs: Sequence[flink_rest.Job], names: Sequence[str], slots: Callable[[str], int]) -> list[Job]:
+    """The jobs of these learners that have not ended, the oldest first; a job's name begins with its learner's and a dot."""
     found = []
     for job in jobs:
         learner, _, name = job.name.partition(".")
         if not job.ended and learner in names:
-            found.append(Job(job.id, learner, name, job.state, datetime.fromtimestamp(job.started_ms / 1000, UTC)))
+            started = datetime.fromtimestamp(job.started_ms / 1000, UTC)
+            found.append(Job(job.id, learner, name, job.state, started, slots(job.id)))
+    return found
+
+
+def kernels(room: Room) -> list[Kernel]:
+    """The kernels of learners' notebooks."""
+    found = []
+    for process in marked_processes(Layout(room.settings.home).home):
+        with suppress(psutil.Error):
+            environment = process.environ()
+            if OF_CLASS in environment and module(process) == "ipykernel_launcher":
+                tree = [process, *process.children(recursive=True)]
+                mib = sum(one.memory_info().rss for one in tree) / 2**20
+                found.append(Kernel(process.pid, environment.get("FRAUDLAB_LEARNER", ""), round(mib)))
     return found
 
 

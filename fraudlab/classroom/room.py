@@ -22,6 +22,8 @@ NAME = re.compile(r"[a-z][a-z0-9]{0,15}")
 """What a learner's name may be: a prefix of names in MySQL and Kafka."""
 ALLOWED = "A name begins with a letter and has at most 16 letters (a to z) and digits."
 MOST_LEARNERS = 99
+SLOTS_PER_LEARNER = 6
+"""Three for the pipeline's jobs, and up to three for a learner's own."""
 
 CODE, COOKIES, PROXY, INSTRUCTOR = "class_code", "class_cookies", "class_proxy", "class_instructor"
 """Secrets by name: the class code, the key of the log-ins' cookies, who may tell the proxy, and who may ask and tell the hub."""

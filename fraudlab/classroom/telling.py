@@ -34,10 +34,9 @@ def end_job(room: Room, id: str) -> None:
 
 
 def park(room: Room, name: str, jobs: Iterable[Job]) -> None:
-    """Ends the jobs of a learner who has left, and tells them how they come back. Raises NoAnswer where Flink does not answer."""
+    """Ends jobs of a learner who has left, and tells them how they come back. Raises NoAnswer where Flink does not answer."""
     for job in jobs:
-        if job.learner == name:
-            end_job(room, job.id)
+        end_job(room, job.id)
     place = latest(Progress.of_learner(room.learner(name)).records()).partition(".")[0] or "00"
     announce(
         room,

@@ -71,6 +71,16 @@ class Job:
     name: str
     state: str
     started: datetime
+    slots: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A running kernel of a learner's notebook, with the memory that it and its JVM hold."""
+
+    pid: int
+    learner: str
+    mib: int
 
 
 @dataclass(frozen=True)

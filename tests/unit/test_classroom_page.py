@@ -7,9 +7,10 @@ from types import SimpleNamespace
 import pytest
 
 from fraudlab.classroom import watching
+from fraudlab.classroom.caretaking import beyond_their_share, idle_with_jobs, too_large
 from fraudlab.classroom.page import matrix
-from fraudlab.classroom.reading import Class, idle_with_jobs, learners_jobs
-from fraudlab.classroom.room import PAGE_PATH
+from fraudlab.classroom.reading import learners_jobs
+from fraudlab.classroom.room import PAGE_PATH, SLOTS_PER_LEARNER
 from fraudlab.classroom.watching import COLUMNS, Hard, Learner, hardest, lab_times, queue, table
 from fraudlab.clients.flink_rest import Job
 from fraudlab.course import messages as course_messages
@@ -124,7 +125,8 @@ def test_jobs_belong_to_learners_by_their_names() -> None:
         Job("3", "fraud-detector", "RUNNING", 0, 1, 1),
         Job("4", "adam.x", "RUNNING", 0, 1, 1),
     ]
-    assert [(one.id, one.learner, one.name) for one in learners_jobs(jobs, ["ada"])] == [("1", "ada", "my-detector")]
+    found = learners_jobs(jobs, ["ada"], lambda _: 2)
+    assert [(one.id, one.learner, one.name, one.slots) for one in found] == [("1", "ada", "my-detector", 2)]
 
 
 def test_the_jobs_of_a_learner_who_left_are_ended_and_of_no_other() -> None:
@@ -136,9 +138,24 @@ def test_the_jobs_of_a_learner_who_left_are_ended_and_of_no_other() -> None:
 
     learners = [seen("left", 130), seen("works", 5), seen("brought", 200), seen("jobless", 200), Learner("never")]
     jobs = [job("left", 180), job("works", 180), job("brought", 180), job("brought", 1), job("never", 125)]
-    now = Class(NOW, learners, jobs)
-    assert idle_with_jobs(now, timedelta(hours=2)) == ["left", "never"]
-    assert idle_with_jobs(now, timedelta(0)) == []
+    assert idle_with_jobs(NOW, learners, jobs, timedelta(hours=2)) == ["left", "never"]
+    assert idle_with_jobs(NOW, learners, jobs, timedelta(0)) == []
+
+
+def test_only_the_newest_jobs_beyond_a_learners_share_are_ended() -> None:
+    def job(learner: str, number: int, slots: int = 1) -> watching.Job:
+        return watching.Job(f"{learner}{number}", learner, "job", "RUNNING", NOW, slots)
+
+    many = [job("ada", number) for number in range(SLOTS_PER_LEARNER + 2)]
+    few = [job("ben", number) for number in range(SLOTS_PER_LEARNER)]
+    mixed = [job("eve", 0, slots=4), job("eve", 1, slots=4), job("eve", 2, slots=2)]
+    assert [one.id for one in beyond_their_share([*many, *few, *mixed])] == [many[-2].id, many[-1].id, "eve1"]
+
+
+def test_a_kernel_that_holds_too_much_is_ended_unless_there_is_no_limit() -> None:
+    kernels = [watching.Kernel(1, "ada", 2001), watching.Kernel(2, "ben", 2000)]
+    assert too_large(kernels, 2000) == kernels[:1]
+    assert too_large(kernels, 0) == []
 
 
 # Progress

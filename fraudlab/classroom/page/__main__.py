@@ -24,6 +24,7 @@ def main() -> None:
 
     from nicegui import app, ui
 
+    from fraudlab.classroom.caretaking import Caretaker
     from fraudlab.classroom.page.login import Login, Prefix, login_page
     from fraudlab.classroom.page.page import Page
     from fraudlab.classroom.reading import Reader
@@ -31,7 +32,7 @@ def main() -> None:
     from fraudlab.same_origin import SameOrigin
     from fraudlab.services import open_pages
 
-    reader = Reader(room)
+    reader = Reader(room, then=Caretaker(room).look)
     stated = {lab.number: review.lab_minutes(notebook) for lab, notebook in review.present().pairs()}
 
     open_pages.limit()

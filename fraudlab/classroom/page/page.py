@@ -117,7 +117,7 @@ class Page:
         )
 
     def _machine(self) -> None:
-        names = ("CPU", "memory", "disk free", "task slots free", "JupyterLabs", "jobs")
+        names = ("CPU", "memory", "disk free", "task slots free", "JupyterLabs", "kernels", "jobs")
         with card("The machine", "third-card"), block("dl", "machine"):
             values = {}
             for name in names:
@@ -136,6 +136,7 @@ class Page:
                 f"{one.disk_free:.0%}",
                 f"{one.slots_free} of {one.slots}",
                 f"{sum(learner.runs for learner in seen.learners)} of {len(seen.learners)} run",
+                f"{len(seen.kernels)}, {sum(kernel.mib for kernel in seen.kernels) / 1024:.1f} GiB",
                 str(len(seen.jobs)),
             ]
 
