@@ -5,16 +5,14 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from socket import gethostname
-from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from fraudlab.classroom.room import Room
 from fraudlab.errors import UserError
-from fraudlab.stack.flink_keys import as_pem
+from fraudlab.stack.certificates import as_pem, self_signed
 from fraudlab.stack.secret_store import write_private
 
 OURS = "fraudlab class"
@@ -100,20 +98,6 @@ def _names(room: Room) -> list[x509.GeneralName]:
 
 def _make(room: Room) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
-    named, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, OURS)]), datetime.now(UTC)
-    made: Any = (
-        x509.CertificateBuilder()
-        .subject_name(named)
-        .issuer_name(named)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))  # clocks go wrong
-        .not_valid_after(now + VALID_FOR)
-        .add_extension(x509.SubjectAlternativeName(dict.fromkeys(_names(room))), critical=False)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    private, public = as_pem(key, made)
+    private, public = as_pem(key, self_signed(key, OURS, VALID_FOR, list(dict.fromkeys(_names(room)))))
     write_private(room.key, private)
     write_private(room.certificate, public)

@@ -5,7 +5,10 @@ with bytes and with an end, and an honest address of who asks. Runs until it is 
 """
 
 import asyncio
+import json
 import logging
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from configurable_http_proxy.configproxy import PythonProxy
@@ -18,6 +21,7 @@ from tornado.websocket import WebSocketClientConnection, websocket_connect
 from fraudlab.classroom import certificate
 from fraudlab.classroom.room import PROXY, Room
 from fraudlab.settings import LOOPBACK, Settings
+from fraudlab.stack.secret_store import write_private
 
 AT_A_TIME = 1000
 """Requests that are under way together. Tornado's client makes do with 10, which a class fills while its pages load."""
@@ -117,16 +121,46 @@ class Door(ProxyHandler):  # type: ignore[misc] # it has no types
         super().on_close()
 
 
-def make(room: Room) -> PythonProxy:
+class Proxy(PythonProxy):  # type: ignore[misc] # it has no types
+    """Keeps its routes in a file: one that was restarted leads to JupyterLabs at once, seconds before the hub tells it the routes again."""
+
+    def __init__(self, options: dict[str, Any], kept: Path) -> None:
+        super().__init__(options)
+        self._kept = kept
+        with suppress(FileNotFoundError, ValueError):
+            for path, data in json.loads(kept.read_text(encoding="utf-8")).items():
+                super().add_route(path, data)
+
+    def add_route(self, path: str, data: dict[str, Any]) -> None:
+        """Adds a route, or replaces it."""
+        super().add_route(path, data)
+        self._keep()
+
+    def remove_route(self, path: str) -> Any:
+        """Removes a route, if there is one."""
+        removed = super().remove_route(path)
+        self._keep()
+        return removed
+
+    def _keep(self) -> None:
+        routes = {
+            path: {name: value for name, value in data.items() if name != "last_activity"}
+            for path, data in self.get_routes().items()
+        }
+        write_private(self._kept, json.dumps(routes))
+
+
+def make(room: Room) -> Proxy:
     """The proxy, before it listens. What leads nowhere else is for the hub."""
-    proxy = PythonProxy(
+    proxy = Proxy(
         {
             "auth_token": room.secrets.secret(PROXY),
             "default_target": room.hub_url,
             "error_target": f"{room.hub_url}/hub/error",
             "x_forward": False,
             "proxy_timeout": ANSWER_S,
-        }
+        },
+        room.folder / "routes.json",
     )
     proxy.proxy_app = Application(
         [(r"/(.*)", Door, {"proxy": proxy})],

@@ -8,15 +8,14 @@ import fcntl
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from fraudlab.errors import UserError
+from fraudlab.stack.certificates import VALID_FOR, as_pem, self_signed
 from fraudlab.stack.layout import Layout, private_folder
 from fraudlab.stack.secret_store import SecretStore, write_private
 
 REST, INTERNAL = "rest", "internal"
 SECRET = "flink_keys"  # noqa: S105 - the name of the password
-VALID_FOR = timedelta(days=3650)
 RENEWED_BEFORE = timedelta(days=30)
 """Keys that expire so soon are made again, unless a process of Flink runs that has the old ones."""
 
@@ -67,40 +66,6 @@ def _end(path: Path, password: bytes) -> datetime | None:
     return certificate.not_valid_after_utc if certificate is not None else None
 
 
-def self_signed(key: Any, name: str) -> Any:
-    """The certificate of a private key of `cryptography`, signed with the key itself: both ends of a connection trust it and no other."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-
-    named = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(named)
-        .issuer_name(named)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))  # clocks go wrong
-        .not_valid_after(now + VALID_FOR)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(
-            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
-        )
-        .sign(key, hashes.SHA256())
-    )
-
-
-def as_pem(key: Any, certificate: Any) -> tuple[bytes, bytes]:
-    """A private key and its certificate as text."""
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
-    return (
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
-        certificate.public_bytes(Encoding.PEM),
-    )
-
-
 def _write(layout: Layout, name: str, password: bytes) -> None:
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import rsa
@@ -109,7 +74,7 @@ def _write(layout: Layout, name: str, password: bytes) -> None:
     key = rsa.generate_private_key(
         public_exponent=65537, key_size=2048
     )  # the ciphers that Flink offers by default are RSA's
-    certificate = self_signed(key, f"fraudlab flink {name}")
+    certificate = self_signed(key, f"fraudlab flink {name}", VALID_FOR)
     store(layout, name).unlink(missing_ok=True)  # interrupted from here on, all of it is made again
     if name == REST:
         write_private(pem(layout), b"".join(as_pem(key, certificate)))

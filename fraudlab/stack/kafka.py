@@ -14,7 +14,7 @@ from kafka.errors import KafkaError, SaslAuthenticationFailedError
 from fraudlab.errors import UserError
 from fraudlab.kafka_access import KafkaAccess, jaas_config
 from fraudlab.settings import Settings
-from fraudlab.stack import flink_keys, java, kafka_metadata, ports
+from fraudlab.stack import certificates, java, kafka_metadata, ports
 from fraudlab.stack.class_sharing import SharedClasses
 from fraudlab.stack.layout import Layout, private_folder
 from fraudlab.stack.program import Program, Service
@@ -155,7 +155,9 @@ def _key() -> tuple[str, str]:
     from cryptography.hazmat.primitives.asymmetric import ec
 
     key = ec.generate_private_key(ec.SECP256R1())
-    private, certificate = flink_keys.as_pem(key, flink_keys.self_signed(key, "fraudlab kafka"))
+    private, certificate = certificates.as_pem(
+        key, certificates.self_signed(key, "fraudlab kafka", certificates.VALID_FOR)
+    )
     return private.decode(), certificate.decode()
 
 

@@ -30,7 +30,7 @@ from fraudlab.classroom.room import CODE, Room, checked, numbered, read_names
 from fraudlab.course.commands import KERNEL_SOCKET
 from fraudlab.errors import UserError
 from fraudlab.settings import LOOPBACK, Settings
-from fraudlab.stack import flink_keys
+from fraudlab.stack.certificates import VALID_FOR, as_pem, self_signed
 from fraudlab.stack.layout import MAX_SOCKET_PATH
 from fraudlab.stack.second_stack import free_ports
 
@@ -266,7 +266,7 @@ def own_certificate(folder: Path) -> tuple[Path, Path]:
     """A certificate and its key, as an instructor may have them."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     paths = folder / "own.key", folder / "own.pem"
-    for path, content in zip(paths, flink_keys.as_pem(key, flink_keys.self_signed(key, "class.example")), strict=True):
+    for path, content in zip(paths, as_pem(key, self_signed(key, "class.example", VALID_FOR)), strict=True):
         path.write_bytes(content)
     return paths[1], paths[0]
 
@@ -291,6 +291,20 @@ def test_a_given_certificate_that_cannot_be_used_is_refused(room: Room, tmp_path
 
 
 # The proxy
+
+
+def test_a_proxy_that_was_restarted_knows_where_jupyterlabs_are(room: Room) -> None:
+    room.folder.mkdir(parents=True, exist_ok=True)
+    first = proxy.make(room)
+    first.add_route("/user/ada", {"target": "http://127.0.0.1:1", "jupyterhub": True, "user": "ada"})
+    first.add_route("/user/ben", {"target": "http://127.0.0.1:2", "jupyterhub": True, "user": "ben"})
+    first.remove_route("/user/ben")
+    again = proxy.make(room)
+    assert again.target_for_req("", "/user/ada/lab")["target"] == "http://127.0.0.1:1"
+    assert again.target_for_req("", "/user/ben/lab")["target"] == room.hub_url
+    assert again.get_routes()["/user/ada"]["user"] == "ada"
+    (room.folder / "routes.json").write_text("{", encoding="utf-8")
+    assert proxy.make(room).target_for_req("", "/user/ada/lab")["target"] == room.hub_url
 
 
 class Page(RequestHandler):
