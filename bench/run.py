@@ -88,7 +88,8 @@ def peers(settings: Settings, shared: Settings, arguments: argparse.Namespace) -
 
 def stages_by_rate(settings: Settings, shared: Settings, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """Latency stage by stage, at each rate, with the pipeline's waits and then with those that its connectors come with."""
-    defaults = settings.model_copy(update={"learner": DEFAULTS})
+    # a port for their dashboard: no JupyterLab runs here
+    defaults = settings.model_copy(update={"learner": DEFAULTS, "dashboard_port": settings.jupyter_port})
     figures = [stages.measure(settings, rate, arguments.seconds, say=console.print) for rate in RATES]
     with stages.as_the_connectors_come():
         system.up(defaults, console.print)

@@ -4,14 +4,14 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx
 import psutil
 
-from fraudlab.classroom.programs import Hub
+from fraudlab.classroom.programs import Hub, Seat
 from fraudlab.classroom.room import Room
 from fraudlab.classroom.watching import Job, Kernel, Learner
 from fraudlab.clients import flink_rest
@@ -79,17 +79,22 @@ class Reader:
     def _run(self) -> None:
         looks = 0
         while not self._ended.is_set():
-            if looks % STACK_EVERY == 0:
-                self._status, self._kernels = self._stack.status(), kernels(self._room)
-            self.seen = self._read()
-            self._then(self.seen)
+            try:
+                if looks % STACK_EVERY == 0:
+                    self._status, self._kernels = self._stack.status(), kernels(self._room)
+                self.seen = self._read()
+                self._then(self.seen)
+            except Exception as error:  # whatever it is, the page goes on
+                log.exception("the class could not be read")
+                self.seen = replace(self.seen, problems=[f"The class could not be read, which is tried again: {error}"])
             looks += 1
             self._ended.wait(EVERY_S)
 
     def _read(self) -> Class:
         names = self._room.names()
         problems = [f"{one.name} {one.problem}" for one in self._status if not one.healthy]
-        seats = {one.name: one for one in _or(lambda: self._hub.seats(names), [], problems)}
+        known: list[Seat] = _or(lambda: self._hub.seats(names), [], problems)
+        seats = {one.name: one for one in known}
         learners = []
         for name in names:
             settings, seat = self._room.learner(name), seats.get(name)
@@ -98,8 +103,8 @@ class Reader:
                 Learner(name, seat is not None and seat.runs, messages.last_sign(), messages.hand(), records)
             )
         rest = flink.rest(self._room.settings)
-        jobs = _or(lambda: learners_jobs(rest.jobs(), names, self._slots_of), [], problems)
-        overview = _or(lambda: rest.get("/overview"), {}, problems)
+        jobs: list[Job] = _or(lambda: learners_jobs(rest.jobs(), names, self._slots_of), [], problems)
+        overview: dict[str, Any] = _or(lambda: rest.get("/overview"), {}, problems)
         memory, disk = psutil.virtual_memory(), space.measure(self._room.folder)
         machine = Machine(
             cpu=psutil.cpu_percent() / 100,

@@ -130,7 +130,7 @@ COLUMNS = ("learner", "lab", "exercise", "tries", "hints", "solved", "begun", "s
 
 def table(learners: Iterable[Learner], labs: Sequence[Lab]) -> list[tuple[object, ...]]:
     """A row for each exercise that a learner has touched, as COLUMNS say. The minutes stand in the row of a lab's last exercise."""
-    rows = []
+    rows: list[tuple[object, ...]] = []
     for one in learners:
         for lab in labs:
             minutes = one.minutes(lab)

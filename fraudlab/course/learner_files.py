@@ -5,12 +5,18 @@ import os
 from pathlib import Path
 from typing import Any
 
+LARGEST = 2**20
+"""Characters. A learner writes these files, and others read them."""
+
 
 def read(path: Path, empty: Any) -> Any:
     """What is in a file; `empty` where there is none, or one that cannot be read: what these files hold is a comfort."""
+    if not path.is_file():
+        return empty
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        with path.open(encoding="utf-8") as file:
+            return json.loads(file.read(LARGEST))
+    except (OSError, ValueError):
         return empty
 
 

@@ -205,6 +205,9 @@ def test_a_file_that_cannot_be_read_is_no_message(tmp_path: Path, text: str) -> 
     messages = of_ada(tmp_path)
     assert messages.hand() is None
     assert messages.announcements() == []
+    (tmp_path / "hand-ada.json").unlink()
+    (tmp_path / "hand-ada.json").symlink_to("/dev/zero")  # a file without an end
+    assert messages.hand() is None
     messages.announce(Announcement("Break until 11."))
     assert [one.text for one in messages.announcements()] == ["Break until 11."]
 
