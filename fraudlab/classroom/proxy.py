@@ -125,11 +125,14 @@ class Proxy(PythonProxy):  # type: ignore[misc] # it has no types
     """Keeps its routes in a file: one that was restarted leads to JupyterLabs at once, seconds before the hub tells it the routes again."""
 
     def __init__(self, options: dict[str, Any], kept: Path) -> None:
-        super().__init__(options)
-        self._kept = kept
+        known: dict[str, Any] = {}
         with suppress(FileNotFoundError, ValueError):
-            for path, data in json.loads(kept.read_text(encoding="utf-8")).items():
-                super().add_route(path, data)
+            known = json.loads(kept.read_text(encoding="utf-8"))
+        self._kept = kept
+        super().__init__(options)
+        for path, data in known.items():
+            if path != "/":  # that is the hub's, wherever it is now
+                self.add_route(path, data)
 
     def add_route(self, path: str, data: dict[str, Any]) -> None:
         """Adds a route, or replaces it."""

@@ -14,6 +14,8 @@ from fraudlab.settings import Settings
 
 OF_CLASS = "FRAUDLAB_CLASS"
 """In the environment of the JupyterLabs of a class, and of all that they start."""
+FOLDER = ".class"
+"""JupyterLab does not show it among the notebooks."""
 LONGEST = 500
 """Characters of a question or an announcement."""
 KEPT = 50
@@ -46,9 +48,10 @@ class Messages:
     """The messages of one learner. A file that cannot be read counts as empty."""
 
     def __init__(self, settings: Settings) -> None:
-        self._hand = settings.work / f"hand-{settings.learner}.json"
-        self._announced = settings.work / f"announcements-{settings.learner}.json"
-        self._seen = settings.work / f"seen-{settings.learner}"
+        folder = settings.work / FOLDER
+        self._hand = folder / f"hand-{settings.learner}.json"
+        self._announced = folder / f"announcements-{settings.learner}.json"
+        self._seen = folder / f"seen-{settings.learner}"
 
     def hand(self) -> Hand | None:
         """The learner's raised hand."""
@@ -68,6 +71,7 @@ class Messages:
 
     def sign(self) -> None:
         """The learner has just run a cell."""
+        self._seen.parent.mkdir(parents=True, exist_ok=True)
         self._seen.touch()
 
     def last_sign(self) -> datetime | None:
@@ -114,7 +118,7 @@ class ShownAfterCells:
 
         for one in new:
             self._seen = one.at
-            self._show(Card(one.head, (one.text,), sign="📣"))
+            self._show(Card(one.head, (one.text,), sign="»"))
 
 
 def show_after_cells(shell: Any) -> None:

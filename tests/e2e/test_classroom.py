@@ -288,7 +288,7 @@ def test_the_instructor_sees_who_is_stuck_and_answers_a_raised_hand(
     teacher.screenshot(path=tmp_path / "3-solved.png", full_page=True)
     with teacher.expect_download() as download:
         teacher.get_by_role("button", name="Download as CSV").click()
-    assert f"{BEN},00,00.1,2,0,yes," in download.value.path().read_text(encoding="utf-8")
+    assert f"{BEN},00,00.1,3,0,yes," in download.value.path().read_text(encoding="utf-8")
 
 
 def test_the_instructor_brings_learners_to_a_lab_and_ends_their_jobs(

@@ -200,13 +200,14 @@ def test_a_hand_that_is_up_keeps_its_place_in_the_queue(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[1, {}]", '{"a": 1}', "null", '[{"text": 1, "unknown": 2}]'])
 def test_a_file_that_cannot_be_read_is_no_message(tmp_path: Path, text: str) -> None:
+    (folder := tmp_path / course_messages.FOLDER).mkdir()
     for name in ("hand-ada.json", "announcements-ada.json"):
-        (tmp_path / name).write_text(text, encoding="utf-8")
+        (folder / name).write_text(text, encoding="utf-8")
     messages = of_ada(tmp_path)
     assert messages.hand() is None
     assert messages.announcements() == []
-    (tmp_path / "hand-ada.json").unlink()
-    (tmp_path / "hand-ada.json").symlink_to("/dev/zero")  # a file without an end
+    (folder / "hand-ada.json").unlink()
+    (folder / "hand-ada.json").symlink_to("/dev/zero")  # a file without an end
     assert messages.hand() is None
     messages.announce(Announcement("Break until 11."))
     assert [one.text for one in messages.announcements()] == ["Break until 11."]
@@ -223,7 +224,7 @@ def test_an_announcement_is_shown_once_and_only_in_kernels_that_ran(tmp_path: Pa
     cells.look()
     (card,) = shown
     assert messages.last_sign() is not None
-    assert str(card) == "📣 From your instructor\nBreak <b>until</b> 11."
+    assert str(card) == "» From your instructor\nBreak <b>until</b> 11."
     assert "<b>until" not in card._repr_html_()
 
 

@@ -22,7 +22,7 @@ def test_a_base_moves_all_ports_by_the_same(monkeypatch: pytest.MonkeyPatch) -> 
     assert (usual.mysql_port, usual.kafka_port, usual.flink_page_port) == (13306, 19092, 18081)
     monkeypatch.setenv("FRAUDLAB_PORT_BASE", "20000")
     moved = Settings()
-    assert len(PORTS) == 14
+    assert len(PORTS) == 15
     assert {getattr(moved, name) - getattr(usual, name) for name in PORTS} == {10_000}
 
 
@@ -42,7 +42,7 @@ def test_every_port_of_every_base_is_a_port() -> None:
 def test_no_two_systems_share_a_port() -> None:
     bases = [10_000, *BASES, 20_000]
     used = [port for base in bases for port in ports_of(base)]
-    assert len(used) == len(set(used)) == 14 * len(bases)
+    assert len(used) == len(set(used)) == 15 * len(bases)
 
 
 def test_no_port_of_a_system_beside_is_one_that_outgoing_connections_take() -> None:

@@ -73,5 +73,5 @@ def ago(past: timedelta) -> str:
     """How long something took, in words that change once a minute."""
     minutes = max(0, past // timedelta(minutes=1))
     if minutes < 1:
-        return "under a minute"
+        return "< 1 min"
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h"

@@ -144,21 +144,25 @@ class Page:
 
     def _tell(self) -> None:
         with card("Tell and bring", "half-card"):
-            whom = ui.select([EVERYBODY, *self._room.names()], value=EVERYBODY, label="whom").props("outlined dense")
-            sentence = ui.input("a sentence for their notebooks").props(f"outlined dense maxlength={LONGEST}")
-            sentence.classes("wide")
+            with block("div", "row-of"):
+                whom = ui.select([EVERYBODY, *self._room.names()], value=EVERYBODY, label="whom").props(
+                    "outlined dense"
+                )
+                Words("span", "Announcements appear below the next cell that they run.", "quiet")
 
             def tell() -> None:
                 if text := (sentence.value or "").strip():
                     self._do(telling.announce, self._room, self._names(whom.value), text)
                     sentence.set_value("")
 
-            with block("div", "buttons"):
+            with block("div", "row-of"):
+                sentence = ui.input("a sentence for their notebooks").props(f"outlined dense maxlength={LONGEST}")
+                sentence.classes("wide").on("keydown.enter", tell)
                 _button("Announce", tell)
-                Words("span", "They see it below the next cell that they run.", "quiet")
             labs = {lab.number: f"Lab {lab.number} · {lab.title}" for lab in self._labs}
-            lab = ui.select(labs, value="00", label="to the beginning of").props("outlined dense").classes("wide")
-            _button("Bring them there", lambda: self._ask_to_bring(str(whom.value), str(lab.value)))
+            with block("div", "row-of"):
+                lab = ui.select(labs, value="00", label="to the beginning of").props("outlined dense").classes("wide")
+                _button("Bring them there", lambda: self._ask_to_bring(str(whom.value), str(lab.value)))
             self._brought = ui.log(max_lines=100).classes("brought")
             self._brought.set_visibility(False)
 
