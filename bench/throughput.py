@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import orjson
 
@@ -112,11 +111,6 @@ def contestants(settings: Settings, home: Path, say: Say) -> list[Contestant]:
             "kafka-python loop",
             partial(run_program, settings, Path(sys.executable), kafka_python),
             lost,
-        ),
-        Contestant(
-            "detector, PyFlink's process mode",
-            partial(job, submit_in_process_mode),
-            f"as the {DETECTOR}",
         ),
         Contestant(
             "SlidingEventTimeWindows, AggregateFunction",
@@ -220,16 +214,6 @@ def submit_detector(
         source=topic.name,
     )
     return str(client.get_job_id())
-
-
-def submit_in_process_mode(settings: Settings, cluster: FlinkCluster, topic: Topic) -> str:
-    """The detector without its operator in Java, which extends Flink's own for thread mode."""
-
-    def plainly(records: Any, function: Any, rows: Any, *_: object) -> Any:
-        return records.process(function, rows)
-
-    with patch.object(detector, "processed", plainly):
-        return submit_detector(settings, cluster, topic, {"python.execution-mode": "process"})
 
 
 def submit_over_window(settings: Settings, cluster: FlinkCluster, topic: Topic) -> str:
