@@ -88,7 +88,7 @@ def test_a_helper_that_does_something_answers_done_or_raises() -> None:
     assert told == ONLY_TELL, (
         "a card may tell; a helper that does something returns Done, and refuses by raising UserError"
     )
-    assert {"up", "catch_up", "reset", "kill", "service", "dashboard", "flink_page"} == {
+    assert {"up", "catch_up", "reset", "help_me", "kill", "service", "dashboard", "flink_page"} == {
         name for name, answer in answers.items() if answer is Done
     }
 
