@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 DEFAULT_LEARNER = "lab"
 """Without a name you work under this one, so that labs and `make demo` share no table, topic or job."""
+GRADER = "grade"
+"""The name under which `fraudlab course grade` runs what learners hand in; no learner has it."""
 
 OUTAGES = (mysql.connector.Error, KafkaError, OSError, UserError)
 """What an access raises when a part of the stack is away (and, some of them, for other reasons)."""
