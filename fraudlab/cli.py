@@ -596,10 +596,10 @@ def course_grade(
             raise typer.Exit(130) from interrupt
     console.print(_grades_table(learners))
     for learner in learners:
-        for one in learner.grades:
-            if not one.graded:
-                console.print(f"[red]{escape(f'{learner.name}, {one.exercise}: {one.remark}')}[/red]")
-    complete = all(one.graded for learner in learners for one in learner.grades)
+        for remark, exercises in learner.not_graded.items():
+            said = f"{learner.name}, {', '.join(exercises)}: {remark}"
+            console.print(f"[red]{escape(said)}[/red]")
+    complete = not any(learner.not_graded for learner in learners)
     next_step(
         f"{book.csv} has a row for each exercise, with what its check said; {book.json} has the same for programs."
         if complete

@@ -55,6 +55,15 @@ class Learner:
         """How many exercises are solved."""
         return sum(one.solved for one in self.grades)
 
+    @property
+    def not_graded(self) -> dict[str, list[str]]:
+        """What could not be graded: the remark, and the numbers of its exercises."""
+        found: dict[str, list[str]] = {}
+        for one in self.grades:
+            if not one.graded:
+                found.setdefault(one.remark, []).append(one.exercise)
+        return found
+
     def of_lab(self, number: str) -> str:
         """A lab in a few signs: `2/3`, with `!` where something could not be graded, "" where nothing was handed in."""
         grades = [one for one in self.grades if one.lab == number]

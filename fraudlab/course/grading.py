@@ -73,7 +73,7 @@ def grade(
     """
     workspace = Workspace(own)
     with _alone(own):
-        workspace.erase()  # what is left of a run that was killed
+        workspace.reset()  # what is left of a run that was killed holds task slots
         _require_slots(workspace)
         learners: list[Learner] = []
         yield learners

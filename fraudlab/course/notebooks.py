@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import subprocess
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -251,7 +252,7 @@ def execute(notebook: Notebook, folder: Path, environment: Mapping[str, str], ce
 def execute_past_errors(notebook: Notebook, folder: Path, environment: Mapping[str, str], cell_s: float) -> None:
     """Runs all cells in a fresh kernel as `execute` does, and goes on after one that failed. Ctrl-C ends the kernel, too.
 
-    A cell that has begun has a number afterwards (`execution_count`). What cells print is not kept: an endless loop prints without end.
+    A cell that has begun has a number afterwards (`execution_count`). What is printed is not kept: an endless loop prints without end.
 
     Raises:
         nbclient.exceptions.CellTimeoutError: A cell took too long; the kernel has ended.
@@ -285,7 +286,8 @@ async def _execution(
     kind = Silent if past_errors else NotebookClient
     resources = {"metadata": {"path": str(folder)}}
     client = kind(notebook, timeout=cell_s, allow_errors=past_errors, resources=resources)
-    await client.async_execute(env={**os.environ, **environment})
+    log = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL} if past_errors else {}
+    await client.async_execute(env={**os.environ, **environment}, **log)
 
 
 def _replaced(value: Any, replacements: dict[str, str]) -> Any:

@@ -39,6 +39,7 @@ def test_each_learner_gets_what_their_answers_are_worth_and_a_broken_notebook_ha
 
     assert status == 1, said
     assert "Traceback" not in said
+    assert "ben, 01.1, 01.2, 01.3: not readable" in said
     found = json.loads((tmp_path / "grades.json").read_text(encoding="utf-8"))
     assert found["complete"]
     remarks = {one["learner"]: {grade["exercise"]: grade for grade in one["grades"]} for one in found["learners"]}
