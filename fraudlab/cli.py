@@ -18,7 +18,7 @@ import typer
 from kafka.errors import AuthorizationError, KafkaError, SaslAuthenticationFailedError
 from pydantic import ValidationError
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from fraudlab import pages, system, tools
 from fraudlab.clients.flink_rest import NoAnswer
@@ -611,11 +611,11 @@ def course_grade(
 def _grades_table(learners: "list[Learner]") -> Table:
     """Learners by labs, with how many of the exercises are solved."""
     labs = sorted({one.lab for learner in learners for one in learner.grades})
-    table = Table("learner", *(f"Lab {lab}" for lab in labs), "solved")
+    table = Table(Column("learner", no_wrap=True), *labs, "solved")
     for learner in learners:
         total = f"{learner.solved}/{len(learner.grades)}"
         table.add_row(escape(learner.name), *map(learner.of_lab, labs), total)
-    table.caption = "solved/exercises; ! marks a lab in which something could not be graded"
+    table.caption = "solved/exercises of each lab; ! marks one in which something could not be graded"
     return table
 
 
