@@ -611,7 +611,7 @@ def course_grade(
 def _grades_table(learners: "list[Learner]") -> Table:
     """Learners by labs, with how many of the exercises are solved."""
     labs = sorted({one.lab for learner in learners for one in learner.grades})
-    table = Table(Column("learner", no_wrap=True), *labs, "solved")
+    table = Table(Column("learner", no_wrap=True), *labs, "all")
     for learner in learners:
         total = f"{learner.solved}/{len(learner.grades)}"
         table.add_row(escape(learner.name), *map(learner.of_lab, labs), total)

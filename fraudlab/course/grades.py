@@ -65,9 +65,9 @@ class Learner:
         return found
 
     def of_lab(self, number: str) -> str:
-        """A lab in a few signs: `2/3`, with `!` where something could not be graded, "" where nothing was handed in."""
+        """A lab in a few signs: `2/3`, with a `!` where something could not be graded, "" where nothing was handed in."""
         grades = [one for one in self.grades if one.lab == number]
-        sign = "" if all(one.graded for one in grades) else " !"
+        sign = "" if all(one.graded for one in grades) else "!"
         return f"{sum(one.solved for one in grades)}/{len(grades)}{sign}" if grades else ""
 
 

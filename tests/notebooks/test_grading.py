@@ -63,7 +63,7 @@ def test_ctrl_c_keeps_what_is_graded_and_leaves_neither_a_kernel_nor_data(settin
     marked = f"import pathlib\npathlib.Path({str(tmp_path / 'hangs')!r}).touch()\nwhile True: pass"
     hand_in(folder / "ben", answered({"01.1": marked}))
     with subprocess.Popen(
-        command(folder), env=outside_pytest(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command(folder, 600), env=outside_pytest(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as grading:
         eventually((tmp_path / "hangs").exists, "the second notebook hangs", deadline_s=120)
         kernels = psutil.Process(grading.pid).children(recursive=True)
@@ -101,14 +101,14 @@ def answered(sources: dict[str, str]) -> str:
     return notebooks.text_of(notebook)
 
 
-def command(folder: Path) -> list[str]:
+def command(folder: Path, limit_s: float) -> list[str]:
     program = str(Path(sys.executable).with_name("fraudlab"))
-    return [program, "course", "grade", str(folder), "--cell-timeout", f"{LIMIT_S:g}"]
+    return [program, "course", "grade", str(folder), "--cell-timeout", f"{limit_s:g}"]
 
 
 def graded(folder: Path) -> tuple[int, str]:
     done = subprocess.run(
-        command(folder),
+        command(folder, LIMIT_S),
         env=outside_pytest(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
