@@ -65,10 +65,13 @@ def test_ctrl_c_keeps_what_is_graded_and_leaves_neither_a_kernel_nor_data(settin
     with subprocess.Popen(
         command(folder, 600), env=outside_pytest(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as grading:
-        eventually((tmp_path / "hangs").exists, "the second notebook hangs", deadline_s=120)
-        kernels = psutil.Process(grading.pid).children(recursive=True)
-        grading.send_signal(signal.SIGINT)
-        said, _ = grading.communicate(timeout=patient(60))
+        try:
+            eventually((tmp_path / "hangs").exists, "the second notebook hangs", deadline_s=120)
+            kernels = psutil.Process(grading.pid).children(recursive=True)
+            grading.send_signal(signal.SIGINT)
+            said, _ = grading.communicate(timeout=patient(60))
+        finally:
+            grading.kill()
     assert grading.returncode == 130, said
     assert "Interrupted." in said
     assert "Traceback" not in said
