@@ -286,7 +286,7 @@ async def _execution(
     kind = Silent if past_errors else NotebookClient
     resources = {"metadata": {"path": str(folder)}}
     client = kind(notebook, timeout=cell_s, allow_errors=past_errors, resources=resources)
-    log = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL} if past_errors else {}
+    log: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL} if past_errors else {}
     await client.async_execute(env={**os.environ, **environment}, **log)
 
 
