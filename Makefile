@@ -66,7 +66,7 @@ stop: ## stop everything; data stays
 	@if [ -x "$(BIN)/fraudlab" ]; then "$(BIN)/fraudlab" down; else echo "Nothing is set up, so nothing runs. Next: make demo"; fi
 
 # by name: FRAUDLAB_HOME may be a folder that holds other things
-MADE = class venv jars lib user uv python packages maven bundle logs run mysql kafka zookeeper flink flink-keys classes supervisor inbox dashboard secrets.json secrets.lock setup-times.json .lock test bench bench-environments site demo-report.json generator-report.json bench-drain.json bench-stages.json bench-dashboard.json bench-notifications.json
+MADE = class venv jars lib user uv python packages maven bundle logs run mysql kafka zookeeper flink flink-keys classes supervisor inbox dashboard secrets.json secrets.lock setup-times.json .lock .grading test bench bench-environments site demo-report.json generator-report.json bench-drain.json bench-stages.json bench-dashboard.json bench-notifications.json
 clean: stop ## stop everything and remove all that was made at run time
 	@if cd "$$FRAUDLAB_HOME" 2>/dev/null; then rm -rf $(MADE) "test labs"; fi
 	@rmdir "$$FRAUDLAB_HOME" 2>/dev/null || true

@@ -25,7 +25,7 @@ CHAPTERS = {
         "scaling-out",
         "updating-versions",
     ],
-    "To teach": ["instructor-guide", "class", "adding-a-lab", "accessibility"],
+    "To teach": ["instructor-guide", "class", "grading", "adding-a-lab", "accessibility"],
 }
 """The pages as the site lists them. Here and not in index.md, where GitHub would show it as code."""
 

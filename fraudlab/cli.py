@@ -18,7 +18,7 @@ import typer
 from kafka.errors import AuthorizationError, KafkaError, SaslAuthenticationFailedError
 from pydantic import ValidationError
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from fraudlab import pages, system, tools
 from fraudlab.clients.flink_rest import NoAnswer
@@ -33,6 +33,7 @@ from fraudlab.terminal import Terminal, busy, printable
 
 if TYPE_CHECKING:
     from fraudlab.classroom.commands import Open
+    from fraudlab.course.grades import Learner
 
 app = typer.Typer(
     help="Detect payment fraud while it happens: the local stack and all that runs on it.",
@@ -569,6 +570,53 @@ def course_run(number: Annotated[str, typer.Argument(help="which lab: 00, 01, â€
         seconds = commands.run_solution(number)
     console.print(f"Lab {number} took {seconds:.0f} s; its outputs are stored.")
     next_step("`fraudlab course build`, then `fraudlab course check`.")
+
+
+@course_app.command("grade")
+def course_grade(
+    folder: Annotated[Path, typer.Argument(help="a folder per learner in it, or the notebooks of one learner")],
+    labs: Annotated[list[str] | None, typer.Option("--lab", help="only this lab; repeat it for several")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="the folder for grades.csv and grades.json; without it, the one beside FOLDER")
+    ] = None,
+    cell_timeout: Annotated[
+        float, typer.Option(min=1, help="seconds after which a cell that still runs ends its notebook")
+    ] = 180,
+) -> None:
+    """Run the checks on learners' notebooks, and write what each of them got. Ends with status 1 where something could not be graded."""
+    from fraudlab.course import commands
+
+    with explained():
+        try:
+            with busy(console, "grading"):
+                book, learners = commands.grade(folder, labs or [], output, cell_timeout, say)
+        except KeyboardInterrupt as interrupt:
+            console.print("Interrupted. grades.csv and grades.json hold what was graded so far.")
+            next_step("the same command begins again from the start.")
+            raise typer.Exit(130) from interrupt
+    console.print(_grades_table(learners))
+    for learner in learners:
+        for remark, exercises in learner.not_graded.items():
+            said = f"{learner.name}, {', '.join(exercises)}: {remark}"
+            console.print(f"[red]{escape(said)}[/red]")
+    complete = not any(learner.not_graded for learner in learners)
+    next_step(
+        f"{book.csv} has a row for each exercise, with what its check said; {book.json} has the same for programs."
+        if complete
+        else f"look at what could not be graded above; everything else is in {book.csv}."
+    )
+    raise typer.Exit(0 if complete else 1)
+
+
+def _grades_table(learners: "list[Learner]") -> Table:
+    """Learners by labs, with how many of the exercises are solved."""
+    labs = sorted({one.lab for learner in learners for one in learner.grades})
+    table = Table(Column("learner", no_wrap=True), *labs, "all")
+    for learner in learners:
+        total = f"{learner.solved}/{len(learner.grades)}"
+        table.add_row(escape(learner.name), *map(learner.of_lab, labs), total)
+    table.caption = "solved/exercises of each lab; ! marks one in which something could not be graded"
+    return table
 
 
 @class_app.command("up")

@@ -9,9 +9,10 @@ import psutil
 
 from fraudlab.classroom import telling
 from fraudlab.classroom.reading import Class
-from fraudlab.classroom.room import SLOTS_PER_LEARNER, Room
+from fraudlab.classroom.room import Room
 from fraudlab.classroom.watching import Job, Kernel, Learner
 from fraudlab.clients.flink_rest import NoAnswer
+from fraudlab.course.workspace import SLOTS_PER_LEARNER
 
 log = logging.getLogger("fraudlab.classroom")
 

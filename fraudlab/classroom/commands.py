@@ -24,7 +24,6 @@ from fraudlab.classroom.room import (
     PASSWORD,
     PROXY,
     SESSIONS,
-    SLOTS_PER_LEARNER,
     Room,
     checked,
 )
@@ -33,7 +32,7 @@ from fraudlab.course.breaking import CLASS_HUB, CLASS_PAGE, CLASS_PROXY
 from fraudlab.course.lab import starting
 from fraudlab.course.labs import lab_of
 from fraudlab.course.messages import OF_CLASS, Announcement, Messages
-from fraudlab.course.workspace import OUTAGES, Workspace
+from fraudlab.course.workspace import OUTAGES, SLOTS_PER_LEARNER, Workspace
 from fraudlab.errors import UserError
 from fraudlab.settings import Settings
 from fraudlab.stack import flink

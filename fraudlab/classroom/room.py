@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from fraudlab.classroom.access import SHORTEST, make_code, plain
-from fraudlab.course.workspace import DEFAULT_LEARNER
+from fraudlab.course.workspace import DEFAULT_LEARNER, GRADER
 from fraudlab.errors import UserError
 from fraudlab.settings import LOOPBACK, Settings
 from fraudlab.stack.layout import Layout
@@ -21,9 +21,9 @@ from fraudlab.stack.secret_store import SecretStore, variable, write_private
 NAME = re.compile(r"[a-z][a-z0-9]{0,15}")
 """What a learner's name may be: a prefix of names in MySQL and Kafka."""
 ALLOWED = "A name begins with a letter and has at most 16 letters (a to z) and digits."
+RESERVED = {DEFAULT_LEARNER: "labs without a class use", GRADER: "grading uses"}
+"""Names that no learner may have, and what uses them."""
 MOST_LEARNERS = 99
-SLOTS_PER_LEARNER = 6
-"""Three for the pipeline's jobs, and up to three for a learner's own."""
 
 CODE, COOKIES, PROXY, INSTRUCTOR = "class_code", "class_cookies", "class_proxy", "class_instructor"
 """Secrets by name: the class code, the key of the log-ins' cookies, who may tell the proxy, and who may ask and tell the hub."""
@@ -173,10 +173,8 @@ def checked(name: str, where: str = "") -> str:
     found = spelled(name)
     if not NAME.fullmatch(found):
         raise UserError(f"{where}{name.strip()!r} cannot be a learner's name.", ALLOWED)
-    if found == DEFAULT_LEARNER:
-        raise UserError(
-            f"{where}{found!r} cannot be a learner's name: labs without a class use it.", "Choose another name."
-        )
+    if user := RESERVED.get(found):
+        raise UserError(f"{where}{found!r} cannot be a learner's name: {user} it.", "Choose another name.")
     return found
 
 

@@ -6,18 +6,20 @@ import secrets
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
 from fraudlab import system
-from fraudlab.course import kernel_startup, learner_folder, notebooks
+from fraudlab.course import grades, grading, kernel_startup, learner_folder, notebooks, submissions
 from fraudlab.course.breaking import others
+from fraudlab.course.grades import Book, Learner
 from fraudlab.course.labs import all_labs, lab_of
 from fraudlab.course.progress import Progress, Record
-from fraudlab.course.workspace import Workspace, learner_settings
+from fraudlab.course.workspace import GRADER, Workspace, learner_settings
 from fraudlab.errors import UserError
 from fraudlab.settings import LOOPBACK, Settings
 from fraudlab.stack import ports
@@ -195,3 +197,48 @@ def run_solution(number: str) -> float:
             | {str(settings.home.expanduser().resolve()): "/home/you/fraudlab/.fraudlab"},
         )
         return time.monotonic() - began
+
+
+def grade(
+    folder: Path, numbers: Sequence[str], output: Path | None, cell_s: float, say: Callable[[str], None]
+) -> tuple[Book, list[Learner]]:
+    """Grades what is in a folder, on the running stack or one that it starts; gives the files with the grades, and the grades.
+
+    The files are written after each lab. So they hold what is graded so far where Ctrl-C ends it, and then say that it is not complete.
+
+    Args:
+        folder: A folder per learner in it, or one learner's notebooks.
+        numbers: The labs to grade; all where there is none.
+        output: The folder of the two files; the one beside `folder` where it is None.
+        cell_s: How long a cell may take.
+        say: Where progress goes.
+
+    Raises:
+        UserError: There is nothing to grade, the files cannot be written, or the stack does not run.
+    """
+    labs = [lab for lab in all_labs() if not numbers or lab in map(lab_of, numbers)]
+    submitted, notes = submissions.find(folder, all_labs())
+    book = Book((output or folder.resolve().parent).expanduser().resolve())
+    if not _may_write(book.folder):
+        raise UserError(
+            f"The grades cannot be written to {book.folder}.",
+            "Name a folder that you may write to: `fraudlab course grade FOLDER --output grades`.",
+        )
+    for note in notes:
+        say(grades.line(note))
+    own = learner_settings().model_copy(update={"learner": GRADER})
+    stack = Stack(own, say)
+    stack.install()
+    stack.start()
+    graded: list[Learner] = []
+    with closing(grading.grade(own, submitted, labs, cell_s, say)) as steps:
+        for graded in steps:
+            book.write(graded, at=datetime.now(UTC), complete=False)
+    book.write(graded, at=datetime.now(UTC), complete=True)
+    return book, graded
+
+
+def _may_write(folder: Path) -> bool:
+    """Whether files can be made in a folder, which may still have to be made itself."""
+    there = next(one for one in (folder, *folder.parents) if one.exists())
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)

@@ -3,7 +3,9 @@
 import asyncio
 import os
 import re
+import subprocess
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -243,11 +245,49 @@ def execute(notebook: Notebook, folder: Path, environment: Mapping[str, str], ce
         nbclient.exceptions.CellExecutionError: A cell failed.
         nbclient.exceptions.CellTimeoutError: A cell took too long.
     """
+    # `client.execute` would leave this thread's event loop open.
+    asyncio.run(_execution(notebook, folder, environment, cell_s))
+
+
+def execute_past_errors(notebook: Notebook, folder: Path, environment: Mapping[str, str], cell_s: float) -> None:
+    """Runs all cells in a fresh kernel as `execute` does, and goes on after one that failed. Ctrl-C ends the kernel, too.
+
+    A cell that has begun has a number afterwards (`execution_count`). What is printed is not kept: an endless loop prints without end.
+
+    Raises:
+        nbclient.exceptions.CellTimeoutError: A cell took too long; the kernel has ended.
+        nbclient.exceptions.DeadKernelError: The kernel has died.
+    """
+
+    async def begin() -> None:
+        begun.set_result((asyncio.get_running_loop(), asyncio.current_task()))
+        await _execution(notebook, folder, environment, cell_s, past_errors=True)
+
+    begun: Future[tuple[asyncio.AbstractEventLoop, Any]] = Future()
+    with ThreadPoolExecutor(1) as pool:  # in the main thread nbclient would take Ctrl-C for a kernel that died
+        ended = pool.submit(lambda: asyncio.run(begin()))
+        try:
+            ended.result()
+        except KeyboardInterrupt:
+            loop, task = begun.result()
+            loop.call_soon_threadsafe(task.cancel)
+            raise
+
+
+async def _execution(
+    notebook: Notebook, folder: Path, environment: Mapping[str, str], cell_s: float, *, past_errors: bool = False
+) -> None:
     from nbclient import NotebookClient
 
-    client = NotebookClient(notebook, timeout=cell_s, resources={"metadata": {"path": str(folder)}})
-    # `client.execute` would leave this thread's event loop open.
-    asyncio.run(client.async_execute(env={**os.environ, **environment}))
+    class Silent(NotebookClient):
+        def output(self, outs: list[Any], msg: dict[str, Any], display_id: Any, cell_index: int) -> Any:
+            return None if msg["msg_type"] == "stream" else super().output(outs, msg, display_id, cell_index)
+
+    kind = Silent if past_errors else NotebookClient
+    resources = {"metadata": {"path": str(folder)}}
+    client = kind(notebook, timeout=cell_s, allow_errors=past_errors, resources=resources)
+    log: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL} if past_errors else {}
+    await client.async_execute(env={**os.environ, **environment}, **log)
 
 
 def _replaced(value: Any, replacements: dict[str, str]) -> Any:

@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 
 DEFAULT_LEARNER = "lab"
 """Without a name you work under this one, so that labs and `make demo` share no table, topic or job."""
+GRADER = "grade"
+"""The name under which `fraudlab course grade` runs what learners hand in; no learner has it."""
+
+SLOTS_PER_LEARNER = 6
+"""Task slots: three for the pipeline's jobs, and up to three for a learner's own."""
 
 OUTAGES = (mysql.connector.Error, KafkaError, OSError, UserError)
 """What an access raises when a part of the stack is away (and, some of them, for other reasons)."""

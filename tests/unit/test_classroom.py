@@ -63,6 +63,7 @@ def test_a_class_list_has_a_name_a_line(tmp_path: Path) -> None:
         ("anna\nJürgen", "line 2: 'Jürgen' cannot"),
         ("anna\nANNA", "line 2: anna is there already"),
         ("lab", "labs without a class"),
+        ("grade", "grading uses it"),
         ("9lives", "'9lives' cannot"),
         ("a" * 17, "cannot"),
         ("# nobody", "no names"),

@@ -10,7 +10,7 @@ from fraudlab.classroom import watching
 from fraudlab.classroom.caretaking import beyond_their_share, idle_with_jobs, too_large
 from fraudlab.classroom.page import matrix
 from fraudlab.classroom.reading import learners_jobs
-from fraudlab.classroom.room import PAGE_PATH, SLOTS_PER_LEARNER
+from fraudlab.classroom.room import PAGE_PATH
 from fraudlab.classroom.watching import COLUMNS, Hard, Learner, hardest, lab_times, queue, table
 from fraudlab.clients.flink_rest import Job
 from fraudlab.course import messages as course_messages
@@ -18,6 +18,7 @@ from fraudlab.course.cards import Card
 from fraudlab.course.labs import all_labs, lab_of
 from fraudlab.course.messages import KEPT, LONGEST, Announcement, Hand, Messages, ShownAfterCells
 from fraudlab.course.progress import Progress, Record, latest
+from fraudlab.course.workspace import SLOTS_PER_LEARNER
 from fraudlab.settings import Settings
 
 NOW = datetime(2026, 3, 1, 10, 0, tzinfo=UTC)
