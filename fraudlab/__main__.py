@@ -13,7 +13,18 @@ def main() -> None:
     os.umask(os.umask(0o077) | 0o022)  # nobody else writes to what we make: programs, configurations and pickled state
     from fraudlab.cli import app
 
-    app(prog_name="fraudlab")
+    try:
+        app(prog_name="fraudlab")
+    except ModuleNotFoundError as missing:
+        sys.exit(without(missing))
+
+
+def without(missing: ModuleNotFoundError) -> str:
+    """What is said where a package is not installed: the labs and the class server need more than the demo."""
+    package = (missing.name or "").partition(".")[0]
+    if package in ("", "fraudlab"):
+        raise missing
+    return f"The package {package} is not installed here: the labs and the class server need it.\nNext: `make lab` installs it."
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from kafka.errors import KafkaTimeoutError
 from typer.testing import CliRunner
 
 from fraudlab import system
+from fraudlab.__main__ import without
 from fraudlab.cli import app
 from fraudlab.errors import UserError
 from fraudlab.settings import Settings
@@ -171,3 +172,12 @@ def test_a_home_is_held_by_one_process_at_a_time_and_freed_by_its_end(home: Path
 def hold(lock: HomeLock, said: list[str]) -> None:
     with lock(said.append), lock(said.append):  # whoever holds it may take it again
         said.append("held twice")
+
+
+def test_a_command_whose_packages_are_not_installed_says_what_installs_them() -> None:
+    assert without(ModuleNotFoundError(name="nbformat.v4")).splitlines() == [
+        "The package nbformat is not installed here: the labs and the class server need it.",
+        "Next: `make lab` installs it.",
+    ]
+    with pytest.raises(ModuleNotFoundError):
+        without(ModuleNotFoundError(name="fraudlab.course.gone"))
