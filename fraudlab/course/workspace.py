@@ -41,6 +41,7 @@ OUTAGES = (mysql.connector.Error, KafkaError, OSError, UserError)
 
 OWN = "from-a-notebook"
 """Stands in the configuration of jobs that a notebook starts, so that a check can tell them from those that `catch_up` starts."""
+WRITTEN_WITHIN_S = 60
 FIRST_OWN_USER = 1_000_000
 """Ids of accounts that a learner opens; the generator's are below."""
 
@@ -456,14 +457,36 @@ class Workspace:
         """Starts jobs of the pipeline (`cdc-ingestion`, `transaction-join`, `fraud-detector`), and waits until they run."""
         system.submit_jobs(self.settings, lambda line: None, only=jobs)
 
-    def begin_again(self, job: str, topic: str) -> None:
-        """Starts a job of the pipeline from its beginning, with the topic that it writes empty again."""
-        self.cancel(job)
+    def empty(self, topic: str) -> None:
+        """Deletes the records of a topic of the pipeline."""
         with closing(self.admin()) as admin:
             system.forget_topics(self.settings)
             self._delete_topics(admin, [self.topic(topic)])
         system.prepare(self.settings)
-        self.start_pipeline(job)
+
+    def take(self, topic: str) -> list[Any]:
+        """Empties a topic of the pipeline, and gives its records for `put_back`."""
+        with closing(self.consumer()) as consumer:
+            records = list(topics.read(consumer, [self.topic(topic)]))
+        self.empty(topic)
+        return records
+
+    def put_back(self, topic: str, records: list[Any]) -> None:
+        """Writes records that `take` gave: where they were, in their order, and with their times."""
+        with closing(self.kafka.producer()) as producer:
+            sent = [
+                producer.send(
+                    self.topic(topic),
+                    key=one.key,
+                    value=one.value,
+                    headers=list(one.headers),
+                    partition=one.partition,
+                    timestamp_ms=one.timestamp,
+                )
+                for one in records
+            ]
+            for one in sent:
+                one.get(timeout=WRITTEN_WITHIN_S)
 
     def start_service(self, name: str) -> None:
         """Starts a service of the pipeline, `flagger` for instance, under the stack's supervisor."""

@@ -2,11 +2,14 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
+from fraudlab.clients import topics
 from fraudlab.course import jobs, live, walls
+from fraudlab.course.consumers import committed_offsets
 from fraudlab.course.exercise import (
     NOT_YOUR_JOB,
     AnswerFailed,
@@ -25,8 +28,6 @@ from fraudlab.course.live import LiveQuery
 from fraudlab.course.workspace import OUTAGES, Workspace, wait_until
 
 JOB = "transaction-join"
-BEGINNINGS = 4
-"""How often the join begins at most, until it has read all profiles before the payments."""
 
 # Tables that learners write
 
@@ -999,14 +1000,26 @@ def outcome(workspace: Workspace) -> None:
     """The join runs, and each payment of the bank is in `transaction_mid` once, with its profile.
 
     A busy machine may read payments before their profiles. They come again with them, far behind later payments: too late for the windows of
-    Lab 04. Then the join begins again.
+    Lab 04. Then the join begins again, and gets the payments when it has read all profiles.
     """
     workspace.start_pipeline(JOB)
-    for _ in range(BEGINNINGS - 1):
-        if _joined_once(workspace):
-            return
-        workspace.begin_again(JOB, "transaction_mid")
-    _joined_once(workspace)
+    if not _joined_once(workspace):
+        workspace.cancel(JOB)
+        payments = workspace.take("transactions")
+        workspace.empty("transaction_mid")
+        workspace.start_pipeline(JOB)
+        wait_until(lambda: _has_read_profiles(workspace), "the join has read all profiles")
+        workspace.put_back("transactions", payments)
+        _joined_once(workspace)
+
+
+def _has_read_profiles(workspace: Workspace) -> bool:
+    """Whether a checkpoint of the join has all profiles that there are."""
+    workspace.checkpoint(JOB)
+    committed = committed_offsets(workspace, JOB, "user_profile")
+    with closing(workspace.consumer()) as consumer:
+        ends = topics.end_offsets(consumer, [workspace.topic("user_profile")])
+    return all(committed.get(one.partition, 0) >= end for one, end in ends.items())
 
 
 def _joined_once(workspace: Workspace) -> bool:
