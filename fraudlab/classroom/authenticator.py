@@ -3,8 +3,9 @@
 from jupyterhub.auth import Authenticator
 from tornado.web import HTTPError, RequestHandler
 
-from fraudlab.classroom.access import WRONG_OF_A_NAME, WRONG_OF_AN_ADDRESS, WrongCodes, is_code
+from fraudlab.classroom.access import WRONG_OF_A_NAME, WRONG_OF_AN_ADDRESS, is_code
 from fraudlab.classroom.room import Room, spelled
+from fraudlab.services.wrong_tries import WrongTries
 from fraudlab.settings import Settings
 
 
@@ -15,7 +16,7 @@ class ClassAuthenticator(Authenticator):  # type: ignore[misc] # JupyterHub has 
         super().__init__(**options)
         self._room = Room(Settings())
         self._code = self._room.code()
-        self._wrong = WrongCodes()
+        self._wrong = WrongTries()
 
     async def authenticate(self, handler: RequestHandler, data: dict[str, str] | None) -> str:
         """The learner's name. Raises HTTPError, whose message the log-in page shows."""

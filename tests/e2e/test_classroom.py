@@ -17,6 +17,7 @@ from fraudlab.classroom.room import PAGE_PATH, Room
 from fraudlab.course.breaking import CLASS_HUB
 from fraudlab.course.messages import OF_CLASS, Messages
 from fraudlab.course.workspace import Workspace
+from fraudlab.services.login import WRONG_OF_AN_ADDRESS
 from fraudlab.settings import LOOPBACK, Settings
 from fraudlab.stack.layout import Layout
 from fraudlab.stack.supervisor import Stack
@@ -242,7 +243,7 @@ def log_in_as_instructor(page: Page, classroom: Class) -> None:
     page.goto(f"{classroom.url.removesuffix('/')}{PAGE_PATH}")
     page.get_by_label("Password").fill(classroom.room.code())
     page.get_by_role("button", name="Log in").click()
-    expect(page.get_by_role("alert")).to_contain_text("not the instructor's password")
+    expect(page.get_by_role("alert")).to_contain_text("not the password")
     page.get_by_label("Password").fill(classroom.room.page_password())
     page.get_by_role("button", name="Log in").click()
     expect(page.get_by_role("heading", name="The class", exact=True)).to_be_visible()
@@ -326,6 +327,10 @@ def test_the_instructors_page_is_nobody_elses(classroom: Class, browsers: Callab
     assert BEN not in page.content()
     cookies = {one["name"]: one for one in page.context.cookies()}
     cookie = cookies["class-page"]
+    for _ in range(WRONG_OF_AN_ADDRESS + 1):
+        page.get_by_label("Password").fill("guess")
+        page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("alert")).to_have_text(re.compile(r"Too many wrong passwords\. Wait \d+ seconds"))
     assert (cookie["path"], cookie["secure"], cookie["httpOnly"], cookie["sameSite"]) == (
         PAGE_PATH,
         True,

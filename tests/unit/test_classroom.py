@@ -24,11 +24,13 @@ from tornado.websocket import WebSocketClientConnection, WebSocketHandler, webso
 from traitlets.config import Config
 
 from fraudlab.classroom import access, certificate, commands, hub, proxy
-from fraudlab.classroom.access import WRONG_OF_A_NAME, WRONG_OF_AN_ADDRESS, WrongCodes, is_code, make_code
+from fraudlab.classroom.access import WRONG_OF_A_NAME, WRONG_OF_AN_ADDRESS, is_code, make_code
 from fraudlab.classroom.authenticator import ClassAuthenticator
 from fraudlab.classroom.room import CODE, Room, checked, numbered, read_names
 from fraudlab.course.commands import KERNEL_SOCKET
 from fraudlab.errors import UserError
+from fraudlab.services import wrong_tries
+from fraudlab.services.wrong_tries import WrongTries
 from fraudlab.settings import LOOPBACK, Settings
 from fraudlab.stack.certificates import VALID_FOR, as_pem, self_signed
 from fraudlab.stack.layout import MAX_SOCKET_PATH
@@ -120,7 +122,7 @@ def test_a_class_code_of_the_instructors_own_must_be_long(room: Room, monkeypatc
 
 def test_wrong_codes_count_for_a_minute() -> None:
     now = 0.0
-    wrong = WrongCodes(lambda: now)
+    wrong = WrongTries(lambda: now)
     for _ in range(3):
         assert wrong.wait_s([("anna", 3)]) == 0
         wrong.note(["anna"])
@@ -135,10 +137,10 @@ def test_wrong_codes_count_for_a_minute() -> None:
 
 def test_made_up_names_do_not_fill_the_memory() -> None:
     now = 0.0
-    wrong = WrongCodes(lambda: now)
-    for number in range(access.MOST_KEYS + 100):
+    wrong = WrongTries(lambda: now)
+    for number in range(wrong_tries.MOST_KEYS + 100):
         wrong.note([f"name {number}"])
-    assert len(wrong._times) == access.MOST_KEYS
+    assert len(wrong._times) == wrong_tries.MOST_KEYS
     now = 61.0
     wrong.note(["anna"])
     assert list(wrong._times) == ["anna"], "what is old is forgotten"

@@ -25,12 +25,13 @@ def main() -> None:
     from nicegui import app, ui
 
     from fraudlab.classroom.caretaking import Caretaker
-    from fraudlab.classroom.page.login import Login, Prefix, login_page
     from fraudlab.classroom.page.page import Page
+    from fraudlab.classroom.page.prefix import Prefix
     from fraudlab.classroom.reading import Reader
     from fraudlab.course import review
     from fraudlab.same_origin import SameOrigin
     from fraudlab.services import open_pages
+    from fraudlab.services.login import Login, Wording, login_page
 
     reader = Reader(room, then=Caretaker(room).look)
     stated = {lab.number: review.lab_minutes(notebook) for lab, notebook in review.present().pairs()}
@@ -40,7 +41,8 @@ def main() -> None:
     app.add_middleware(Login)
     app.add_middleware(SameOrigin, names=None)
     app.add_middleware(Prefix, prefix=PAGE_PATH)
-    login_page(room.page_password())
+    where = "`fraudlab class page` shows the password, on the machine that the class server runs on."
+    login_page(room.page_password(), Wording("The class", "This page is for the instructor.", where))
     styles = (("fraudlab.services.analytics", "dashboard.css"), (__package__, "class.css"))
     for package, name in styles:
         ui.add_css(resources.files(package).joinpath(name).read_text(encoding="utf-8"), shared=True)
