@@ -22,6 +22,8 @@ from fraudlab.stack.program import Program
 
 CONFIG = Path(__file__).with_name("jupyterhub_config.py")
 HUB_DEADLINE_S = 60
+LOOK_S, ANSWER_S = 3, 30
+"""How long the hub may take to say that it is there, and to do something while a class keeps it busy."""
 
 
 def proxy(room: Room) -> Program:
@@ -97,7 +99,7 @@ class Hub:
     def problem(self) -> str | None:
         """None where it answers."""
         try:
-            self._ask("GET", "/")
+            self._ask("GET", "/", LOOK_S)
         except httpx.HTTPError as error:
             return f"JupyterHub on port {self._room.settings.class_hub_port} does not answer yet ({error})"
         return None
@@ -120,17 +122,19 @@ class Hub:
 
     def _answer(self, method: str, path: str) -> httpx.Response:
         try:
-            return self._ask(method, path)
+            return self._ask(method, path, ANSWER_S)
         except httpx.HTTPError as error:
             raise UserError(
                 f"The class server's hub did not answer: {error}",
                 "`fraudlab class up` starts it; `fraudlab logs class-hub` shows its log.",
             ) from error
 
-    def _ask(self, method: str, path: str) -> httpx.Response:
+    def _ask(self, method: str, path: str, patience_s: float) -> httpx.Response:
         token = self._room.secrets.secret(INSTRUCTOR)
         url = f"{self._room.hub_url}/hub/api{path}"
-        return httpx.request(method, url, headers={"Authorization": f"token {token}"}, timeout=3).raise_for_status()
+        return httpx.request(
+            method, url, headers={"Authorization": f"token {token}"}, timeout=patience_s
+        ).raise_for_status()
 
 
 def _seat(name: str, known: dict[str, object] | None) -> Seat:
