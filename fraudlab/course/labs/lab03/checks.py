@@ -391,7 +391,7 @@ WHO_KNOWS = Exercise(
     shape='a dictionary: the join to "complete", "nameless" or "missing"',
     observe=observe_joins,
     judge=judge_joins,
-    patience_s=30,
+    patience_s=90,
     job=JOINS_QUERY,
 )
 

@@ -997,7 +997,7 @@ WAKE = Exercise(
     observe=observe_watermark,
     judge=judge_watermark,
     accepts=is_text,
-    patience_s=30,
+    patience_s=60,
     job=AWAKE,
 )
 
