@@ -63,7 +63,12 @@ def test_ctrl_c_keeps_what_is_graded_and_leaves_neither_a_kernel_nor_data(settin
     marked = f"import pathlib\npathlib.Path({str(tmp_path / 'hangs')!r}).touch()\nwhile True: pass"
     hand_in(folder / "ben", answered({"01.1": marked}))
     with subprocess.Popen(
-        command(folder, 600), env=outside_pytest(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command(folder, 600),
+        env=outside_pytest(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where pytest runs in the background
     ) as grading:
         try:
             eventually((tmp_path / "hangs").exists, "the second notebook hangs", deadline_s=120)
