@@ -27,6 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.course import seconds_of
+from bench.peer_process import resident_mib
 from fraudlab import system
 from fraudlab.classroom.commands import with_slots
 from fraudlab.classroom.room import numbered
@@ -169,7 +170,7 @@ def watched(settings: Settings, group: Group) -> Iterator[None]:
             group.cpu.append(psutil.cpu_percent() / 100)
             memory = psutil.virtual_memory()
             group.used_mib.append((memory.total - memory.available) / MIB)
-            group.kernel_mib += kernels(settings)
+            group.kernel_mib += kernels()
             free, slots = workspace.slots()
             group.slots.append(slots - free)
 
@@ -182,13 +183,12 @@ def watched(settings: Settings, group: Group) -> Iterator[None]:
         thread.join()
 
 
-def kernels(settings: Settings) -> list[float]:
+def kernels() -> list[int]:
     """The memory of each kernel with its JVM, in MiB."""
     found = []
     for process in psutil.Process().children():
         if module(process) == "ipykernel_launcher":
-            tree = [process, *process.children(recursive=True)]
-            found.append(sum(one.memory_info().rss for one in tree if one.is_running()) / MIB)
+            found.append(resident_mib(process.pid))
     return found
 
 

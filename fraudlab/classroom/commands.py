@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from fraudlab import system
-from fraudlab.classroom import certificate, programs
+from fraudlab.classroom import certificate, programs, telling
 from fraudlab.classroom.programs import Hub, Seat
 from fraudlab.classroom.room import (
     CODE,
@@ -31,7 +31,7 @@ from fraudlab.course import learner_folder
 from fraudlab.course.breaking import CLASS_HUB, CLASS_PAGE, CLASS_PROXY
 from fraudlab.course.lab import starting
 from fraudlab.course.labs import lab_of
-from fraudlab.course.messages import OF_CLASS, Announcement, Messages
+from fraudlab.course.messages import OF_CLASS
 from fraudlab.course.workspace import OUTAGES, SLOTS_PER_LEARNER, Workspace
 from fraudlab.errors import UserError
 from fraudlab.settings import Settings
@@ -102,11 +102,7 @@ def up(
     for number, name in enumerate(everybody, 1):
         _seat_learner(room, name)
         say(f"{name} has a database, topics and notebooks ({number} of {len(everybody)})")
-    for program in (
-        programs.proxy(room),
-        programs.hub(room),
-        programs.page(room),
-    ):  # the hub tells the proxy what it knows
+    for program in programs.of_class(room):
         stack.add_program(program)
         stack.wait_for_program(program)
         say(f"{program.name} is ready")
@@ -155,9 +151,7 @@ def look(settings: Settings) -> Look:
         raise UserError("There is no class.", "`fraudlab class up --learners 30` opens one.")
     if not room.certificate.exists():
         return Look(names, None, [], ["The class server was never started."])
-    asked = {
-        program.name: program.problem for program in (programs.proxy(room), programs.hub(room), programs.page(room))
-    }
+    asked = {program.name: program.problem for program in programs.of_class(room)}
     found = {name: ask() for name, ask in asked.items() if ask is not None}
     problems = [f"{name}: {problem}" for name, problem in found.items() if problem is not None]
     seats = [] if found[CLASS_HUB] is not None else Hub(room).seats(names)
@@ -221,9 +215,7 @@ def catch_up(settings: Settings, lab: str, names: Sequence[str], say: Say) -> li
             left.append(name)
             say(f"{name} {of}: {error}")
         else:
-            Messages(room.learner(name)).announce(
-                Announcement(f"You are at the beginning of Lab {lab}: open its notebook.")
-            )
+            telling.announce(room, [name], f"You are at the beginning of Lab {lab}: open its notebook.")
             say(f"{name} {of} is at the beginning of Lab {lab}")
     return left
 

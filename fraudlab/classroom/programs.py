@@ -26,6 +26,11 @@ LOOK_S, ANSWER_S = 3, 30
 """How long the hub may take to say that it is there, and to do something while a class keeps it busy."""
 
 
+def of_class(room: Room) -> list[Program]:
+    """All of them, in the order of their start: the hub tells the proxy what it knows."""
+    return [proxy(room), hub(room), page(room)]
+
+
 def proxy(room: Room) -> Program:
     """The proxy. It is another program when the certificate is another one, so that it is started again."""
     return Program(

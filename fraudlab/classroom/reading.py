@@ -117,7 +117,7 @@ class Reader:
         return Class(datetime.now(UTC), learners, jobs, self._kernels, machine, list(dict.fromkeys(problems)))
 
     def _slots_of(self, id: str) -> int:
-        """The task slots of a job; it has the same number all its life, unless it is rescaled, which keeps neither id nor name."""
+        """The task slots of a job. It has the same number all its life: a job that is rescaled is another job."""
         if id not in self._slots:
             parts = flink.rest(self._room.settings).job(id)["vertices"]
             self._slots[id] = max((int(one["parallelism"]) for one in parts), default=1)

@@ -10,17 +10,15 @@ from fraudlab.course.progress import Progress, latest
 from fraudlab.stack import flink
 
 
-def announce(room: Room, names: Iterable[str], text: str) -> None:
+def announce(room: Room, names: Iterable[str], text: str, head: str = Announcement.head) -> None:
     """Tells learners something, each at the next cell that they run."""
     for name in names:
-        Messages(room.learner(name)).announce(Announcement(text))
+        Messages(room.learner(name)).announce(Announcement(text, head))
 
 
 def open_hint(room: Room, names: Iterable[str], exercise: str, number: int) -> None:
     """Shows learners a hint for an exercise, from 1 on, at the next cell that they run. It doesn't count as one that they asked for."""
-    text = exercise_of(exercise).hints[number - 1]
-    for name in names:
-        Messages(room.learner(name)).announce(Announcement(text, head=f"Hint {number} for Exercise {exercise}"))
+    announce(room, names, exercise_of(exercise).hints[number - 1], f"Hint {number} for Exercise {exercise}")
 
 
 def lower_hand(room: Room, name: str) -> None:

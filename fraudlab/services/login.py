@@ -8,7 +8,7 @@ from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoin
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from fraudlab.services.analytics.parts.elements import Words, block
+from fraudlab.services.elements import Words, block
 from fraudlab.services.wrong_tries import WrongTries
 
 LOGIN = "/login"

@@ -20,7 +20,7 @@ from fraudlab.clients.flink_rest import NoAnswer
 from fraudlab.course.exercise import HINTS
 from fraudlab.course.labs import all_labs
 from fraudlab.course.messages import LONGEST
-from fraudlab.services.analytics.parts.elements import Words, block, card, icon
+from fraudlab.services.elements import Words, block, card, icon
 
 LOOK_EVERY_S = 1.0
 EVERYBODY = "everybody"
@@ -275,7 +275,7 @@ class Page:
 
 
 class _Changing:
-    """A part of the page that is made anew when what it shows has changed."""
+    """A part of the page. It is built again when what it shows has changed."""
 
     def __init__(self, look: Callable[[Class, datetime], object], show: Callable[..., None]) -> None:
         self._look, self._show = look, show

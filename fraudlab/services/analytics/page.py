@@ -12,7 +12,6 @@ from fraudlab.services.analytics.commit_fraud import FraudStage
 from fraudlab.services.analytics.model import Model
 from fraudlab.services.analytics.parts.accounts import Accounts
 from fraudlab.services.analytics.parts.country_map import CountryMap
-from fraudlab.services.analytics.parts.elements import Words, block, icon
 from fraudlab.services.analytics.parts.figures import Figures
 from fraudlab.services.analytics.parts.flow import Flow
 from fraudlab.services.analytics.parts.fraud import Fraud
@@ -21,6 +20,7 @@ from fraudlab.services.analytics.parts.problems import Problems
 from fraudlab.services.analytics.parts.quality import Quality
 from fraudlab.services.analytics.parts.stream import Stream
 from fraudlab.services.analytics.parts.throughput import Throughput
+from fraudlab.services.elements import Words, block, icon
 from fraudlab.settings import Settings
 
 NEWS_EVERY_S = 0.1

@@ -7,7 +7,7 @@ from nicegui import ui
 from fraudlab.services.analytics.formatting import clock, number, person
 from fraudlab.services.analytics.geography import country_name
 from fraudlab.services.analytics.model import Model, StoppedAccount
-from fraudlab.services.analytics.parts.elements import Words, block, card
+from fraudlab.services.elements import Words, block, card
 
 Reinstate = Callable[[int], Awaitable[None]]
 

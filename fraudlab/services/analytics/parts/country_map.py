@@ -9,7 +9,7 @@ from fraudlab.services.analytics.formatting import number
 from fraudlab.services.analytics.geography import EAST, NORTH, SOUTH, WEST, country_name, positions
 from fraudlab.services.analytics.model import Model
 from fraudlab.services.analytics.parts.chart import Chart, series
-from fraudlab.services.analytics.parts.elements import Table, Words, block, card
+from fraudlab.services.elements import Table, Words, block, card
 
 PAIRS_DRAWN = 80
 PAIRS_LISTED = 100

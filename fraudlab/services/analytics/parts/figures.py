@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from fraudlab.services.analytics.formatting import NOTHING, duration, number, rate, share
 from fraudlab.services.analytics.model import Model
-from fraudlab.services.analytics.parts.elements import Words, block, icon
+from fraudlab.services.elements import Words, block, icon
 
 
 class Figures:

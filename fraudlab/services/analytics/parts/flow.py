@@ -2,8 +2,8 @@
 
 from fraudlab.services.analytics.formatting import number, rate
 from fraudlab.services.analytics.model import Model
-from fraudlab.services.analytics.parts.elements import Words, block, card, icon
 from fraudlab.services.analytics.stages import Stage, State
+from fraudlab.services.elements import Words, block, card, icon
 
 COLUMNS: tuple[tuple[tuple[str, str, str, str], ...], ...] = (
     (("mysql", "MySQL", "payments stored", "database"),),

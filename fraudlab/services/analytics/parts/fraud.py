@@ -11,7 +11,7 @@ from fraudlab.services.analytics.formatting import duration, isolated, person
 from fraudlab.services.analytics.geography import country_name
 from fraudlab.services.analytics.model import Model
 from fraudlab.services.analytics.parts.accounts import Reinstate
-from fraudlab.services.analytics.parts.elements import Words, block, card, icon
+from fraudlab.services.elements import Words, block, card, icon
 from fraudlab.services.staged_fraud import StagedFraud, Step
 from fraudlab.settings import Settings
 

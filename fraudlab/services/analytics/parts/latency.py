@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from fraudlab.services.analytics.formatting import duration, number
 from fraudlab.services.analytics.model import Model
 from fraudlab.services.analytics.parts.chart import LINE, QUIET, Chart, series, value_axis
-from fraudlab.services.analytics.parts.elements import Table, Words, card
+from fraudlab.services.elements import Table, Words, card
 
 UP_TO_MS = (5, 10, 15, 20, 30, 50, 75, 100, 150, 200, 500, 1_000, 10_000)
 """Upper ends of the bars; the last bar is for all beyond."""

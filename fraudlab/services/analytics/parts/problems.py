@@ -9,7 +9,7 @@ from nicegui import ui
 
 from fraudlab.services.analytics.formatting import clock, counted, number
 from fraudlab.services.analytics.model import Model
-from fraudlab.services.analytics.parts.elements import Words, block, card, icon
+from fraudlab.services.elements import Words, block, card, icon
 from fraudlab.stack import space
 
 SHOWN = 6

@@ -2,7 +2,7 @@
 
 from fraudlab.services.analytics.formatting import number, share
 from fraudlab.services.analytics.model import Model
-from fraudlab.services.analytics.parts.elements import Words, block, card
+from fraudlab.services.elements import Words, block, card
 from fraudlab.verification.score import Recall, Score
 
 

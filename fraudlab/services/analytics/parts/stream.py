@@ -7,8 +7,8 @@ from nicegui import ui
 
 from fraudlab.services.analytics.formatting import clock, countries, duration, euros, isolated, person
 from fraudlab.services.analytics.model import Model
-from fraudlab.services.analytics.parts.elements import Words, block, card
 from fraudlab.services.analytics.records import Activity
+from fraudlab.services.elements import Words, block, card
 
 SHOWN = 12
 SPEAK_EVERY_S = 5.0

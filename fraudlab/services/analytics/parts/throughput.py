@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from fraudlab.services.analytics.formatting import clock, rate
 from fraudlab.services.analytics.model import Model
 from fraudlab.services.analytics.parts.chart import LINE, QUIET, SIZE, Chart, Options, series, value_axis
-from fraudlab.services.analytics.parts.elements import Table, card
+from fraudlab.services.elements import Table, card
 
 SPAN_S = 300
 STEP_S = 5
