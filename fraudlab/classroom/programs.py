@@ -12,12 +12,11 @@ from pathlib import Path
 import httpx
 
 from fraudlab.classroom import certificate
-from fraudlab.classroom.room import ANY, CODE, INSTRUCTOR, MOST_LEARNERS, PASSWORD, Room
+from fraudlab.classroom.room import ANY, CODE, INSTRUCTOR, MOST_LEARNERS, PAGE_PATH, PASSWORD, Room
 from fraudlab.clients import waiting
 from fraudlab.course.breaking import CLASS_HUB, CLASS_PAGE, CLASS_PROXY
 from fraudlab.errors import UserError
 from fraudlab.settings import LOOPBACK
-from fraudlab.stack import ports
 from fraudlab.stack.program import Program
 
 CONFIG = Path(__file__).with_name("jupyterhub_config.py")
@@ -67,14 +66,28 @@ def page(room: Room) -> Program:
         environment=room.settings.environment() | room.given(PASSWORD),
         directory=room.folder,
         ports={port: "FRAUDLAB_CLASS_PAGE_PORT"},
-        problem=lambda: None if ports.answers(LOOPBACK, port) else f"its port {port} does not answer yet",
+        problem=lambda: _page_problem(room),
     )
+
+
+def _page_problem(room: Room) -> str | None:
+    """None where it is reached at the class's address: the hub tells the proxy of it some seconds after its own start."""
+    url = f"https://{_host(room)}:{room.settings.class_port}{PAGE_PATH}login"
+    try:
+        httpx.get(url, verify=False, timeout=LOOK_S).raise_for_status()  # noqa: S501 - it says nothing that is secret
+    except httpx.HTTPError as error:
+        return f"cannot be reached at the class's address yet ({error})"
+    return None
+
+
+def _host(room: Room) -> str:
+    """Where this machine reaches the proxy."""
+    return LOOPBACK if room.settings.class_host in ANY else room.settings.class_host
 
 
 def _proxy_problem(room: Room) -> str | None:
     """None where it speaks TLS with the certificate of the class."""
-    port = room.settings.class_port
-    host = LOOPBACK if room.settings.class_host in ANY else room.settings.class_host
+    host, port = _host(room), room.settings.class_port
     untrusting = ssl.create_default_context()
     untrusting.check_hostname, untrusting.verify_mode = False, ssl.CERT_NONE  # it is compared below
     try:
