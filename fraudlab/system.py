@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str], None]
 JOBS_DEADLINE_S = 90
-"""The jobs of a pipeline."""
+LOOK_AT_FLINK = "Look at Flink's web page (`fraudlab open flink`) and `fraudlab logs taskmanager`."
 UNBUFFERED = {"PYTHONUNBUFFERED": "1"}
 """What a service says is in its log at once."""
 BANK = "data-generator"
@@ -717,7 +717,8 @@ def wait_for_jobs(
 ) -> None:
     """Waits until the jobs run. Raises UserError with the cause as soon as one of them has ended, or restarts in a loop.
 
-    Failures before `since_ms`, or before this call, do not count: what a job needs may not have been there yet.
+    Failures before `since_ms`, or before this call, do not count: what a job needs may not have been there yet. A job without a task slot
+    is waited for until the deadline: a TaskManager that was killed may be starting again.
     """
     since_ms = time.time_ns() // 1_000_000 if since_ms is None else since_ms
 
@@ -729,18 +730,12 @@ def wait_for_jobs(
     try:  # a JobManager that is busy, or that was just killed, answers later
         if waiting.until(all_run, deadline_s, 0.2, despite=NoAnswer):
             return
-        what = _unsettled(settings, names)
+        unhealthy = [one for one in flink_jobs.status(settings, names) if one.problem is not None]
+        what = "; ".join(f"{one.name} {one.problem}" for one in unhealthy)
+        advice = next((one.advice for one in unhealthy if one.advice), LOOK_AT_FLINK)
     except NoAnswer as error:
-        what = f"Flink does not answer ({error})"
-    raise UserError(
-        f"Not all jobs run after {deadline_s:.0f} s: {what}.",
-        "Look at Flink's web page (`fraudlab open flink`) and `fraudlab logs taskmanager`.",
-    )
-
-
-def _unsettled(settings: Settings, names: Collection[str]) -> str:
-    unhealthy = [one for one in flink_jobs.status(settings, names) if one.problem is not None]
-    return "; ".join(f"{one.name} {one.problem}" for one in unhealthy)
+        what, advice = f"Flink does not answer ({error})", LOOK_AT_FLINK
+    raise UserError(f"Not all jobs run after {deadline_s:.0f} s: {what}.", advice)
 
 
 def _has_settled(settings: Settings, job: Job, since_ms: int) -> bool:
@@ -750,7 +745,7 @@ def _has_settled(settings: Settings, job: Job, since_ms: int) -> bool:
         why = failed[0].cause.what if failed else f"its state is {job.state}"
         raise UserError(f"The job {job.name} has ended: {why}.", "`fraudlab up` submits it again.")
     cause = flink_jobs.loop_cause(failed, since_ms)
-    if cause is not None:
+    if cause is not None and not cause.may_pass:
         raise UserError(f"The job {job.name} keeps failing: {cause.what}.", cause.advice)
     return flink_jobs.has_settled(job, failed, time.time_ns() // 1_000_000)
 
@@ -787,7 +782,7 @@ def wait_for_binlog_reader(
         if time.monotonic() > deadline:
             raise UserError(
                 f"The job {name} runs, but does not read MySQL's binlog after {deadline_s:.0f} s.",
-                "Look at Flink's web page (`fraudlab open flink`) and `fraudlab logs taskmanager`.",
+                LOOK_AT_FLINK,
             )
         time.sleep(0.1)
 

@@ -46,6 +46,7 @@ OVERDUE_ADVICE = (
 )
 SNAPSHOT_ADVICE = "`fraudlab resnapshot` reads the tables and their columns again, and goes on from there."
 """What gets a job that reads a binlog out of a place where it cannot go on."""
+NO_SLOT = "Flink has no free task slot for the job"
 SKIP_ADVICE = "`fraudlab skip {}` moves this record to dead_letters, and the job goes on without it."
 
 
@@ -60,6 +61,11 @@ class Cause:
     what: str
     advice: str
     record: str | None = None
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether it passes when a TaskManager is back. That takes longer than the attempts of a loop."""
+        return self.what.startswith(NO_SLOT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -406,7 +412,7 @@ KNOWN: tuple[tuple[str, str, str], ...] = (
     ),
     (
         r"NoResourceAvailableException",
-        "Flink has no free task slot for the job",
+        NO_SLOT,
         "If `fraudlab status` says that the taskmanager is not running, wait: it is restarted, and the job goes on. Otherwise cancel a job "
         "that you do not need in Flink's web page, or raise FRAUDLAB_TASK_SLOTS and restart the stack.",
     ),

@@ -1,7 +1,11 @@
 """A TaskManager that is stopped and started again: the jobs continue where they were."""
 
 import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import psutil
 import pytest
 
 from tests.support import flink
@@ -19,16 +23,30 @@ def test_after_a_restart_of_the_taskmanager_the_binlog_is_read_on_from_where_it_
     # From here on the payment is in the detector's state only: no offset that is restored brings it again.
     flink.await_checkpoint(lab.settings)
 
+    killed_ms = time.time_ns() // 1_000_000
     pid = lab.stack.kill("taskmanager", signal.SIGTERM)
     second = lab.pay(user, "600.00", "FR")  # while nobody reads
-    eventually(lambda: running_pid(lab) not in (None, pid), "the supervisor starts another TaskManager")
+    with slow_start(eventually(lambda: another(lab, pid), "the supervisor starts another TaskManager")):
+        eventually(lambda: all(job.failures > 4 for job in flink.jobs_of(lab.settings)), "jobs fail for want of a slot")
+    lab.await_jobs(killed_ms)
     (activity,) = lab.await_activities(user, [second])
     assert activity["transaction_ids"] == [first, second], "the detector remembers the payment from before"
-    lab.await_jobs()
     assert lab.snapshot_records() == snapshot, "no second snapshot"
     assert_exact(lab.settings)
 
 
-def running_pid(lab: Lab) -> int | None:
-    """The TaskManager's process id; None where there is none."""
-    return next(one.pid for one in lab.stack.status() if one.name == "taskmanager")
+def another(lab: Lab, than: int) -> int | None:
+    """The TaskManager's process id; None where there is none but the old one."""
+    pid = next(one.pid for one in lab.stack.status() if one.name == "taskmanager")
+    return None if pid == than else pid
+
+
+@contextmanager
+def slow_start(pid: int) -> Iterator[None]:
+    """A process that gets no processor, as on a busy machine."""
+    process = psutil.Process(pid)
+    process.suspend()
+    try:
+        yield
+    finally:
+        process.resume()

@@ -185,10 +185,10 @@ class Lab:
         self.commit_fraud(witness)
         self.await_stopped(witness)
 
-    def await_jobs(self) -> None:
-        """Waits until the jobs run."""
+    def await_jobs(self, since_ms: int | None = None) -> None:
+        """Waits until the jobs run, as `system.wait_for_jobs` does."""
         names = [self.names.job(job) for job in ("cdc-ingestion", "transaction-join", "fraud-detector")]
-        system.wait_for_jobs(self.settings, names)
+        system.wait_for_jobs(self.settings, names, since_ms=since_ms)
 
 
 def _execute(connection: Any, statement: str, values: tuple[object, ...]) -> int:

@@ -228,6 +228,10 @@ def test_what_failed_before_the_wait_does_not_count() -> None:
     assert loop_cause(failed(100, 1200, 2300), NOW_MS - 2000) is None
 
 
+def test_a_missing_slot_may_come_back_and_nothing_else_may() -> None:
+    assert [trace for trace in (DENIED, NO_TOPIC, NO_SLOT, NO_PYTHON, "") if cause_of(trace).may_pass] == [NO_SLOT]
+
+
 def test_different_reasons_are_no_loop_unless_only_numbers_differ() -> None:
     times = (100, 1200, 2300)
     different = [Failure(NOW_MS - age, Cause(what, "")) for age, what in zip(times, "abc", strict=True)]
