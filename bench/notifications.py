@@ -49,11 +49,13 @@ def main() -> None:
     parser.add_argument("--backlog", type=int, default=10_000, help="activities that wait when the notifier starts")
     arguments = parser.parse_args()
     shared = Settings()
-    Stack(shared, console.print).start()
+    stack = Stack(shared, console.print)
+    stack.install()
+    stack.start()
     settings = shared.model_copy(update={"learner": LEARNER})
     system.prepare(settings)
     (inbox,) = [one for one in system.services(shared) if one.name == "inbox"]
-    Stack(shared).add_program(inbox)
+    stack.add_program(inbox)
     wait_for_inbox(shared)
     figures = {
         "latency": latency(settings, round(arguments.seconds * arguments.rate), arguments.rate),
