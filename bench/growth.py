@@ -22,9 +22,8 @@ def measure(settings: Settings, home: Path, console: Console, count: int) -> lis
     cases += [("per_hour", rate, max(1, count // rate), float(rate)) for rate in PER_USER]
     figures = []
     for what, size, users, per_hour in cases:
-        topic = Topic(fill_topic(settings, console, count, users, per_hour), count)
-        small = Topic(fill_topic(settings, console, count // 10, users, per_hour), count // 10)
+        topics = [Topic(fill_topic(settings, console, part, users, per_hour), part) for part in (count // 10, count)]
         competing = [one for one in contestants(settings, home, console.print) if one.name in COMPARED]
-        compare(settings, competing, topic, small, 1, console.print)
+        compare(settings, competing, topics, 1, console.print)
         figures += [{"what": what, "size": size, **one} for one in as_json(competing)]
     return figures

@@ -77,12 +77,10 @@ def main() -> None:
 
 def peers(settings: Settings, shared: Settings, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """The detector and its peers over the same payments."""
-    full, small = (
-        throughput.Topic(fill_topic(settings, console, count, USERS), count)
-        for count in (arguments.payments, max(1, arguments.payments // 10))
-    )
+    counts = (max(1, arguments.payments // 100), max(1, arguments.payments // 10), arguments.payments)
+    topics = [throughput.Topic(fill_topic(settings, console, count, USERS), count) for count in counts]
     competing = throughput.contestants(settings, shared.home, console.print)
-    throughput.measure(settings, competing, full, small, arguments.runs, console.print)
+    throughput.measure(settings, competing, topics, arguments.runs, console.print)
     return throughput.as_json(competing)
 
 

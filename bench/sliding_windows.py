@@ -4,9 +4,11 @@ It answers another question: windows begin at full minutes, so payments that are
 minute apart are told of in 59 windows. Each payment belongs to 60 windows, so it is added 60 times.
 """
 
+import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import cloudpickle
 import orjson
 from pyflink.common import Row, Time, Types
 from pyflink.datastream import AggregateFunction, DataStream, ProcessWindowFunction
@@ -19,6 +21,9 @@ SLIDE_S = 60
 FOUND = Types.ROW_NAMED(["found"], [Types.STRING()])
 Accumulator = tuple[int, str]
 """EUR cents, and the countries in one text, each with a comma after it."""
+
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the TaskManager has no benches
 
 
 class Total(AggregateFunction):  # type: ignore[misc] # PyFlink is untyped

@@ -1,7 +1,7 @@
 """The rule over one topic, by the detector and by what people would use instead: seconds, memory, state, and what a crash costs each.
 
 The same payments for all, and each run's hours are compared with those of the others before its time counts. A program that would
-take more than MOST_S for all payments gets a tenth of them, and the table says so.
+take more than MOST_S for all payments gets a tenth or a hundredth of them, and the table says so.
 """
 
 import statistics
@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from fraudlab.pipeline import detector
 from fraudlab.pipeline.flink import FlinkCluster, kafka_values
 from fraudlab.pipeline.statements import eur_rate_cases, fill
 from fraudlab.settings import Settings
-from fraudlab.stack import flink
+from fraudlab.stack import flink, flink_jobs
 from fraudlab.stack.supervisor import Stack
 
 HERE = Path(__file__).parent
@@ -127,14 +128,19 @@ def contestants(settings: Settings, home: Path, say: Say) -> list[Contestant]:
     ]
 
 
-def measure(settings: Settings, competing: list[Contestant], full: Topic, small: Topic, runs: int, say: Say) -> None:
-    """Fills in `results`, run by run: first each on the small topic, which tells what it can take and whether it is right."""
+def measure(settings: Settings, competing: list[Contestant], topics: Sequence[Topic], runs: int, say: Say) -> None:
+    """Fills in `results`, run by run. `topics` are the same payments, fewest first.
+
+    First each program tells on the smaller topics what it can take, and whether it is right.
+    """
     expected: dict[str, Hours] = {}
     for one in competing:
-        result = attempt(settings, one, small, expected, say)
-        if result is not None:
-            estimate_s = result.seconds * full.count / small.count
-            one.topic = full if estimate_s <= MOST_S else small
+        for topic, larger in pairwise(topics):
+            one.topic = topic
+            result = attempt(settings, one, topic, expected, say)
+            if result is None or result.seconds * larger.count / topic.count > MOST_S:
+                break
+            one.topic = larger
     for number in range(1, runs + 1):
         for one in competing:
             if one.topic is None or one.problem:
@@ -184,18 +190,14 @@ def run_job(settings: Settings, submit: Submit, topic: Topic) -> Result:
     def has_ended() -> bool:
         nonlocal most
         most = max(most, resident_mib(pid))
-        return rest.job(job)["state"] in ENDED
+        return rest.job(job)["state"] in ENDED or bool(rest.exceptions(job))
 
-    if not until(has_ended, JOB_DEADLINE_S, 0.2):
+    until(has_ended, JOB_DEADLINE_S, 0.2)
+    ended, failures = rest.job(job), rest.exceptions(job)
+    if failures or ended["state"] != "FINISHED":
         rest.cancel(job)
-        raise UserError(
-            f"Job {job} did not end within {JOB_DEADLINE_S} s.", "See Flink's web page: `fraudlab open flink`."
-        )
-    ended = rest.job(job)
-    if ended["state"] != "FINISHED":
-        causes = rest.exceptions(job)
-        why = str(causes[0]["stacktrace"]).strip().splitlines()[-1] if causes else ""
-        raise UserError(f"The job {ended['state'].lower()}: {why}", f"See /jobs/{job}/exceptions of Flink's REST API.")
+        cause = flink_jobs.cause_of(str(failures[0]["stacktrace"])).what if failures else ended["state"].lower()
+        raise UserError(f"The job did not finish: {cause}.", f"See /jobs/{job}/exceptions of Flink's REST API.")
     times = ended["timestamps"]
     state = rest.checkpoints(job)["summary"]["state_size"]["max"]
     return Result((times["FINISHED"] - times["RUNNING"]) / 1000, most, round(state / 2**20, 1) if state else None)
