@@ -19,7 +19,8 @@ from fraudlab.settings import Settings
 from fraudlab.stack.provision.uv import Uv
 
 HERE = Path(__file__).parent / "peers"
-DEADLINE_S = 900
+DEADLINE_S = 360
+"""Twice what a program is thought to need at most when it gets all payments."""
 
 
 def environment(home: Path, folder: Path, say: Callable[[str], None]) -> Path:
@@ -84,6 +85,7 @@ def run(settings: Settings, python: Path, program: Path, source: str, sink: str,
             seconds = time.monotonic() - began
             if process.poll() is None:
                 process.kill()
+                raise UserError(f"{program.parent.name} did not end within {DEADLINE_S} s.", "Give it fewer payments.")
             if process.wait() != 0:
                 last = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:])
                 raise UserError(

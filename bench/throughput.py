@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from bench import sliding_windows
-from bench.peer_process import environment, resident_mib, run
+from bench.peer_process import DEADLINE_S, environment, resident_mib, run
 from bench.topic import NAMES, recreate
 from fraudlab import system
 from fraudlab.clients.flink_rest import ENDED
@@ -32,7 +32,6 @@ from fraudlab.stack import flink, flink_jobs
 from fraudlab.stack.supervisor import Stack
 
 HERE = Path(__file__).parent
-JOB_DEADLINE_S = 900
 MOST_S = 180
 DETECTOR = "detector"
 Say = Callable[[str], None]
@@ -192,7 +191,7 @@ def run_job(settings: Settings, submit: Submit, topic: Topic) -> Result:
         most = max(most, resident_mib(pid))
         return rest.job(job)["state"] in ENDED or bool(rest.exceptions(job))
 
-    until(has_ended, JOB_DEADLINE_S, 0.2)
+    until(has_ended, DEADLINE_S, 0.2)
     ended, failures = rest.job(job), rest.exceptions(job)
     if failures or ended["state"] != "FINISHED":
         rest.cancel(job)
