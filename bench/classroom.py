@@ -125,8 +125,8 @@ def measure(settings: Settings, count: int, labs: Sequence[str], speed: float) -
                 pool.submit(learn, learner, labs, speed, random.Random(SEED + number), group)
                 for number, learner in enumerate(own)
             ]
-            for one in at_work:
-                one.result()
+            for learning in at_work:
+                learning.result()
         group.minutes = (time.monotonic() - began) / 60
         for one in own:
             found = verify(one)
