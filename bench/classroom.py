@@ -121,8 +121,12 @@ def measure(settings: Settings, count: int, labs: Sequence[str], speed: float) -
             system.prepare(one)
         began = time.monotonic()
         with watched(settings, group), ThreadPoolExecutor(count) as pool:
-            for learner, number in zip(own, range(count), strict=True):
+            at_work = [
                 pool.submit(learn, learner, labs, speed, random.Random(SEED + number), group)
+                for number, learner in enumerate(own)
+            ]
+            for learning in at_work:
+                learning.result()
         group.minutes = (time.monotonic() - began) / 60
         for one in own:
             found = verify(one)

@@ -106,8 +106,9 @@ class View:
         if self.latencies_ms:
             latency = f", commit to alert p50 {percentile_ms(self.latencies_ms, 50)} ms, p99 {percentile_ms(self.latencies_ms, 99)} ms"
         return (
-            f"{self.payments} payments ({self.payments_per_s:.0f}/s), {self.activities} activities, {self.flagged} accounts stopped, "
-            f"{self.refused} payments refused{latency}" + (f". {self.trouble}" if self.trouble else "")
+            f"{_many(self.payments, 'payment')} ({self.payments_per_s:.0f}/s), {_many(self.activities, 'activity')}, "
+            f"{_many(self.flagged, 'account')} stopped, {_many(self.refused, 'payment')} refused{latency}"
+            + (f". {self.trouble}" if self.trouble else "")
         )
 
     def __rich__(self) -> RenderableType:
@@ -380,6 +381,11 @@ def in_words(duration: timedelta) -> str:
     if seconds < 120:
         return f"{seconds} second{'' if seconds == 1 else 's'}"
     return f"{seconds // 60} minutes"
+
+
+def _many(count: int, noun: str) -> str:
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{count} {noun if count == 1 else plural}"
 
 
 def percentile_ms(latencies_ms: list[int], percent: int) -> int | None:

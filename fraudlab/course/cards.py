@@ -8,12 +8,17 @@ from keyword import iskeyword
 from tokenize import COMMENT, NAME, NUMBER, STRING, TokenInfo, generate_tokens
 
 from fraudlab.course.exercise import HINTS, Exercise, Kind, Lab, Verdict
+from fraudlab.course.messages import in_class
 from fraudlab.course.pictures import legible
 from fraudlab.course.progress import TRIES_BEFORE_SOLUTION, Record
 from fraudlab.settings import Settings
 from fraudlab.verification.verify import Verification
 
 DONE = "✔"
+FLINK_PAGE = "Flink's web page"
+IN_CLASS = (
+    "Look at your instructor's screen: in a class, this page opens only on the machine that the class server runs on."
+)
 
 _HEADS = {
     Kind.RIGHT: (DONE, "Right", "#1a7f37"),
@@ -140,11 +145,16 @@ def of_start(
             "MySQL, Kafka and Flink are running.",
             f"You work as `{settings.learner}`: your database is `{settings.names.database}`, your topics and jobs begin with"
             f" `{settings.learner}.`",
-            f"Flink's web page: {settings.flink_page} ({free} of {all_slots} task slots are free).",
+            _of_slots(settings, free, all_slots),
             f"Solved here: {solved} of {len(lab.exercises)} exercises.",
             *([_of_kernels(kernels)] if kernels else []),
         ),
     )
+
+
+def _of_slots(settings: Settings, free: int, all_slots: int) -> str:
+    are_free = f"{free} of {all_slots} task slots are free"
+    return f"In Flink, {are_free}." if in_class() else f"Flink's web page: {settings.flink_page} ({are_free})."
 
 
 def _of_kernels(kernels: Sequence[tuple[str, int]]) -> str:
@@ -200,15 +210,17 @@ def of_closed_solution(number: str, record: Record) -> Card:
     )
 
 
+def of_page(address: str, more: str = "") -> str:
+    """A sentence: where a page is that this machine serves to its own browsers alone."""
+    return IN_CLASS if in_class() else f"Open {address} in another tab{more}"
+
+
 def of_flink_page(address: str, *, opened: bool) -> Done:
     """Where Flink's web page is, or that it `opened` in the browser."""
     from_now_on = "From now on this browser can open it without this call."
-    where = (
-        f"It opens in your browser. {from_now_on}"
-        if opened
-        else f"Open {address} in another tab. {from_now_on} The address is a key: keep it to yourself."
-    )
-    return Done("Flink's web page", (where,))
+    if opened:
+        return Done(FLINK_PAGE, (f"It opens in your browser. {from_now_on}",))
+    return Done(FLINK_PAGE, (of_page(address, f". {from_now_on} The address is a key: keep it to yourself."),))
 
 
 def of_verification(verdict: Verification) -> Card:

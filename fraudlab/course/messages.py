@@ -22,6 +22,11 @@ KEPT = 50
 """Announcements of a learner."""
 
 
+def in_class() -> bool:
+    """Whether this process belongs to a learner in a class, whose browser is on another machine than the stack."""
+    return bool(os.environ.get(OF_CLASS))
+
+
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
@@ -123,7 +128,7 @@ class ShownAfterCells:
 
 def show_after_cells(shell: Any) -> None:
     """Shows announcements in an IPython shell; does nothing where there is no class."""
-    if os.environ.get(OF_CLASS):
+    if in_class():
         from IPython.display import display
 
         shell.events.register("post_run_cell", ShownAfterCells(Messages(Settings()), display).look)

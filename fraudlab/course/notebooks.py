@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -278,6 +279,7 @@ async def _execution(
     notebook: Notebook, folder: Path, environment: Mapping[str, str], cell_s: float, *, past_errors: bool = False
 ) -> None:
     from nbclient import NotebookClient
+    from traitlets.config import Config
 
     class Silent(NotebookClient):
         def output(self, outs: list[Any], msg: dict[str, Any], display_id: Any, cell_index: int) -> Any:
@@ -285,9 +287,12 @@ async def _execution(
 
     kind = Silent if past_errors else NotebookClient
     resources = {"metadata": {"path": str(folder)}}
-    client = kind(notebook, timeout=cell_s, allow_errors=past_errors, resources=resources)
     log: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL} if past_errors else {}
-    await client.async_execute(env={**os.environ, **environment}, **log)
+    # Over TCP a kernel tells every user of the machine what it runs and prints; its sockets lie in this folder.
+    with tempfile.TemporaryDirectory(prefix="kernel-", ignore_cleanup_errors=True) as private:
+        config = Config({"KernelManager": {"transport": "ipc", "connection_file": f"{private}/kernel.json"}})
+        client = kind(notebook, timeout=cell_s, allow_errors=past_errors, resources=resources, config=config)
+        await client.async_execute(env={**os.environ, **environment}, **log)
 
 
 def _replaced(value: Any, replacements: dict[str, str]) -> Any:

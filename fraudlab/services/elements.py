@@ -41,6 +41,19 @@ def icon(name: str, classes: str = "") -> ui.icon:
     return element
 
 
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], classes: str = "") -> None:
+    """A table of words."""
+    with block("table", classes):
+        with block("thead"), block("tr"):
+            for name in head:
+                Words("th", name).props["scope"] = "col"
+        with block("tbody"):
+            for row in rows:
+                with block("tr"):
+                    for cell in row:
+                        Words("td", cell)
+
+
 class Table:
     """A chart's figures as a table, which opens on demand and is only then made."""
 
@@ -62,15 +75,8 @@ class Table:
             return
         self._shown = rows
         self._place.clear()
-        with self._place, block("table"):
-            with block("thead"), block("tr"):
-                for name in self._head:
-                    Words("th", name).props["scope"] = "col"
-            with block("tbody"):
-                for row in rows:
-                    with block("tr"):
-                        for cell in row:
-                            Words("td", cell)
+        with self._place:
+            table(self._head, rows)
 
     def _toggle(self, event: object) -> None:
         self._open = bool(getattr(event, "args", False))

@@ -1,20 +1,11 @@
 """Reads no more of a request than a page of ours needs, whatever a client sends: it would all be kept in memory."""
 
-from typing import Any
-
 import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY_BYTES = 2**14
 MAX_MESSAGE_BYTES = 2**18
 """Of a WebSocket: an event of a page, such as a click or a text that was typed."""
-SERVER: dict[str, Any] = {
-    "http": "h11",  # it refuses more than 64 KiB of headers; httptools keeps them all
-    "ws_max_size": MAX_MESSAGE_BYTES,
-}
-"""For `ui.run`: the limits that uvicorn itself has."""
-
-
 CLOSE = (b"connection", b"close")
 
 

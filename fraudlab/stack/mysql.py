@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import mysql.connector
-from mysql.connector.abstracts import MySQLConnectionAbstract
-from mysql.connector.pooling import PooledMySQLConnection
 
 from fraudlab.errors import UserError
+from fraudlab.mysql_session import Session
 from fraudlab.same_origin import is_loopback
 from fraudlab.settings import Settings
 from fraudlab.stack import ports
@@ -72,14 +71,15 @@ def authority_for_java(settings: Settings, layout: Layout, password: str) -> str
     return str(layout.mysql_authority)
 
 
-def connect_as_root(settings: Settings, secrets: SecretStore) -> MySQLConnectionAbstract | PooledMySQLConnection:
-    """A connection of the administrator. Raises mysql.connector.Error where the server does not answer within 3 s."""
-    return mysql.connector.connect(
+def connect_as_root(settings: Settings, secrets: SecretStore) -> Session:
+    """A connection of the administrator. It and its statements raise mysql.connector.Error where the server does not answer within 3 s."""
+    return Session(
         host=settings.mysql_host,
         port=settings.mysql_port,
         user="root",
         password=secrets.secret("mysql_root"),
         connection_timeout=3,
+        read_timeout=3,
         **proof(settings, Layout(settings.home)),
     )
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from fractions import Fraction
 from itertools import islice
@@ -28,6 +29,7 @@ from data_generator import (
     commit_fraud,
     run,
 )
+from data_generator import sink as sink_module
 from data_generator.sink import GeneratorError
 
 from tests.support.waiting import eventually, patient
@@ -308,6 +310,24 @@ def test_a_session_that_the_server_keeps_open_holds_up_nobody(database: Any, pro
         began_s = time.monotonic()
         assert [outcome.status for outcome in sink.write([dated])] == ["inserted"]
         assert time.monotonic() - began_s < patient(DEADLINE_S)
+    assert stored(database) == expected([dated.payment])
+
+
+def test_a_server_that_says_nothing_is_left_and_asked_again(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody holds the table for longer than the generator waits for an answer."""
+    monkeypatch.setattr(sink_module, "ANSWER_S", 1)
+    (dated,) = payments_of(1, thief=False)
+    with MySqlSink(connection_to(database)) as sink, closing(database.connect("root")) as holder:
+        sink.insert_users(BANK.users)
+        before = sink.reconnects
+        with closing(holder.cursor()) as cursor, ThreadPoolExecutor(1) as writer:
+            cursor.execute("LOCK TABLES transactions WRITE")
+            written = writer.submit(sink.write, [dated])
+            try:
+                eventually(lambda: sink.reconnects > before + 1, "it gives up waiting, twice")
+            finally:
+                cursor.execute("UNLOCK TABLES")
+            assert [outcome.status for outcome in written.result(patient(DEADLINE_S))] == ["inserted"]
     assert stored(database) == expected([dated.payment])
 
 

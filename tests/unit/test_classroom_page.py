@@ -13,6 +13,7 @@ from fraudlab.classroom.reading import learners_jobs
 from fraudlab.classroom.room import PAGE_PATH
 from fraudlab.classroom.watching import COLUMNS, Hard, Learner, hardest, lab_times, queue, table
 from fraudlab.clients.flink_rest import Job
+from fraudlab.course import cards
 from fraudlab.course import messages as course_messages
 from fraudlab.course.cards import Card
 from fraudlab.course.labs import all_labs, lab_of
@@ -245,6 +246,19 @@ def test_only_a_class_looks_for_announcements(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv(course_messages.OF_CLASS, "/somewhere")
     course_messages.show_after_cells(shell)
     assert registered == ["post_run_cell"]
+
+
+def test_a_class_is_not_sent_to_pages_that_only_the_server_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    address = "http://127.0.0.1:18081/?token=key"
+    monkeypatch.delenv(course_messages.OF_CLASS, raising=False)
+    assert address in str(cards.of_flink_page(address, opened=False))
+    monkeypatch.setenv(course_messages.OF_CLASS, "/somewhere")
+    for said in (str(cards.of_flink_page(address, opened=False)), cards.of_page(address)):
+        assert "127.0.0.1" not in said
+        assert "your instructor's screen" in said
+    start = cards.of_start(all_labs()[0], Settings(learner="anna"), (5, 12), solved=0)
+    assert "127.0.0.1" not in str(start)
+    assert "5 of 12 task slots are free" in str(start)
 
 
 def test_the_page_is_where_jupyterhub_has_its_services() -> None:

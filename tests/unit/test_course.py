@@ -6,16 +6,18 @@ from decimal import Decimal
 from pathlib import Path
 from textwrap import dedent
 
+import nbformat
 import pytest
 from typer.testing import CliRunner
 
 from fraudlab.cli import app
 from fraudlab.course import cards, glossary, lab, learner_folder, pictures, review
 from fraudlab.course.exercise import PLACEHOLDER, Mistake, NotSolvedYet, not_yet, right, wrong
-from fraudlab.course.notebooks import LABS, MarkError, cut
+from fraudlab.course.notebooks import LABS, MarkError, cut, execute
 from fraudlab.course.progress import Progress
 from fraudlab.course.sources import SourceError, differences
 from fraudlab.pipeline.statements import statements as of_pipeline
+from tests.support.waiting import patient
 
 
 def test_the_course_of_this_repository_passes_its_own_check() -> None:
@@ -281,6 +283,17 @@ def test_a_source_that_leads_nowhere_is_an_error(repository: Path, cell: str) ->
 
 
 # Statements of a learner's own in the pipeline's functions
+
+
+def test_a_kernel_that_runs_a_notebook_has_no_port(tmp_path: Path) -> None:
+    """sec-01's brother: over TCP a kernel tells every local user what it prints. Grading and recording run kernels, too."""
+    cell = nbformat.v4.new_code_cell(
+        "from ipykernel.kernelapp import IPKernelApp; app = IPKernelApp.instance(); print(app.transport, app.ip)"
+    )
+    execute(nbformat.v4.new_notebook(cells=[cell]), tmp_path, {}, cell_s=patient(60))
+    transport, place = cell.outputs[0].text.split()
+    assert transport == "ipc"
+    assert not Path(place).parent.exists(), "the sockets' folder ends with the kernel"
 
 
 def test_statements_of_the_learner_stand_in_the_place_of_one_file_only() -> None:

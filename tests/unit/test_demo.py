@@ -66,6 +66,11 @@ def test_the_line_names_every_stage() -> None:
     )
 
 
+def test_one_is_no_plural() -> None:
+    said = View(Settings(), payments=1, activities=1, flagged=1, refused=1).line()
+    assert said == "1 payment (0/s), 1 activity, 1 account stopped, 1 payment refused"
+
+
 def test_the_line_says_what_is_away() -> None:
     assert View(Settings(), trouble="MySQL is away").line().endswith("0 payments refused. MySQL is away")
 

@@ -246,6 +246,15 @@ def test_the_python_that_runs_this_is_whole() -> None:
     assert system.loads(str(found.library))
 
 
+def test_a_virtual_environment_is_not_made_of_another(tmp_path: Path) -> None:
+    """With ours activated, `python3.11` is its own, and would be removed while it makes the environment again."""
+    made = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", made], check=True)
+    found = python.probe(made / "bin" / "python3.11")
+    assert found is not None
+    assert found.program == Path(sys.base_prefix, "bin", "python3.11")
+
+
 def test_a_python_without_its_library_is_completed_before_another_is_fetched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,11 +5,7 @@ import os
 from importlib import resources
 
 from fraudlab.classroom.room import PAGE_PATH, SESSIONS, Room
-from fraudlab.services.request_limit import SERVER, RequestLimit
 from fraudlab.settings import LOOPBACK, Settings
-
-RECONNECT_S = 60
-GRACE_S = 2
 
 
 def main() -> None:
@@ -30,14 +26,13 @@ def main() -> None:
     from fraudlab.classroom.reading import Reader
     from fraudlab.course import review
     from fraudlab.same_origin import SameOrigin
-    from fraudlab.services import open_pages
+    from fraudlab.services import serving
     from fraudlab.services.login import Login, Wording, login_page
 
     reader = Reader(room, then=Caretaker(room).look)
     stated = {lab.number: review.lab_minutes(notebook) for lab, notebook in review.present().pairs()}
 
-    open_pages.limit()
-    app.add_middleware(RequestLimit)
+    serving.limit()
     app.add_middleware(Login)
     app.add_middleware(SameOrigin, names=None)
     app.add_middleware(Prefix, prefix=PAGE_PATH)
@@ -53,16 +48,10 @@ def main() -> None:
 
     app.on_startup(reader.start)
     app.on_shutdown(reader.stop)
-    ui.run(
-        host=LOOPBACK,
-        port=settings.class_page_port,
-        favicon="🎓",
-        dark=None,
-        reload=False,
-        show=False,
-        tailwind=False,
-        reconnect_timeout=RECONNECT_S,
-        show_welcome_message=False,
+    serving.run(
+        LOOPBACK,
+        settings.class_page_port,
+        "🎓",
         storage_secret=room.secrets.secret(SESSIONS),
         # the cookie is for this page alone: learners' JupyterLabs answer at the same address
         session_middleware_kwargs={
@@ -71,8 +60,6 @@ def main() -> None:
             "same_site": "strict",
             "https_only": True,
         },
-        timeout_graceful_shutdown=GRACE_S,
-        **SERVER,
     )
 
 

@@ -4,7 +4,7 @@ import asyncio
 import csv
 import sys
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from io import StringIO
 from typing import Literal
 
@@ -20,6 +20,7 @@ from fraudlab.clients.flink_rest import NoAnswer
 from fraudlab.course.exercise import HINTS
 from fraudlab.course.labs import all_labs
 from fraudlab.course.messages import LONGEST
+from fraudlab.services import elements
 from fraudlab.services.elements import Words, block, card, icon
 
 LOOK_EVERY_S = 1.0
@@ -32,6 +33,7 @@ class Page:
     def __init__(self, room: Room, reader: Reader, stated: dict[str, int]) -> None:
         self._room, self._reader, self._stated, self._labs = room, reader, stated, all_labs()
         self._parts: list[_Changing] = []
+        self._seen: Class | None = None
         with ui.header(fixed=False).classes("banner"), block("div", "title"):
             icon("school")
             Words("h1", "The class")
@@ -51,10 +53,13 @@ class Page:
 
     def refresh(self) -> None:
         """Shows what is new of the class."""
-        seen, now = self._reader.seen, datetime.now(UTC)
-        self._matrix.set_content(matrix.html(seen.learners, self._labs, now))
+        seen = self._reader.seen
+        if seen is self._seen:
+            return
+        self._seen = seen
+        self._matrix.set_content(matrix.html(seen.learners, self._labs, seen.at))
         for part in self._parts:
-            part.refresh(seen, now)
+            part.refresh(seen)
 
     def _problems(self) -> None:
         with block("div", "waiting") as box:
@@ -66,7 +71,7 @@ class Page:
             box.set_visibility(bool(problems))
             words.set_text("; ".join(problems))
 
-        self._parts.append(_Changing(lambda seen, now: seen.problems, show))
+        self._parts.append(_Changing(lambda seen: seen.problems, show))
 
     def _hands(self) -> None:
         with card("Raised hands", "third-card"):
@@ -86,8 +91,8 @@ class Page:
 
         self._parts.append(
             _Changing(
-                lambda seen, now: [
-                    (name, hand.place, ago(now - datetime.fromisoformat(hand.since)), hand.question)
+                lambda seen: [
+                    (name, hand.place, ago(seen.at - datetime.fromisoformat(hand.since)), hand.question)
                     for name, hand in queue(seen.learners)
                 ],
                 show,
@@ -113,7 +118,7 @@ class Page:
                                 _button(str(number), lambda one=exercise, number=number: self._hint(one, number))
 
         self._parts.append(
-            _Changing(lambda seen, now: [(one.exercise, tuple(one.names)) for one in hardest(seen.learners, now)], show)
+            _Changing(lambda seen: [(one.exercise, tuple(one.names)) for one in hardest(seen.learners, seen.at)], show)
         )
 
     def _machine(self) -> None:
@@ -128,7 +133,7 @@ class Page:
             for name, text in zip(names, shown, strict=True):
                 values[name].set_text(text)
 
-        def figures(seen: Class, now: datetime) -> list[str]:
+        def figures(seen: Class) -> list[str]:
             one = seen.machine
             return [
                 f"{one.cpu:.0%}",
@@ -213,8 +218,8 @@ class Page:
 
         self._parts.append(
             _Changing(
-                lambda seen, now: [
-                    (one.id, one.learner, one.name, one.state, ago(now - one.started)) for one in seen.jobs
+                lambda seen: [
+                    (one.id, one.learner, one.name, one.state, ago(seen.at - one.started)) for one in seen.jobs
                 ],
                 show,
             )
@@ -227,17 +232,10 @@ class Page:
 
         def show(times: Sequence[tuple[str, ...]]) -> None:
             place.clear()
-            with place, block("table", "times"):
-                with block("thead"), block("tr"):
-                    for head in ("lab", "", "stated", "median", "finished by"):
-                        Words("th", head).props["scope"] = "col"
-                with block("tbody"):
-                    for row in times:
-                        with block("tr"):
-                            for cell in row:
-                                Words("td", cell)
+            with place:
+                elements.table(("lab", "", "stated", "median", "finished by"), times, "times")
 
-        def figures(seen: Class, now: datetime) -> list[tuple[str, ...]]:
+        def figures(seen: Class) -> list[tuple[str, ...]]:
             return [
                 (
                     one.lab,
@@ -277,12 +275,12 @@ class Page:
 class _Changing:
     """A part of the page. It is built again when what it shows has changed."""
 
-    def __init__(self, look: Callable[[Class, datetime], object], show: Callable[..., None]) -> None:
+    def __init__(self, look: Callable[[Class], object], show: Callable[..., None]) -> None:
         self._look, self._show = look, show
         self._shown: object = None
 
-    def refresh(self, seen: Class, now: datetime) -> None:
-        if (found := self._look(seen, now)) != self._shown:
+    def refresh(self, seen: Class) -> None:
+        if (found := self._look(seen)) != self._shown:
             self._shown = found
             self._show(found)
 

@@ -1,6 +1,5 @@
 """Exercises as a learner meets them: check, hints, solution, progress, help."""
 
-import os
 from typing import Any, NoReturn
 
 import pandas as pd
@@ -11,7 +10,7 @@ from fraudlab.course.cards import Card, Done
 from fraudlab.course.exercise import HINTS, Kind, NotSolvedYet, fingerprint
 from fraudlab.course.lab import checking
 from fraudlab.course.labs import all_labs, exercise_of
-from fraudlab.course.messages import OF_CLASS, Messages
+from fraudlab.course.messages import Messages, in_class
 from fraudlab.course.progress import Progress, Record, latest
 from fraudlab.course.workspace import OUTAGES, Workspace
 from fraudlab.errors import UserError
@@ -105,7 +104,7 @@ def help_me(workspace: Workspace, question: str = "") -> Done:
     Example:
         lab.help_me("What is a tombstone?")
     """
-    if not os.environ.get(OF_CLASS):
+    if not in_class():
         raise UserError(
             "This is no class with an instructor, so nobody would see your hand.",
             '`lab.hint("01.1")` shows a hint for an exercise, and docs/troubleshooting.md explains messages.',

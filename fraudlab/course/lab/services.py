@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from fraudlab.course import consumers
+from fraudlab.course import cards, consumers
 from fraudlab.course import inbox as inbox_reader
 from fraudlab.course.cards import Card, Done
 from fraudlab.course.workspace import Workspace, wait_until
@@ -71,9 +71,8 @@ def dashboard(workspace: Workspace) -> Done:
         raise UserError(
             f"The dashboard was not started. {error}", f"{error.advice} Or look at your neighbour's, with their bank."
         ) from error
-    return Done(
-        "The dashboard", (f"Open {workspace.settings.dashboard_url} in another tab. It needs some seconds to start.",)
-    )
+    where = cards.of_page(workspace.settings.dashboard_url, ". It needs some seconds to start.")
+    return Done("The dashboard", (where,))
 
 
 def inbox(workspace: Workspace, person: str = "", *, at_least: int = 0, last: int = 10) -> pd.DataFrame:
@@ -91,9 +90,8 @@ def inbox(workspace: Workspace, person: str = "", *, at_least: int = 0, last: in
 
 def inbox_page(workspace: Workspace) -> Card:
     """Says where the inbox's page is."""
-    return Card(
-        "The inbox", (f"Open {workspace.settings.inbox_page} in another tab: mail on the left, a phone on the right.",)
-    )
+    where = cards.of_page(workspace.settings.inbox_page, ": mail on the left, a phone on the right.")
+    return Card("The inbox", (where,))
 
 
 def push_server(workspace: Workspace) -> str:

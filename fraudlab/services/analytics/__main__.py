@@ -6,16 +6,11 @@ import logging
 import os
 from importlib import resources
 
-from fraudlab.services.request_limit import SERVER, RequestLimit
 from fraudlab.settings import Settings
 from fraudlab.stack.layout import Layout
 from fraudlab.stack.supervisor import Stack
 
 log = logging.getLogger("fraudlab.analytics")
-
-RECONNECT_S = 60
-"""How long a browser may be silent, on a busy machine, before its page is given up and reloaded."""
-GRACE_S = 2
 
 
 def main() -> None:
@@ -31,7 +26,7 @@ def main() -> None:
     from nicegui import app, ui
     from starlette.responses import Response
 
-    from fraudlab.services import open_pages
+    from fraudlab.services import serving
     from fraudlab.services.analytics import access, geography, page
     from fraudlab.services.analytics.commit_fraud import FraudStage
     from fraudlab.services.analytics.database_reader import DatabaseReader
@@ -42,8 +37,7 @@ def main() -> None:
 
     model = Model()
 
-    open_pages.limit()
-    app.add_middleware(RequestLimit)
+    serving.limit()
     access.guard(settings.bind_address(settings.dashboard_host), secrets.secret("dashboard_password"))
     ui.add_css(resources.files(__package__).joinpath("dashboard.css").read_text(encoding="utf-8"), shared=True)
 
@@ -71,19 +65,11 @@ def main() -> None:
         log.info("the dashboard: open %s%s", settings.dashboard_url, password)
 
     app.on_startup(start)
-    ui.run(
-        host=settings.bind_address(settings.dashboard_host),
-        port=settings.dashboard_port,
-        favicon="🛡️",
-        dark=None,
-        reload=False,
-        show=False,
-        tailwind=False,
-        reconnect_timeout=RECONNECT_S,
-        show_welcome_message=False,
+    serving.run(
+        settings.bind_address(settings.dashboard_host),
+        settings.dashboard_port,
+        "🛡️",
         storage_secret=secrets.secret("dashboard_sessions"),
-        timeout_graceful_shutdown=GRACE_S,
-        **SERVER,
     )
 
 

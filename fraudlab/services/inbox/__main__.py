@@ -7,7 +7,6 @@ import sys
 from fraudlab.same_origin import LOOPBACK_NAMES, SameOrigin
 from fraudlab.services.inbox import api, ntfy, smtp
 from fraudlab.services.inbox.store import MIB, Store
-from fraudlab.services.request_limit import SERVER, RequestLimit
 from fraudlab.settings import Settings
 from fraudlab.stack.layout import Layout
 
@@ -21,9 +20,9 @@ def main() -> int:
     address = settings.bind_address(settings.inbox_host)
     folder = Layout(settings.home).inbox
     os.environ["NICEGUI_STORAGE_PATH"] = str(folder)  # else it would make a folder wherever it is started
-    from nicegui import app, ui
+    from nicegui import app
 
-    from fraudlab.services import open_pages
+    from fraudlab.services import serving
     from fraudlab.services.inbox.page import add_page
 
     store = Store(folder / "messages.sqlite", kept_bytes=settings.inbox_store_mib * MIB)
@@ -38,26 +37,13 @@ def main() -> int:
             failures.append(error)
             app.shutdown()
 
-    open_pages.limit()
+    serving.limit()
     app.add_middleware(SameOrigin, names=LOOPBACK_NAMES | {settings.inbox_host})
-    app.add_middleware(RequestLimit)
     app.on_startup(serve_mail)
     app.include_router(api.router(store))
     app.include_router(ntfy.router(store))
     add_page(store)
-    ui.run(
-        host=address,
-        port=settings.inbox_http_port,
-        title="Inbox",
-        favicon="📬",
-        dark=None,
-        reload=False,
-        show=False,
-        show_welcome_message=False,
-        tailwind=False,
-        uvicorn_logging_level="warning",
-        **SERVER,
-    )
+    serving.run(address, settings.inbox_http_port, "📬", title="Inbox")
     store.close()
     return 1 if failures else 0
 

@@ -30,10 +30,15 @@ if not name.endswith(".so.1.0"):
 folders = [sysconfig.get_config_var("LIBDIR") or "", os.path.join(sys.base_prefix, "lib")]
 folders.append(os.path.join(folders[0], sysconfig.get_config_var("MULTIARCH") or ""))
 files = [os.path.join(folder, name) for folder in folders]
-print(json.dumps({"version": sys.version_info[:3], "executable": sys.executable, "name": name,
+base = os.path.join(sys.base_prefix, "bin", "python%d.%d" % sys.version_info[:2])
+outside = sys.prefix != sys.base_prefix and os.path.exists(base)
+print(json.dumps({"version": sys.version_info[:3], "executable": base if outside else sys.executable, "name": name,
                   "library": next((file for file in files if os.path.exists(file)), "")}))
 """
-"""Run by a candidate: which it is, and where its shared library is. It fails if a module is missing that packages need."""
+"""Run by a candidate: which it is, and where its shared library is. It fails if a module is missing that packages need.
+
+One in a virtual environment names the one that the environment was made of: ours may be the one that is activated, and is made again.
+"""
 
 
 @dataclass(frozen=True)
