@@ -680,7 +680,8 @@ def class_status() -> None:
         _show_class(seen.shown)
     table = Table("learner", "JupyterLab", "last seen")
     for one in seen.seats:
-        table.add_row(one.name, "runs" if one.runs else "", "" if one.last_seen is None else _ago(one.last_seen))
+        last = seen.last_signs[one.name]
+        table.add_row(one.name, "runs" if one.runs else "", "" if last is None else _ago(last))
     table.caption = f"{sum(one.runs for one in seen.seats)} of {len(seen.names)} learners are there"
     if seen.seats:
         console.print(table)

@@ -31,7 +31,7 @@ from fraudlab.course import learner_folder
 from fraudlab.course.breaking import CLASS_HUB, CLASS_PAGE, CLASS_PROXY
 from fraudlab.course.lab import starting
 from fraudlab.course.labs import lab_of
-from fraudlab.course.messages import OF_CLASS
+from fraudlab.course.messages import OF_CLASS, Messages
 from fraudlab.course.workspace import OUTAGES, SLOTS_PER_LEARNER, Workspace
 from fraudlab.errors import UserError
 from fraudlab.settings import Settings
@@ -58,11 +58,15 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A class as it is now; `seats` is empty where the hub does not answer, and `problems` says why, a sentence each."""
+    """A class as it is now; `seats` is empty where the hub does not answer, and `problems` says why, a sentence each.
+
+    `last_signs` is when each learner last ran a cell; None of one who never has.
+    """
 
     names: list[str]
     shown: Open | None
     seats: list[Seat]
+    last_signs: dict[str, datetime | None]
     problems: list[str]
 
 
@@ -150,12 +154,13 @@ def look(settings: Settings) -> Look:
     if not names:
         raise UserError("There is no class.", "`fraudlab class up --learners 30` opens one.")
     if not room.certificate.exists():
-        return Look(names, None, [], ["The class server was never started."])
+        return Look(names, None, [], {}, ["The class server was never started."])
     asked = {program.name: program.problem for program in programs.of_class(room)}
     found = {name: ask() for name, ask in asked.items() if ask is not None}
     problems = [f"{name}: {problem}" for name, problem in found.items() if problem is not None]
     seats = [] if found[CLASS_HUB] is not None else Hub(room).seats(names)
-    return Look(names, _shown(room, room.code()), seats, problems)
+    last_signs = {name: Messages(room.learner(name)).last_sign() for name in names}
+    return Look(names, _shown(room, room.code()), seats, last_signs, problems)
 
 
 def add(settings: Settings, name: str, say: Say) -> str:

@@ -5,7 +5,6 @@ import ssl
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 
@@ -101,11 +100,10 @@ def _proxy_problem(room: Room) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """A learner as the hub sees them. `last_seen` is None of one who has not logged in."""
+    """A learner as the hub sees them: whether their JupyterLab runs."""
 
     name: str
     runs: bool = False
-    last_seen: datetime | None = None
 
 
 class Hub:
@@ -125,7 +123,7 @@ class Hub:
     def seats(self, names: Sequence[str]) -> list[Seat]:
         """How each of these learners is. Raises UserError where the hub does not answer."""
         known = {one["name"]: one for one in self._answer("GET", f"/users?limit={MOST_LEARNERS}").json()}
-        return [_seat(name, known.get(name)) for name in names]
+        return [Seat(name, name in known and bool(known[name]["servers"])) for name in names]
 
     def stop(self, name: str) -> None:
         """Ends a learner's JupyterLab with its kernels, and waits until it has ended; harmless where none runs."""
@@ -153,10 +151,3 @@ class Hub:
         return httpx.request(
             method, url, headers={"Authorization": f"token {token}"}, timeout=patience_s
         ).raise_for_status()
-
-
-def _seat(name: str, known: dict[str, object] | None) -> Seat:
-    if known is None:
-        return Seat(name)
-    last = known["last_activity"]
-    return Seat(name, bool(known["servers"]), datetime.fromisoformat(str(last)) if last else None)

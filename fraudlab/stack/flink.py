@@ -5,7 +5,7 @@ import re
 import ssl
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
@@ -24,7 +24,7 @@ JOBMANAGER, TASKMANAGER = "jobmanager", "taskmanager"
 NEEDS = {JOBMANAGER: (zookeeper.NAME,), TASKMANAGER: (JOBMANAGER,)}
 """What must be ready before they start: they give up after a while."""
 
-JOBMANAGER_HEAP_MIB = 320
+JOBMANAGER_HEAP_MIB, JOBMANAGER_HEAP_PER_SLOT_MIB = 320, 4
 JOBMANAGER_METASPACE_MIB = 160
 
 ANSWER_DEADLINE_S = 60
@@ -49,7 +49,10 @@ what payments run through gets there within seconds all the same."""
 
 @dataclass(frozen=True)
 class TaskManagerMemory:
-    """The parts of the TaskManager's memory, in MiB. State lies on the task heap, so Flink manages little memory."""
+    """The parts of the TaskManager's memory, in MiB. State lies on the task heap, so Flink manages little memory.
+
+    These are for USUAL_SLOTS.
+    """
 
     framework_heap: int = 128
     task_heap: int = 512
@@ -73,7 +76,29 @@ class TaskManagerMemory:
         ]
 
 
-MEMORY = TaskManagerMemory()
+USUAL_SLOTS = 12
+"""So many task slots the memory of one pipeline is enough for."""
+
+
+def memory_of(slots: int) -> TaskManagerMemory:
+    """What a TaskManager with so many slots gets: each slot beyond USUAL_SLOTS has a share of its own.
+
+    The fetchers of Kafka's sources keep up to 2 MiB of direct memory a thread: with that of one pipeline, the jobs of eight learners
+    failed for want of it, over and over.
+    """
+    usual, more = TaskManagerMemory(), max(0, slots - USUAL_SLOTS)
+    return replace(
+        usual,
+        task_heap=usual.task_heap + 24 * more,
+        task_off_heap=usual.task_off_heap + 16 * more,
+        network=usual.network + 2 * more,
+        metaspace=usual.metaspace + 2 * more,
+    )
+
+
+def _jobmanager_heap_mib(settings: Settings) -> int:
+    more = max(0, settings.task_slots * settings.taskmanagers - USUAL_SLOTS)
+    return JOBMANAGER_HEAP_MIB + JOBMANAGER_HEAP_PER_SLOT_MIB * more
 
 
 def jobmanager(settings: Settings, layout: Layout) -> Service:
@@ -86,7 +111,7 @@ def jobmanager(settings: Settings, layout: Layout) -> Service:
                 *_java(
                     layout,
                     JOBMANAGER,
-                    f"-Xmx{JOBMANAGER_HEAP_MIB}m",
+                    f"-Xmx{_jobmanager_heap_mib(settings)}m",
                     f"-XX:MaxMetaspaceSize={JOBMANAGER_METASPACE_MIB}m",
                     *java.QUICK,
                     zookeeper.client_option(layout),
@@ -125,7 +150,7 @@ def _taskmanager(settings: Settings, layout: Layout, name: str) -> Service:
                 *_java(
                     layout,
                     name,
-                    *MEMORY.jvm_options,
+                    *memory_of(settings.task_slots).jvm_options,
                     "-XX:+UseG1GC",
                     *LATE_OPTIMISATION,
                     zookeeper.client_option(layout),
@@ -164,7 +189,7 @@ def write_configuration(settings: Settings, layout: Layout, secrets: SecretStore
     flink_keys.make(layout, secrets, renew=renew)
     zookeeper.write_client_login(layout, secrets)
     conf = layout.flink / "conf"
-    temporary = layout.flink / "tmp"
+    temporary, memory = layout.flink / "tmp", memory_of(settings.task_slots)
     private_folder(temporary)
     for folder in ("ha", "checkpoints", "savepoints"):
         (private_folder(layout.flink_state) / folder).mkdir(exist_ok=True)
@@ -182,16 +207,16 @@ def write_configuration(settings: Settings, layout: Layout, secrets: SecretStore
         zookeeper_port=settings.zookeeper_port,
         task_slots=settings.task_slots,
         checkpoint_interval_s=settings.checkpoint_interval_s,
-        jobmanager_heap_mib=JOBMANAGER_HEAP_MIB,
+        jobmanager_heap_mib=_jobmanager_heap_mib(settings),
         jobmanager_metaspace_mib=JOBMANAGER_METASPACE_MIB,
-        framework_heap_mib=MEMORY.framework_heap,
-        task_heap_mib=MEMORY.task_heap,
-        framework_off_heap_mib=MEMORY.framework_off_heap,
-        task_off_heap_mib=MEMORY.task_off_heap,
-        network_mib=MEMORY.network,
-        managed_mib=MEMORY.managed,
-        metaspace_mib=MEMORY.metaspace,
-        overhead_mib=MEMORY.overhead,
+        framework_heap_mib=memory.framework_heap,
+        task_heap_mib=memory.task_heap,
+        framework_off_heap_mib=memory.framework_off_heap,
+        task_off_heap_mib=memory.task_off_heap,
+        network_mib=memory.network,
+        managed_mib=memory.managed,
+        metaspace_mib=memory.metaspace,
+        overhead_mib=memory.overhead,
         # Flink takes `%20` for a part of the name
         **{name: yaml_text(f"file://{layout.flink_state}/{name}") for name in ("ha", "checkpoints", "savepoints")},
         tmp=yaml_text(temporary),

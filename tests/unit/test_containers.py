@@ -172,7 +172,10 @@ def test_up_shows_no_log_but_of_what_says_where_to_go(profile: str, shown: set[s
 def test_what_flink_plans_with_fits_into_the_limits() -> None:
     jobmanager = flink.JOBMANAGER_HEAP_MIB + flink.JOBMANAGER_METASPACE_MIB + 64 + 96  # off-heap, overhead
     assert mib(SERVICES["jobmanager"]["mem_limit"]) >= jobmanager
-    assert mib(SERVICES["taskmanager"]["mem_limit"]) >= sum(dataclasses.astuple(flink.MEMORY)) + PYTHON_MIB
+    assert (
+        mib(SERVICES["taskmanager"]["mem_limit"])
+        >= sum(dataclasses.astuple(flink.memory_of(flink.USUAL_SLOTS))) + PYTHON_MIB
+    )
 
 
 def test_an_editor_gets_at_all_pages_and_starts_what_the_labs_need() -> None:

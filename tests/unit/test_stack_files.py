@@ -130,6 +130,14 @@ def test_flinks_state_lies_in_a_home_whose_name_has_a_space(tmp_path: Path) -> N
     assert f'execution.checkpointing.dir: "file://{home}/flink/state/checkpoints"\n' in written
 
 
+def test_the_memory_of_a_class_grows_with_its_task_slots() -> None:
+    """Eight learners' jobs failed over and over for want of direct memory, which was that of one pipeline."""
+    usual, of_class = flink.memory_of(flink.USUAL_SLOTS), flink.memory_of(8 * 6)
+    assert flink.memory_of(3) == usual == flink.TaskManagerMemory()
+    assert "-XX:MaxDirectMemorySize=256m" in usual.jvm_options
+    assert {"-Xmx1504m", "-XX:MaxDirectMemorySize=904m"} <= set(of_class.jvm_options)
+
+
 def test_taskmanagers_jvm_limits_follow_from_the_parts() -> None:
     memory = flink.TaskManagerMemory(framework_heap=1, task_heap=2, framework_off_heap=4, task_off_heap=8, network=16)
     # heap 1 + 2, direct memory 4 + 8 + 16
