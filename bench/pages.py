@@ -32,9 +32,8 @@ def write(figures: dict[str, Any], home: Path, say: Callable[[str], None]) -> No
             text = replaced(text, name, "\n\n".join(content))
     PAGE.write_text(text, encoding="utf-8")
     python = environment(home, HERE / "plots", say)
-    subprocess.run(
-        [python, HERE / "plots" / "draw.py", PICTURES], input=json.dumps(figures), text=True, check=True, env={}
-    )
+    given = json.dumps({"figures": figures, "titles": PLOTS})
+    subprocess.run([python, HERE / "plots" / "draw.py", PICTURES], input=given, text=True, check=True, env={})
 
 
 def replaced(text: str, name: str, content: str) -> str:

@@ -1,4 +1,7 @@
-"""Draws the plots of docs/performance.md as SVG. Figures come as JSON on standard input; the argument is the folder to write to."""
+"""Draws the plots of docs/performance.md as SVG. The argument is the folder to write to.
+
+On standard input comes JSON: `figures`, and `titles`, what each plot shows for readers who do not see it.
+"""
 
 import json
 import sys
@@ -16,12 +19,13 @@ Figures = list[dict[str, Any]]
 
 def main() -> None:
     folder = Path(sys.argv[1])
-    figures = json.load(sys.stdin)
+    given = json.load(sys.stdin)
+    figures = given["figures"]
     for name, draw in {"peers": peers, "growth": growth, "stages": stages}.items():
         if figures.get(name, {}).get("figures"):
             draw(figures[name]["figures"])
             pyplot.tight_layout()
-            pyplot.savefig(folder / f"performance-{name}.svg", metadata={"Date": None})
+            pyplot.savefig(folder / f"performance-{name}.svg", metadata={"Date": None, "Title": given["titles"][name]})
             pyplot.close()
 
 
