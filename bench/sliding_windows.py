@@ -23,7 +23,7 @@ Accumulator = tuple[int, str]
 """EUR cents, and the countries in one text, each with a comma after it."""
 
 
-cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the TaskManager has no benches
+cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the TaskManager cannot import it
 
 
 class Total(AggregateFunction):  # type: ignore[misc] # PyFlink is untyped

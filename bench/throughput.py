@@ -196,7 +196,10 @@ def run_job(settings: Settings, submit: Submit, topic: Topic) -> Result:
     if failures or ended["state"] != "FINISHED":
         rest.cancel(job)
         cause = flink_jobs.cause_of(str(failures[0]["stacktrace"])).what if failures else ended["state"].lower()
-        raise UserError(f"The job did not finish: {cause}.", f"See /jobs/{job}/exceptions of Flink's REST API.")
+        raise UserError(
+            f"The job did not finish within {DEADLINE_S} s: {cause}.",
+            f"See /jobs/{job}/exceptions of Flink's REST API.",
+        )
     times = ended["timestamps"]
     state = rest.checkpoints(job)["summary"]["state_size"]["max"]
     return Result((times["FINISHED"] - times["RUNNING"]) / 1000, most, round(state / 2**20, 1) if state else None)

@@ -211,7 +211,7 @@ def of_closed_solution(number: str, record: Record) -> Card:
 
 
 def of_page(address: str, more: str = "") -> str:
-    """A sentence: where a page is that this machine serves to its own browsers alone."""
+    """A sentence that says where a page is. Only a browser on this machine can open it."""
     return IN_CLASS if in_class() else f"Open {address} in another tab{more}"
 
 

@@ -13,13 +13,13 @@ GRACE_S = 2
 
 
 def limit() -> None:
-    """Limits what a page takes: open pages, and bodies. What is added to `app` afterwards sees a request before that."""
+    """Limits what a page takes: open pages, and bodies. Middleware that is added to `app` later sees a request first."""
     open_pages.limit()
     app.add_middleware(RequestLimit)
 
 
 def run(host: str, port: int, favicon: str, **options: Any) -> None:
-    """Serves the pages until the process is told to end. `options` are others of `ui.run`."""
+    """Serves the pages until the process is told to end. `options` are further options of `ui.run`."""
     ui.run(
         host=host,
         port=port,

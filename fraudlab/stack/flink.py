@@ -5,7 +5,7 @@ import re
 import ssl
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
@@ -189,7 +189,7 @@ def write_configuration(settings: Settings, layout: Layout, secrets: SecretStore
     flink_keys.make(layout, secrets, renew=renew)
     zookeeper.write_client_login(layout, secrets)
     conf = layout.flink / "conf"
-    temporary, memory = layout.flink / "tmp", memory_of(settings.task_slots)
+    temporary = layout.flink / "tmp"
     private_folder(temporary)
     for folder in ("ha", "checkpoints", "savepoints"):
         (private_folder(layout.flink_state) / folder).mkdir(exist_ok=True)
@@ -209,14 +209,7 @@ def write_configuration(settings: Settings, layout: Layout, secrets: SecretStore
         checkpoint_interval_s=settings.checkpoint_interval_s,
         jobmanager_heap_mib=_jobmanager_heap_mib(settings),
         jobmanager_metaspace_mib=JOBMANAGER_METASPACE_MIB,
-        framework_heap_mib=memory.framework_heap,
-        task_heap_mib=memory.task_heap,
-        framework_off_heap_mib=memory.framework_off_heap,
-        task_off_heap_mib=memory.task_off_heap,
-        network_mib=memory.network,
-        managed_mib=memory.managed,
-        metaspace_mib=memory.metaspace,
-        overhead_mib=memory.overhead,
+        **{f"{part}_mib": mib for part, mib in asdict(memory_of(settings.task_slots)).items()},
         # Flink takes `%20` for a part of the name
         **{name: yaml_text(f"file://{layout.flink_state}/{name}") for name in ("ha", "checkpoints", "savepoints")},
         tmp=yaml_text(temporary),

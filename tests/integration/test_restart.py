@@ -36,7 +36,7 @@ def test_after_a_restart_of_the_taskmanager_the_binlog_is_read_on_from_where_it_
 
 
 def another(lab: Lab, than: int) -> int | None:
-    """The TaskManager's process id; None where there is none but the old one."""
+    """The process id of the TaskManager, once it is a new one; None before."""
     pid = next(one.pid for one in lab.stack.status() if one.name == "taskmanager")
     return None if pid == than else pid
 

@@ -20,8 +20,8 @@ REFUSED_SQLSTATE = "45000"
 USERS_PER_INSERT = 1000
 REASON_LENGTH = 255
 ANSWER_S = 60
-"""How long a statement waits for the server's answer: longer than a server waits for a lock, 50 s. Without a limit a server that hangs
-would be waited for for ever, and Ctrl-C with it: the client's C extension does not return for a signal."""
+"""How long a statement waits for the server's answer: longer than a server waits for a lock, 50 s. Without a limit, a server that hangs
+is waited for endlessly, and Ctrl-C changes nothing: the client's C extension does not return for a signal."""
 
 # The server is away, going away, or full for the moment: wait for it. 1021, 1026, 1030, 1114 disk or table full, 1037, 1038, 1041, 1135
 # memory or threads, 1040, 1203, 1226 too many connections, 1042, 1043, 1129 handshake, 1053, 1077, 1079, 1080 shutdown, 1152-1161, 1184
