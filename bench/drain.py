@@ -17,6 +17,7 @@ from typing import Any
 
 from rich.console import Console
 
+from bench import processor
 from bench.load import Bank, Ends, arrivals, ends, keep_arrival_times, reader, records_since
 from fraudlab import system
 from fraudlab.clients.topics import end_offsets, length, read_to
@@ -94,7 +95,9 @@ def drain(settings: Settings, payments: int, users: int, *, cold: bool, say: Cal
         start_ms = time.time_ns() // 1_000_000
         for name in taskmanagers:
             stack.add_program(stack.prepared(name))
+        used_before = processor.used(stack)
         await_activities(settings, before, payments, marks.values(), say)
+        used = processor.since(used_before, processor.used(stack))
     if cold:
         system.wait_for_jobs(settings, [names.job(job) for job in JOBS])
     captured = arrivals(settings, before[names.transactions], ids)
@@ -123,6 +126,9 @@ def drain(settings: Settings, payments: int, users: int, *, cold: bool, say: Cal
         "seconds": round(seconds, 2),
         "payments_per_s": round(payments / seconds),
         "failures": failures_since(settings, first_ms),
+        "processor_us": {
+            part: round(used[part] / payments * 1e6) for part in sorted(used, key=used.__getitem__, reverse=True)
+        },
     }
 
 

@@ -27,9 +27,11 @@ from fraudlab.stack.supervisor import Stack
 FIGURES = REPOSITORY / "docs" / "performance.json"
 USERS = 20_000
 RATES = (50.0, 200.0, 500.0, 1_000.0)
+WARM_UP_S = 60.0
+"""How long the bank pays at the highest rate before latencies are measured: at first they are those of the JVM's compilers."""
 DEFAULTS = "defaults"
 """The learner whose jobs have the waits that their connectors come with."""
-PARTS = ("peers", "growth", "capture", "stages", "drain", "course")
+PARTS = ("peers", "growth", "capture", "drain", "stages", "course")
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -88,12 +90,19 @@ def stages_by_rate(settings: Settings, shared: Settings, arguments: argparse.Nam
     """Latency stage by stage, at each rate, with the pipeline's waits and then with those that its connectors come with."""
     # a port for their dashboard: no JupyterLab runs here
     defaults = settings.model_copy(update={"learner": DEFAULTS, "dashboard_port": settings.jupyter_port})
-    figures = [stages.measure(settings, rate, arguments.seconds, say=console.print) for rate in RATES]
+    figures = at_each_rate(settings, arguments.seconds)
     with stages.as_the_connectors_come():
         system.up(defaults, console.print)
-    figures += [stages.measure(defaults, rate, arguments.seconds, say=console.print) for rate in RATES]
+    figures += at_each_rate(defaults, arguments.seconds)
     Workspace(defaults).reset()
     return figures
+
+
+def at_each_rate(settings: Settings, seconds: float) -> list[dict[str, Any]]:
+    """Latencies on a pipeline whose code is compiled: what is measured first is not kept."""
+    console.print("to warm up:")
+    stages.measure(settings, max(RATES), WARM_UP_S, say=console.print)
+    return [stages.measure(settings, rate, seconds, say=console.print) for rate in RATES]
 
 
 def drains(settings: Settings, shared: Settings, arguments: argparse.Namespace) -> list[dict[str, Any]]:

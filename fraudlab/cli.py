@@ -497,7 +497,9 @@ def lab(
         if Settings().in_container:
             next_step(f"open {address}")
         else:
-            next_step(f"{address} (Ctrl-C twice ends JupyterLab; the stack goes on until `fraudlab down`).")
+            next_step(
+                f"{address} answers in a few seconds (Ctrl-C twice ends JupyterLab; the stack goes on until `fraudlab down`)."
+            )
         os.execve(command[0], command, environment)  # noqa: S606 - JupyterLab takes this process's place, and its Ctrl-C
 
 

@@ -2,20 +2,27 @@
 
 import importlib.util
 import json
+import os
 import sys
+import threading
 from collections import defaultdict
 from itertools import islice
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import cast
 
+import psutil
 import pytest
 from kafka.partitioner.default import DefaultPartitioner
 
-from bench import load, pages, topic
+from bench import load, pages, processor, topic
+from fraudlab.clients.waiting import until
 from fraudlab.pipeline.contracts import EUR_RATE_SCALE, eur_rates
 from fraudlab.pipeline.rule import Rule, judge
 from fraudlab.pipeline.transaction import read_payment
 from fraudlab.settings import REPOSITORY
+from fraudlab.stack.supervisor import Stack
+from tests.support.waiting import patient
 
 PAYMENTS, USERS, PER_HOUR = 5_000, 50, 20.0
 RULE = Rule()
@@ -90,3 +97,32 @@ def test_the_page_has_a_place_for_every_table() -> None:
 def test_a_peer_that_failed_has_a_reason_instead_of_figures() -> None:
     failed = {"name": "a", "after_crash": "b", "same_question": True, "problem": "found other hours"}
     assert "did not run: found other hours" in pages.peers_table([failed])
+
+
+def test_a_program_that_was_restarted_counts_from_its_start() -> None:
+    before = {"compilers": 5.0, "fraud-detector: the rule": 9.0}
+    after = {"compilers": 7.0, "fraud-detector: the rule": 2.0, "MySQL": 1.0}
+    assert processor.since(before, after) == {"compilers": 2.0, "fraud-detector: the rule": 2.0, "MySQL": 1.0}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have names in /proc")
+def test_the_time_of_each_thread_counts_for_one_part_and_that_of_ended_ones_for_the_rest() -> None:
+    stop = threading.Event()
+
+    def busy() -> None:
+        Path(f"/proc/self/task/{threading.get_native_id()}/comm").write_text("C2 Compiler")
+        while not stop.is_set():
+            sum(range(1_000))
+
+    thread = threading.Thread(target=busy)
+    stack = SimpleNamespace(processes=lambda: {"kafka": {"pid": os.getpid()}, "inbox": {"pid": os.getpid()}})
+    thread.start()
+    try:
+        assert until(lambda: processor.used(cast("Stack", stack)).get("compilers", 0) >= 0.1, patient(20), 0.05)
+    finally:
+        stop.set()
+        thread.join()
+    # a thread's last moments come after `join`
+    assert until(lambda: not processor.used(cast("Stack", stack)).get("compilers"), patient(20), 0.05)
+    used, times = processor.used(cast("Stack", stack)), psutil.Process().cpu_times()
+    assert sum(used.values()) == pytest.approx(times.user + times.system, abs=0.2)
