@@ -88,7 +88,7 @@ def _environment(room: Room) -> dict[str, str | Callable[[Any], str]]:
     """What a learner's JupyterLab, and so their kernels, have in their environment."""
     home = str(room.folder.parent)
     fixed = room.learner("").environment() | commands.kernel_environment() | commands.private_kernels(room.settings)
-    fixed |= {MARKER: home, OF_CLASS: home}
+    fixed |= {MARKER: home, OF_CLASS: home, "JUPYTER_CONFIG_PATH": str(commands.LAB_CONFIG)}
 
     def own(name: str) -> Callable[[Any], str]:
         return lambda spawner: room.learner(spawner.user.name).environment((name,))[f"FRAUDLAB_{name.upper()}"]
