@@ -10,7 +10,6 @@ from fraudlab.classroom import watching
 from fraudlab.classroom.caretaking import beyond_their_share, idle_with_jobs, too_large
 from fraudlab.classroom.page import matrix
 from fraudlab.classroom.reading import learners_jobs
-from fraudlab.classroom.room import PAGE_PATH
 from fraudlab.classroom.watching import COLUMNS, Hard, Learner, hardest, lab_times, queue, table
 from fraudlab.clients.flink_rest import Job
 from fraudlab.course import cards
@@ -259,8 +258,3 @@ def test_a_class_is_not_sent_to_pages_that_only_the_server_has(monkeypatch: pyte
     start = cards.of_start(all_labs()[0], Settings(learner="anna"), (5, 12), solved=0)
     assert "127.0.0.1" not in str(start)
     assert "5 of 12 task slots are free" in str(start)
-
-
-def test_the_page_is_where_jupyterhub_has_its_services() -> None:
-    assert PAGE_PATH.startswith("/services/")
-    assert PAGE_PATH.endswith("/")
