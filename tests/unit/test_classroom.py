@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import shutil
+import socket
 import ssl
 import stat
 import subprocess
@@ -25,7 +26,7 @@ from tornado.web import Application, HTTPError, RequestHandler
 from tornado.websocket import WebSocketClientConnection, WebSocketHandler, websocket_connect
 from traitlets.config import Config
 
-from fraudlab.classroom import access, certificate, commands, hub, inside, proxy
+from fraudlab.classroom import access, bodies, certificate, commands, hub, inside, proxy
 from fraudlab.classroom.access import WRONG_OF_A_NAME, WRONG_OF_AN_ADDRESS, is_code, make_code
 from fraudlab.classroom.authenticator import ClassAuthenticator
 from fraudlab.classroom.room import CODE, Room, checked, numbered, read_names
@@ -505,6 +506,42 @@ def test_no_other_port_gets_the_cookie_of_the_instructors_page(room: Room) -> No
     assert re.fullmatch(r"/services/page-[0-9a-f]{32}/", room.page_path)
     assert Room(room.settings).page_path == room.page_path
     assert commands.page(room.settings)[0][0].endswith(room.page_path)
+
+
+def sent(room: Room, path: str, announced: int, body: bytes, trusted: ssl.SSLContext) -> ssl.SSLSocket:
+    """A request that has brought so much of its body."""
+    plain = socket.create_connection((LOOPBACK, room.settings.class_port), timeout=10)
+    connection = trusted.wrap_socket(plain, server_hostname=LOOPBACK)
+    connection.sendall(f"PUT {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {announced}\r\n\r\n".encode() + body)
+    return connection
+
+
+def test_sec_05_bodies_of_strangers_do_not_fill_the_memory_of_the_class_server(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """20 requests of 90 MB each, which never ended, took 1.9 GB."""
+    monkeypatch.setattr(proxy, "Bodies", lambda: bodies.Bodies(8 * 2**20))
+
+    async def ask(_: str, trusted: ssl.SSLContext) -> tuple[str, bytes, bytes]:
+        def all_of_it() -> tuple[str, bytes, bytes]:
+            half = b"x" * 3 * 2**20
+            held = [sent(room, "/user/anna/save", len(half) * 2, half, trusted) for _ in range(4)]
+            with sent(room, "/user/anna/save", len(half), half, trusted) as last:
+                answer = last.recv(1000)
+            oldest = held[0].recv(1000)
+            with sent(room, "/hub/login", 2 * 2**20, b"", trusted) as large:
+                refused = large.recv(1000)
+            for one in held:
+                one.close()
+            return answer.decode(), oldest, refused
+
+        return await asyncio.to_thread(all_of_it)
+
+    answer, oldest, refused = through(room, ask)
+    assert answer.startswith("HTTP/1.1 200")
+    assert answer.endswith(str(3 * 2**20))
+    assert oldest == b""
+    assert refused.startswith(b"HTTP/1.1 413")
 
 
 def test_nothing_of_the_class_server_is_loaded_by_other_commands() -> None:
