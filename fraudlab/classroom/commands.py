@@ -14,13 +14,13 @@ from pathlib import Path
 import psutil
 
 from fraudlab import system
-from fraudlab.classroom import certificate, programs, telling
+from fraudlab.classroom import certificate, inside, programs, telling
 from fraudlab.classroom.programs import Hub, Seat
 from fraudlab.classroom.room import (
     CODE,
     COOKIES,
     INSTRUCTOR,
-    PAGE_PATH,
+    PAGE,
     PASSWORD,
     PROXY,
     SESSIONS,
@@ -28,7 +28,7 @@ from fraudlab.classroom.room import (
     checked,
 )
 from fraudlab.course import learner_folder
-from fraudlab.course.breaking import CLASS_HUB, CLASS_PAGE, CLASS_PROXY
+from fraudlab.course.breaking import CLASS, CLASS_HUB, CLASS_PAGE, CLASS_PROXY
 from fraudlab.course.lab import starting
 from fraudlab.course.labs import lab_of
 from fraudlab.course.messages import OF_CLASS, Messages
@@ -106,6 +106,8 @@ def up(
     for number, name in enumerate(everybody, 1):
         _seat_learner(room, name)
         say(f"{name} has a database, topics and notebooks ({number} of {len(everybody)})")
+    if not inside.fingerprint(room) or not (set(CLASS) & set(stack.processes()) or _servers(settings)):
+        inside.make(room)
     for program in programs.of_class(room):
         stack.add_program(program)
         stack.wait_for_program(program)
@@ -138,7 +140,7 @@ def down(settings: Settings, say: Say, *, forget: bool = False) -> None:
         for folder in (room.work / name, *room.work.glob(f"{name}.*")):
             shutil.rmtree(folder)
         say(f"{name}: notebooks, database, topics, jobs and accounts are deleted")
-    room.secrets.forget(lambda name: name in (CODE, COOKIES, PROXY, INSTRUCTOR, PASSWORD, SESSIONS))
+    room.secrets.forget(lambda name: name in (CODE, COOKIES, PROXY, INSTRUCTOR, PASSWORD, SESSIONS, PAGE))
     shutil.rmtree(room.folder)
     with contextlib.suppress(OSError):  # what else is there is not the class's
         room.work.rmdir()
@@ -230,7 +232,7 @@ def page(settings: Settings) -> tuple[list[str], str]:
     room = Room(settings)
     if not room.names():
         raise UserError("There is no class.", "`fraudlab class up --learners 30` opens one.")
-    return [f"{url.removesuffix('/')}{PAGE_PATH}" for url in room.urls()], room.page_password()
+    return [f"{url.removesuffix('/')}{room.page_path}" for url in room.urls()], room.page_password()
 
 
 def slots_for(learners: int, taskmanagers: int) -> int:

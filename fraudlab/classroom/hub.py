@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from fraudlab.classroom import inside
 from fraudlab.classroom.authenticator import ClassAuthenticator
-from fraudlab.classroom.room import COOKIES, INSTRUCTOR, PAGE, PROXY, Room
+from fraudlab.classroom.room import COOKIES, INSTRUCTOR, PROXY, Room
 from fraudlab.course import commands
 from fraudlab.course.labs import lab_of
 from fraudlab.course.messages import OF_CLASS
@@ -32,6 +33,8 @@ def configure(config: Any, settings: Settings) -> None:
     room = Room(settings)
     config.JupyterHub.bind_url = f"https://{settings.class_host}:{settings.class_port}"
     config.JupyterHub.hub_bind_url = room.hub_url
+    config.JupyterHub.internal_ssl = True
+    config.JupyterHub.internal_certs_location = str(inside.folder(room))
     config.JupyterHub.db_url = "sqlite:///hub.sqlite"  # in the folder in which the hub runs
     config.JupyterHub.cookie_secret = room.secrets.secret(COOKIES).encode()
     config.JupyterHub.template_paths = [str(Path(__file__).with_name("templates"))]
@@ -50,7 +53,7 @@ def configure(config: Any, settings: Settings) -> None:
     config.JupyterHub.services = [
         {"name": "instructor", "api_token": room.secrets.secret(INSTRUCTOR)},
         {
-            "name": PAGE,
+            "name": room.page_name,
             "url": room.page_url,
             "display": False,
         },  # it has a password of its own, and no use for the hub's
@@ -88,7 +91,7 @@ def _environment(room: Room) -> dict[str, str | Callable[[Any], str]]:
     """What a learner's JupyterLab, and so their kernels, have in their environment."""
     home = str(room.folder.parent)
     fixed = room.learner("").environment() | commands.kernel_environment() | commands.private_kernels(room.settings)
-    fixed |= {MARKER: home, OF_CLASS: home}
+    fixed |= {MARKER: home, OF_CLASS: home, "JUPYTER_CONFIG_PATH": str(commands.LAB_CONFIG)}
 
     def own(name: str) -> Callable[[Any], str]:
         return lambda spawner: room.learner(spawner.user.name).environment((name,))[f"FRAUDLAB_{name.upper()}"]

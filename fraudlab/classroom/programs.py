@@ -10,8 +10,8 @@ from pathlib import Path
 
 import httpx
 
-from fraudlab.classroom import certificate
-from fraudlab.classroom.room import ANY, CODE, INSTRUCTOR, MOST_LEARNERS, PAGE_PATH, PASSWORD, Room
+from fraudlab.classroom import certificate, inside
+from fraudlab.classroom.room import ANY, CODE, INSTRUCTOR, MOST_LEARNERS, PASSWORD, Room
 from fraudlab.clients import waiting
 from fraudlab.course.breaking import CLASS_HUB, CLASS_PAGE, CLASS_PROXY
 from fraudlab.errors import UserError
@@ -34,7 +34,7 @@ def proxy(room: Room) -> Program:
     return Program(
         name=CLASS_PROXY,
         command=[sys.executable, "-P", "-m", "fraudlab.classroom.proxy"],
-        environment={**room.settings.environment(), "FRAUDLAB_CLASS_CERTIFICATE": certificate.fingerprint(room)},
+        environment={**_environment(room), "FRAUDLAB_CLASS_CERTIFICATE": certificate.fingerprint(room)},
         directory=room.folder,
         ports={
             room.settings.class_port: "FRAUDLAB_CLASS_PORT",
@@ -49,7 +49,7 @@ def hub(room: Room) -> Program:
     return Program(
         name=CLASS_HUB,
         command=[sys.executable, "-P", "-m", "jupyterhub", "--config", str(CONFIG)],
-        environment=room.settings.environment() | room.given(CODE),
+        environment=_environment(room) | room.given(CODE),
         directory=room.folder,
         ports={room.settings.class_hub_port: "FRAUDLAB_CLASS_HUB_PORT"},
         problem=lambda: Hub(room).problem(),
@@ -62,18 +62,25 @@ def page(room: Room) -> Program:
     return Program(
         name=CLASS_PAGE,
         command=[sys.executable, "-P", "-m", "fraudlab.classroom.page"],
-        environment=room.settings.environment() | room.given(PASSWORD),
+        environment=_environment(room) | room.given(PASSWORD),
         directory=room.folder,
         ports={port: "FRAUDLAB_CLASS_PAGE_PORT"},
         problem=lambda: _page_problem(room),
     )
 
 
+def _environment(room: Room) -> dict[str, str]:
+    """With other keys they are other programs, so that they are started again."""
+    return {**room.settings.environment(), "FRAUDLAB_CLASS_KEYS": inside.fingerprint(room)}
+
+
 def _page_problem(room: Room) -> str | None:
     """None where it is reached at the class's address: the hub tells the proxy of it some seconds after its own start."""
-    url = f"https://{_host(room)}:{room.settings.class_port}{PAGE_PATH}login"
+    url = f"https://{_host(room)}:{room.settings.class_port}{room.page_path}login"
     try:
         httpx.get(url, verify=False, timeout=LOOK_S).raise_for_status()  # noqa: S501 - it says nothing that is secret
+    except httpx.HTTPStatusError as error:  # its words have the address, which is for the instructor's eyes
+        return f"cannot be reached at the class's address yet (HTTP status {error.response.status_code})"
     except httpx.HTTPError as error:
         return f"cannot be reached at the class's address yet ({error})"
     return None
@@ -116,7 +123,7 @@ class Hub:
         """None where it answers."""
         try:
             self._ask("GET", "/", LOOK_S)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, OSError) as error:
             return f"JupyterHub on port {self._room.settings.class_hub_port} does not answer yet ({error})"
         return None
 
@@ -139,7 +146,7 @@ class Hub:
     def _answer(self, method: str, path: str) -> httpx.Response:
         try:
             return self._ask(method, path, ANSWER_S)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, OSError) as error:
             raise UserError(
                 f"The class server's hub did not answer: {error}",
                 "`fraudlab class up` starts it; `fraudlab logs class-hub` shows its log.",
@@ -149,5 +156,10 @@ class Hub:
         token = self._room.secrets.secret(INSTRUCTOR)
         url = f"{self._room.hub_url}/hub/api{path}"
         return httpx.request(
-            method, url, headers={"Authorization": f"token {token}"}, timeout=patience_s
+            method,
+            url,
+            headers={"Authorization": f"token {token}"},
+            timeout=patience_s,
+            verify=inside.as_hub(self._room),
+            trust_env=False,
         ).raise_for_status()

@@ -7,18 +7,20 @@ with bytes and with an end, and an honest address of who asks. Runs until it is 
 import asyncio
 import json
 import logging
+import ssl
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from configurable_http_proxy.configproxy import PythonProxy
 from configurable_http_proxy.handlers import ProxyHandler
-from tornado.httpclient import AsyncHTTPClient, HTTPClientError
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.httpserver import HTTPServer
-from tornado.web import Application
+from tornado.web import Application, HTTPError, RequestHandler, stream_request_body
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-from fraudlab.classroom import certificate
+from fraudlab.classroom import bodies, certificate, inside
+from fraudlab.classroom.bodies import Bodies
 from fraudlab.classroom.room import PROXY, Room
 from fraudlab.settings import LOOPBACK, Settings
 from fraudlab.stack.secret_store import write_private
@@ -45,6 +47,7 @@ SAID_BY_PROXIES = (
 """A browser that sends one of these wants to be somebody else: wrong codes are counted by address."""
 
 
+@stream_request_body
 class Door(ProxyHandler):  # type: ignore[misc] # it has no types
     """One request, or one WebSocket, of a browser."""
 
@@ -52,20 +55,59 @@ class Door(ProxyHandler):  # type: ignore[misc] # it has no types
         super().initialize(**options)
         self._early: list[str | bytes] = []
         """What the server said before the browser's WebSocket was open."""
+        self._body = bytearray()
+        self._refused = False
 
     def prepare(self) -> None:
         """Says who asks, whatever the browser says. Compression is for each connection to agree on."""
         headers = self.request.headers
+        if not self._is_for_a_jupyterlab() and int(headers.get("Content-Length", 0)) > bodies.OUTSIDE_OF_JUPYTERLABS:
+            raise HTTPError(413)
         for name in (*SAID_BY_PROXIES, "Sec-Websocket-Extensions"):
             headers.pop(name, None)
         headers["X-Forwarded-For"] = str(self.request.remote_ip)
         headers["X-Forwarded-Proto"] = self.request.protocol
         headers["X-Forwarded-Host"] = self.request.host
 
+    def _is_for_a_jupyterlab(self) -> bool:
+        return str(self.request.path).startswith("/user/")
+
+    def data_received(self, chunk: bytes) -> None:
+        """More of what the browser sends, before anybody knows who it is."""
+        if self._refused:
+            return
+        self._body += chunk
+        self.proxy.bodies.more(self, len(chunk))
+        if not self._is_for_a_jupyterlab() and len(self._body) > bodies.OUTSIDE_OF_JUPYTERLABS:
+            self.proxy.bodies.done(self)
+            self.refuse()
+
+    def refuse(self) -> None:
+        """Hangs up."""
+        self._refused = True
+        self._body.clear()
+        self.request.connection.stream.close()
+
+    def on_finish(self) -> None:
+        self.proxy.bodies.done(self)
+        super().on_finish()
+
+    def on_connection_close(self) -> None:
+        self.proxy.bodies.done(self)
+        super().on_connection_close()
+        RequestHandler.on_connection_close(self)  # who waits for the rest of the body is told
+
     def handle_proxy_error_default(self, code: int, err: Exception | None) -> None:
         """What a browser shows while the hub is away: it comes back within seconds, and so does the page."""
         self.set_status(code)
         self.finish(AWAY)
+
+    def _get_proxy_request(self, url: str) -> HTTPRequest:
+        """Nobody is asked who cannot prove to be the hub, the page or a JupyterLab."""
+        self.request.body = bytes(self._body)
+        request: HTTPRequest = super()._get_proxy_request(url)
+        request.ssl_options = self.proxy.trusted
+        return request
 
     async def start_ws_client(self, path: str | None = None) -> None:
         """Opens the WebSocket of the server to which this one leads."""
@@ -124,11 +166,13 @@ class Door(ProxyHandler):  # type: ignore[misc] # it has no types
 class Proxy(PythonProxy):  # type: ignore[misc] # it has no types
     """Keeps its routes in a file: one that was restarted leads to JupyterLabs at once, seconds before the hub tells it the routes again."""
 
-    def __init__(self, options: dict[str, Any], kept: Path) -> None:
+    def __init__(self, options: dict[str, Any], kept: Path, trusted: ssl.SSLContext) -> None:
         known: dict[str, Any] = {}
         with suppress(FileNotFoundError, ValueError):
             known = json.loads(kept.read_text(encoding="utf-8"))
         self._kept = kept
+        self.trusted = trusted
+        self.bodies = Bodies()
         super().__init__(options)
         for path, data in known.items():
             if path != "/":  # that is the hub's, wherever it is now
@@ -164,6 +208,7 @@ def make(room: Room) -> Proxy:
             "proxy_timeout": ANSWER_S,
         },
         room.folder / "routes.json",
+        inside.as_proxy(room),
     )
     proxy.proxy_app = Application(
         [(r"/(.*)", Door, {"proxy": proxy})],
@@ -181,9 +226,13 @@ async def serve(settings: Settings) -> None:
     logging.getLogger("tornado.general").setLevel(
         logging.ERROR
     )  # and of each browser that doesn't know the certificate
-    AsyncHTTPClient.configure("tornado.simple_httpclient.SimpleAsyncHTTPClient", max_clients=AT_A_TIME)
     proxy = make(room)
-    HTTPServer(proxy.api_app).listen(settings.class_proxy_port, LOOPBACK)
+    AsyncHTTPClient.configure(
+        "tornado.simple_httpclient.SimpleAsyncHTTPClient",
+        max_clients=AT_A_TIME,
+        defaults={"ssl_options": proxy.trusted},  # for the hub's page that says what is wrong
+    )
+    HTTPServer(proxy.api_app, ssl_options=inside.proxys_api(room)).listen(settings.class_proxy_port, LOOPBACK)
     HTTPServer(proxy.proxy_app, ssl_options=certificate.context(room)).listen(settings.class_port, settings.class_host)
     await asyncio.Event().wait()
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import secrets
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,9 +30,8 @@ CODE, COOKIES, PROXY, INSTRUCTOR = "class_code", "class_cookies", "class_proxy",
 """Secrets by name: the class code, the key of the log-ins' cookies, who may tell the proxy, and who may ask and tell the hub."""
 PASSWORD, SESSIONS = "class_password", "class_sessions"
 """Of the instructor's page: what it asks for, and the key of its cookies."""
-PAGE = "page"
-PAGE_PATH = f"/services/{PAGE}/"
-"""Where the class server has the instructor's page: JupyterHub gives what it calls a service this place."""
+PAGE = "class_page"
+"""What nobody else knows in the address of the instructor's page."""
 ANY = ("", "0.0.0.0", "::")  # noqa: S104 - how a host is written that means every address
 
 
@@ -123,17 +123,28 @@ class Room:
     @property
     def hub_url(self) -> str:
         """The hub, as this machine reaches it."""
-        return f"http://{LOOPBACK}:{self.settings.class_hub_port}"
+        return f"https://{LOOPBACK}:{self.settings.class_hub_port}"
 
     @property
     def proxy_url(self) -> str:
         """Where the hub tells the proxy which request leads where."""
-        return f"http://{LOOPBACK}:{self.settings.class_proxy_port}"
+        return f"https://{LOOPBACK}:{self.settings.class_proxy_port}"
+
+    @property
+    def page_name(self) -> str:
+        """The instructor's page, as JupyterHub calls it. Browsers send a page's cookie to every port of its host, but only below its
+        path: a program on another port doesn't know this one's."""
+        return f"page-{self.secrets.secret(PAGE, lambda: secrets.token_hex(16))}"
+
+    @property
+    def page_path(self) -> str:
+        """Where the class server has the instructor's page: JupyterHub gives what it calls a service this place."""
+        return f"/services/{self.page_name}/"
 
     @property
     def page_url(self) -> str:
         """The instructor's page, as the proxy reaches it."""
-        return f"http://{LOOPBACK}:{self.settings.class_page_port}"
+        return f"https://{LOOPBACK}:{self.settings.class_page_port}"
 
     def hosts(self) -> list[str]:
         """The addresses of this machine at which learners reach the class server; this machine's own comes last."""

@@ -32,6 +32,8 @@ RESTARTING = ("jobmanager", "taskmanager")
 
 MOST_PARTITIONS = 200
 """Of all topics of a learner together. The pipeline's have 20."""
+MOST_OF_EVERYBODY = 7_500
+"""Of all topics. Kafka keeps a file open for each, of 8,192, and its 384 MiB of heap are full with 16,700: then it stands still."""
 
 RECOVERY_S = 120
 SETTLED_S = 0.5
@@ -316,7 +318,7 @@ def create_topic(workspace: Workspace, name: str, partitions: int = 1) -> str:
         Its full name, with your name in front.
 
     Raises:
-        UserError: Your topics would have more than 200 partitions together.
+        UserError: Your topics would have more than 200 partitions together, or everybody's more than 7,500.
 
     Example:
         lab.create_topic("rules")
@@ -342,6 +344,12 @@ def _require_room(described: Sequence[Mapping[str, Any]], workspace: Workspace, 
             f"With {full} your topics would have {total} partitions; {MOST_PARTITIONS} are allowed.",
             "Kafka keeps files open and memory for each partition, and everybody on this stack shares them. Take fewer, or delete a "
             "topic that you do not need: `fraudlab kafka topics --delete --topic NAME`.",
+        )
+    everybodys = partitions + sum(len(one["partitions"]) for one in described if one["name"] != full)
+    if everybodys > MOST_OF_EVERYBODY:
+        raise UserError(
+            f"With {full} all topics on this stack would have {everybodys} partitions; {MOST_OF_EVERYBODY} are allowed.",
+            "Kafka has no memory for more. Take fewer, or delete topics that nobody needs: `fraudlab kafka topics --delete --topic NAME`.",
         )
 
 

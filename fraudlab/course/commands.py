@@ -30,6 +30,14 @@ JUPYTER_CONFIG = Path(__file__).with_name("jupyter_config")
 KERNEL_SOCKET = len("/kernel--ipc-1") + 36
 """Bytes of the name of a kernel's socket within its folder; 36 are a UUID."""
 LOOK_FOR_IDLE_KERNELS_S = 300
+LAB_CONFIG = Path(__file__).with_name("jupyterlab_config")
+"""Switches JupyterLab's debugger off, so that nobody sees its button."""
+HEARD_BY_KERNELS = (
+    *("kernel_info", "execute", "inspect", "complete", "history", "is_complete", "comm_info", "interrupt", "shutdown"),
+    *("create_subshell", "delete_subshell", "list_subshell", "usage"),
+)
+"""Requests that JupyterLab passes on to kernels. `debug` is none of them: a kernel's debugger listens on a TCP port, and runs what
+anyone there tells it to, without asking for a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +112,7 @@ def jupyter(number: str, *, browser: bool) -> tuple[str, list[str], dict[str, st
         command.append("--allow-root")
     if not browser:
         command.append("--no-browser")
-    config = [str(JUPYTER_CONFIG), *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])]
+    config = [str(JUPYTER_CONFIG), str(LAB_CONFIG), *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])]
     environment = {
         **kernel_environment(),
         **os.environ,
@@ -120,12 +128,14 @@ def jupyter(number: str, *, browser: bool) -> tuple[str, list[str], dict[str, st
 def server_options(settings: Settings) -> list[str]:
     """Options of each JupyterLab, alone or in a class. In containers nobody else reaches the ports of kernels."""
     kernels = [] if settings.in_container else ["--KernelManager.transport=ipc"]
+    heard = [*(f"{one}_request" for one in HEARD_BY_KERNELS), "comm_open", "comm_msg", "comm_close", "input_reply"]
     return [
         # A kernel holds some 570 MB, of which a JVM is most.
         f"--MappingKernelManager.cull_idle_timeout={settings.kernel_idle_s}",
         f"--MappingKernelManager.cull_interval={min(LOOK_FOR_IDLE_KERNELS_S, max(1, settings.kernel_idle_s))}",
         "--MappingKernelManager.cull_connected=True",
         *kernels,
+        *(f"--MappingKernelManager.allowed_message_types={one}" for one in heard),
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--Application.log_level=WARN",
     ]

@@ -2,6 +2,7 @@
 
 import json
 import os
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,14 @@ def read(path: Path, empty: Any) -> Any:
             return json.loads(file.read(LARGEST))
     except (OSError, ValueError):
         return empty
+
+
+def is_time(text: str) -> bool:
+    """Whether a text is a time as we write it: in ISO 8601, with its distance from UTC."""
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def write(path: Path, content: Any) -> None:

@@ -7,6 +7,7 @@ from itertools import count
 from pathlib import Path
 
 from fraudlab.course.notebooks import LABS
+from fraudlab.stack.layout import private_folder
 
 MANIFEST = ".course.json"
 
@@ -15,9 +16,10 @@ def lay_out(work: Path, course: Path = LABS) -> list[str]:
     """Brings the course into the folder, and returns what a learner should know, a sentence for each file.
 
     A file that is missing is copied. One that the learner has not touched follows the course. Beside one that they changed, the
-    course's new version is put as `name.new.ipynb`, once for each version.
+    course's new version is put as `name.new.ipynb`, once for each version. A folder that is made here is for its owner alone.
     """
-    work.mkdir(parents=True, exist_ok=True)
+    if not work.exists():
+        private_folder(work)  # a notebook keeps what its cells printed, such as the key to Flink's page
     given = _given(work)
     said = []
     for source in sorted(

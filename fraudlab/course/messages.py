@@ -61,7 +61,7 @@ class Messages:
     def hand(self) -> Hand | None:
         """The learner's raised hand."""
         found = _made(Hand, [learner_files.read(self._hand, None)])
-        return found[0] if found else None
+        return found[0] if found and learner_files.is_time(found[0].since) else None
 
     def raise_hand(self, place: str, question: str) -> Hand:
         """Asks for help. A hand that is up already keeps its place in the queue."""

@@ -1,9 +1,10 @@
 """A learner's progress, in a file that people can read."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from fraudlab.course import learner_files
 from fraudlab.settings import Settings
@@ -44,11 +45,10 @@ class Progress:
         return cls(settings.work, settings.learner)
 
     def records(self) -> dict[str, Record]:
-        """Number of an exercise, or of a lab that was begun, to what happened. A file that cannot be read counts as empty."""
-        try:
-            return {number: Record(**fields) for number, fields in learner_files.read(self.path, {}).items()}
-        except (TypeError, AttributeError):
-            return {}
+        """Number of an exercise, or of a lab that was begun, to what happened. What cannot be read counts as missing."""
+        found = learner_files.read(self.path, {})
+        read = {number: _record(one) for number, one in found.items()} if isinstance(found, dict) else {}
+        return {number: record for number, record in read.items() if record is not None}
 
     def of(self, number: str) -> Record:
         """What happened in one exercise."""
@@ -88,6 +88,17 @@ class Progress:
         }
         learner_files.write(self.path, shown)
         return record
+
+
+def _record(found: Any) -> Record | None:
+    """What a file says of an exercise; None if it isn't that. A learner can write anything there, and the instructor's page reads it."""
+    try:
+        record = Record(**found)
+    except TypeError:
+        return None
+    has_kinds = all(type(getattr(record, one.name)) is one.type for one in fields(record))
+    times = (record.begun, record.touched, record.solved_at)
+    return record if has_kinds and all(not at or learner_files.is_time(at) for at in times) else None
 
 
 def latest(records: Mapping[str, Record]) -> str:

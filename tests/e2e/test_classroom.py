@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from fraudlab.classroom.access import WRONG_OF_A_NAME
-from fraudlab.classroom.room import PAGE_PATH, Room
+from fraudlab.classroom.room import Room
 from fraudlab.course.breaking import CLASS_HUB
 from fraudlab.course.messages import OF_CLASS, Messages
 from fraudlab.course.workspace import Workspace
@@ -240,7 +240,7 @@ QUESTION = "What is a <b>stream</b>?"
 
 def log_in_as_instructor(page: Page, classroom: Class) -> None:
     """Opens the instructor's page, past its password."""
-    page.goto(f"{classroom.url.removesuffix('/')}{PAGE_PATH}")
+    page.goto(f"{classroom.url.removesuffix('/')}{classroom.room.page_path}")
     page.get_by_label("Password").fill(classroom.room.code())
     page.get_by_role("button", name="Log in").click()
     expect(page.get_by_role("alert")).to_contain_text("not the password")
@@ -317,7 +317,7 @@ def test_the_instructor_brings_learners_to_a_lab_and_ends_their_jobs(
 def test_the_instructors_page_is_nobody_elses(classroom: Class, browsers: Callable[[], Page]) -> None:
     page = browsers()
     log_in(page, classroom, ANNA)
-    address = f"{classroom.url.removesuffix('/')}{PAGE_PATH}"
+    address = f"{classroom.url.removesuffix('/')}{classroom.room.page_path}"
     answer = page.goto(address)
     assert answer is not None
     expect(
@@ -332,7 +332,7 @@ def test_the_instructors_page_is_nobody_elses(classroom: Class, browsers: Callab
         page.get_by_role("button", name="Log in").click()
     expect(page.get_by_role("alert")).to_have_text(re.compile(r"Too many wrong passwords\. Wait \d+ seconds"))
     assert (cookie["path"], cookie["secure"], cookie["httpOnly"], cookie["sameSite"]) == (
-        PAGE_PATH,
+        classroom.room.page_path,
         True,
         True,
         "Strict",

@@ -2,6 +2,9 @@
 
 import asyncio
 import os
+import re
+import shutil
+import socket
 import ssl
 import stat
 import subprocess
@@ -17,13 +20,13 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
-from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, HTTPError, RequestHandler
 from tornado.websocket import WebSocketClientConnection, WebSocketHandler, websocket_connect
 from traitlets.config import Config
 
-from fraudlab.classroom import access, certificate, commands, hub, proxy
+from fraudlab.classroom import access, bodies, certificate, commands, hub, inside, proxy
 from fraudlab.classroom.access import WRONG_OF_A_NAME, WRONG_OF_AN_ADDRESS, is_code, make_code
 from fraudlab.classroom.authenticator import ClassAuthenticator
 from fraudlab.classroom.room import CODE, Room, checked, numbered, read_names
@@ -37,8 +40,16 @@ from fraudlab.stack.layout import MAX_SOCKET_PATH
 from fraudlab.stack.second_stack import free_ports
 
 
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The class server's keys, which take seconds to make."""
+    room = Room(Settings(home=tmp_path_factory.mktemp("keys")))
+    inside.make(room)
+    return inside.folder(room)
+
+
 @pytest.fixture
-def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Room:
+def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: Path) -> Room:
     """A class of anna and ben, in a home of its own."""
     monkeypatch.setenv("FRAUDLAB_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("FRAUDLAB_CLASS_WORK", str(tmp_path / "class"))
@@ -47,6 +58,7 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Room:
         monkeypatch.setenv(f"FRAUDLAB_{name}_PORT", str(port))
     room = Room(Settings())
     room.add(["anna", "ben"])
+    shutil.copytree(keys, inside.folder(room))
     return room
 
 
@@ -316,6 +328,9 @@ class Page(RequestHandler):
     def get(self) -> None:
         self.write(dict(self.request.headers.get_all()))
 
+    def put(self) -> None:
+        self.write(str(len(self.request.body)))
+
 
 class Kernel(WebSocketHandler):
     """Speaks as a kernel's WebSocket does: with a subprotocol, in bytes and in text, and ends when told so."""
@@ -337,7 +352,8 @@ class Kernel(WebSocketHandler):
 async def door(room: Room) -> AsyncIterator[ssl.SSLContext]:
     """The proxy with a server behind it in the hub's place; gives what trusts the proxy's certificate."""
     certificate.provide(room)
-    behind = HTTPServer(Application([("/page", Page), ("/kernel", Kernel)]))
+    pages: list[Any] = [("/page", Page), ("/kernel", Kernel), ("/user/anna/save", Page)]
+    behind = HTTPServer(Application(pages), ssl_options=inside.hubs_door(room))
     front = HTTPServer(proxy.make(room).proxy_app, ssl_options=certificate.context(room))
     behind.listen(room.settings.class_hub_port, LOOPBACK)
     front.listen(room.settings.class_port, LOOPBACK)
@@ -413,6 +429,119 @@ def test_while_the_hub_is_away_the_page_says_so_and_tries_again(room: Room) -> N
     answer = through(room, ask)
     assert answer.code == 503
     assert "Your work is safe" in answer.body.decode()
+
+
+def test_sec_01_who_takes_the_hubs_port_is_told_no_class_code_and_no_log_in(room: Room, tmp_path: Path) -> None:
+    """Another user of this machine takes the port of the hub, of a JupyterLab or of the instructor's page while it is away."""
+    heard: list[bytes] = []
+
+    class Thief(RequestHandler):
+        def prepare(self) -> None:
+            heard.append(self.request.body)
+            self.finish("welcome")
+
+    async def ask(_: str, trusted: ssl.SSLContext) -> list[int]:
+        (port,) = free_ports(1)
+        other = Room(room.settings.model_copy(update={"home": tmp_path / "other"}))
+        certificate.provide(other)
+        taken = HTTPServer(Application([("/.*", Thief)]), ssl_options=certificate.context(other))
+        taken.listen(port, LOOPBACK)
+        asking = proxy.make(Room(room.settings.model_copy(update={"class_hub_port": port})))
+        for path in ("/user/anna", room.page_path):
+            asking.add_route(path, {"target": f"https://{LOOPBACK}:{port}"})
+        front = HTTPServer(asking.proxy_app, ssl_options=certificate.context(room))
+        (door_port,) = free_ports(1)
+        front.listen(door_port, LOOPBACK)
+        said = []
+        try:
+            for path in ("/hub/login", "/user/anna/lab", f"{room.page_path}login"):
+                request = HTTPRequest(
+                    f"https://{LOOPBACK}:{door_port}{path}",
+                    method="POST",
+                    body=f"password={room.code()}",
+                    headers={"Cookie": "jupyterhub-user-anna=secret"},
+                    ssl_options=trusted,
+                )
+                said.append((await AsyncHTTPClient().fetch(request, raise_error=False)).code)
+        finally:
+            for server in (front, taken):
+                server.stop()
+                await server.close_all_connections()
+        return said
+
+    assert through(room, ask) == [503, 503, 503]
+    assert heard == []
+
+
+@pytest.mark.parametrize("name", ["hubs_door", "proxys_api"])
+def test_sec_01_another_user_gets_no_word_with_the_hub_or_the_proxy(room: Room, name: str) -> None:
+    """Otherwise wrong codes could be sent under any address, and the limit for an address would not count."""
+
+    async def ask() -> str:
+        listening = HTTPServer(Application([("/page", Page)]), ssl_options=getattr(inside, name)(room))
+        (port,) = free_ports(1)
+        listening.listen(port, LOOPBACK)
+        stranger = ssl.create_default_context(cafile=inside.folder(room) / "hub-ca_trust.crt")
+        try:
+            request = HTTPRequest(f"https://{LOOPBACK}:{port}/page", ssl_options=stranger)
+            return str((await AsyncHTTPClient().fetch(request)).code)
+        except (ssl.SSLError, OSError, HTTPClientError) as error:
+            return type(error).__name__
+        finally:
+            listening.stop()
+            await listening.close_all_connections()
+
+    assert asyncio.run(ask()) != "200"
+
+
+def test_sec_01_the_instructors_page_answers_the_proxy_alone(room: Room) -> None:
+    """Who gets a cookie of it that isn't logged in could plant it in the instructor's browser, where it would be logged in."""
+    given = inside.pages_files(room)
+    assert given["ssl_cert_reqs"] == ssl.CERT_REQUIRED
+    assert Path(str(given["ssl_certfile"])).exists()
+
+
+def test_no_other_port_gets_the_cookie_of_the_instructors_page(room: Room) -> None:
+    """A browser sends it to every port of its host, but only below its path, which nobody can guess."""
+    assert re.fullmatch(r"/services/page-[0-9a-f]{32}/", room.page_path)
+    assert Room(room.settings).page_path == room.page_path
+    assert commands.page(room.settings)[0][0].endswith(room.page_path)
+
+
+def sent(room: Room, path: str, announced: int, body: bytes, trusted: ssl.SSLContext) -> ssl.SSLSocket:
+    """A request that has brought so much of its body."""
+    plain = socket.create_connection((LOOPBACK, room.settings.class_port), timeout=10)
+    connection = trusted.wrap_socket(plain, server_hostname=LOOPBACK)
+    connection.sendall(f"PUT {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {announced}\r\n\r\n".encode() + body)
+    return connection
+
+
+def test_sec_05_bodies_of_strangers_do_not_fill_the_memory_of_the_class_server(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """20 requests of 90 MB each, which never ended, took 1.9 GB."""
+    monkeypatch.setattr(proxy, "Bodies", lambda: bodies.Bodies(8 * 2**20))
+
+    async def ask(_: str, trusted: ssl.SSLContext) -> tuple[str, bytes, bytes]:
+        def all_of_it() -> tuple[str, bytes, bytes]:
+            half = b"x" * 3 * 2**20
+            held = [sent(room, "/user/anna/save", len(half) * 2, half, trusted) for _ in range(4)]
+            with sent(room, "/user/anna/save", len(half), half, trusted) as last:
+                answer = last.recv(1000)
+            oldest = held[0].recv(1000)
+            with sent(room, "/hub/login", 2 * 2**20, b"", trusted) as large:
+                refused = large.recv(1000)
+            for one in held:
+                one.close()
+            return answer.decode(), oldest, refused
+
+        return await asyncio.to_thread(all_of_it)
+
+    answer, oldest, refused = through(room, ask)
+    assert answer.startswith("HTTP/1.1 200")
+    assert answer.endswith(str(3 * 2**20))
+    assert oldest == b""
+    assert refused.startswith(b"HTTP/1.1 413")
 
 
 def test_nothing_of_the_class_server_is_loaded_by_other_commands() -> None:

@@ -10,10 +10,9 @@ from fraudlab.classroom import watching
 from fraudlab.classroom.caretaking import beyond_their_share, idle_with_jobs, too_large
 from fraudlab.classroom.page import matrix
 from fraudlab.classroom.reading import learners_jobs
-from fraudlab.classroom.room import PAGE_PATH
 from fraudlab.classroom.watching import COLUMNS, Hard, Learner, hardest, lab_times, queue, table
 from fraudlab.clients.flink_rest import Job
-from fraudlab.course import cards
+from fraudlab.course import cards, learner_files
 from fraudlab.course import messages as course_messages
 from fraudlab.course.cards import Card
 from fraudlab.course.labs import all_labs, lab_of
@@ -261,6 +260,19 @@ def test_a_class_is_not_sent_to_pages_that_only_the_server_has(monkeypatch: pyte
     assert "5 of 12 task slots are free" in str(start)
 
 
-def test_the_page_is_where_jupyterhub_has_its_services() -> None:
-    assert PAGE_PATH.startswith("/services/")
-    assert PAGE_PATH.endswith("/")
+def test_a_learners_broken_files_do_not_blind_the_instructors_page(tmp_path: Path) -> None:
+    """A learner writes them, and every look at the class reads them: one number in the place of a time ended all looks."""
+    own = Settings(learner="anna", work=tmp_path)
+    good = {"tries": 1, "begun": NOW.isoformat(), "touched": NOW.isoformat()}
+    bad = [{"touched": 1}, {"touched": "soon"}, {"touched": "2026-01-01"}, {"tries": "1"}, {"unknown": 1}, 7, None, []]
+    learner_files.write(
+        Progress.of_learner(own).path, {"00.1": good} | {f"00.{place}": one for place, one in enumerate(bad, 2)}
+    )
+    assert list(Progress.of_learner(own).records()) == ["00.1"]
+    for broken in (["00.1"], 7, None):
+        learner_files.write(Progress.of_learner(own).path, broken)
+        assert Progress.of_learner(own).records() == {}
+    folder = tmp_path / course_messages.FOLDER
+    for since in ("soon", "2026-01-01", 3):
+        learner_files.write(folder / "hand-anna.json", {"place": "00.1", "question": "why?", "since": since})
+        assert Messages(own).hand() is None

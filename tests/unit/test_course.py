@@ -1,6 +1,8 @@
 """The pieces of the course that need no stack: cards, progress, the learner's folder, cutting, comparing with the pipeline."""
 
 import json
+import os
+import stat
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -122,6 +124,19 @@ def test_what_a_learner_changed_is_never_overwritten_and_the_new_version_lies_be
     (work / "01-a.new.ipynb").unlink()
     assert learner_folder.lay_out(work, course) == []
     assert not (work / "01-a.new.ipynb").exists(), "told once is enough"
+
+
+def test_nobody_else_reads_what_notebooks_have_printed(tmp_path: Path, course: Path) -> None:
+    """The key to Flink's page, for instance: another user read it in a notebook, and used it."""
+    before = os.umask(0)
+    try:
+        learner_folder.lay_out(tmp_path / "work", course)
+        (tmp_path / "shared").mkdir(mode=0o750)
+        learner_folder.lay_out(tmp_path / "shared", course)
+    finally:
+        os.umask(before)
+    modes = {one: stat.S_IMODE((tmp_path / one).stat().st_mode) for one in ("work", "shared")}
+    assert modes == {"work": 0o700, "shared": 0o750}, "a folder that was there stays as it was"
 
 
 def test_what_a_learner_did_not_change_follows_the_course(tmp_path: Path, course: Path) -> None:

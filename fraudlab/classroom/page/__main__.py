@@ -4,7 +4,8 @@ import logging
 import os
 from importlib import resources
 
-from fraudlab.classroom.room import PAGE_PATH, SESSIONS, Room
+from fraudlab.classroom import inside
+from fraudlab.classroom.room import SESSIONS, Room
 from fraudlab.settings import LOOPBACK, Settings
 
 
@@ -35,7 +36,7 @@ def main() -> None:
     serving.limit()
     app.add_middleware(Login)
     app.add_middleware(SameOrigin, names=None)
-    app.add_middleware(Prefix, prefix=PAGE_PATH)
+    app.add_middleware(Prefix, prefix=room.page_path)
     where = "`fraudlab class page` shows the password, on the machine that the class server runs on."
     login_page(room.page_password(), Wording("The class", "This page is for the instructor.", where))
     styles = (("fraudlab.services.analytics", "dashboard.css"), (__package__, "class.css"))
@@ -56,10 +57,11 @@ def main() -> None:
         # the cookie is for this page alone: learners' JupyterLabs answer at the same address
         session_middleware_kwargs={
             "session_cookie": "class-page",
-            "path": PAGE_PATH,
+            "path": room.page_path,
             "same_site": "strict",
             "https_only": True,
         },
+        **inside.pages_files(room),
     )
 
 
