@@ -26,10 +26,13 @@ PARTS = {
         "": "TaskManager: the rest",
     },
     "jobmanager": {"": "JobManager"},
+    "analytics": {"": "dashboard"},
+    "flagger": {"": "account flagger"},
+    "notifier": {"": "notifier"},
 }
 """For each program, the beginnings of its threads' names (of which Linux keeps 15 characters), the first that fits, and what they do.
 
-The services' and the bench's own processes are not counted, nor what the kernel does for nobody.
+The bench's own processes are not counted.
 """
 
 Seconds = dict[str, float]
