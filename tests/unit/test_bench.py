@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 import sys
 import threading
 from collections import defaultdict
@@ -17,6 +18,7 @@ from kafka.partitioner.default import DefaultPartitioner
 
 from bench import load, pages, processor, topic
 from fraudlab.clients.waiting import until
+from fraudlab.course import notebooks
 from fraudlab.pipeline.contracts import EUR_RATE_SCALE, eur_rates
 from fraudlab.pipeline.rule import Rule, judge
 from fraudlab.pipeline.transaction import read_payment
@@ -126,3 +128,19 @@ def test_the_time_of_each_thread_counts_for_one_part_and_that_of_ended_ones_for_
     assert until(lambda: not processor.used(cast("Stack", stack)).get("compilers"), patient(20), 0.05)
     used, times = processor.used(cast("Stack", stack)), psutil.Process().cpu_times()
     assert sum(used.values()) == pytest.approx(times.user + times.system, abs=0.2)
+
+
+def test_lab_07_has_the_seconds_that_were_measured() -> None:
+    figures = json.loads((REPOSITORY / "docs" / "performance.json").read_text(encoding="utf-8"))["peers"]["figures"]
+    seconds = {one["name"]: round(one["median_s"]) for one in figures}
+    names = {
+        "OVER window": "Flink SQL OVER window",
+        "a loop with kafka-python": "kafka-python loop",
+        "the detector in PyFlink": "detector",
+    }
+    cells = (
+        cell.source for cell in notebooks.markdown_cells(notebooks.read(notebooks.SOLUTIONS / "07-make-it-yours.ipynb"))
+    )
+    costs = next(cell for cell in cells if cell.startswith("## What each costs"))
+    stated = {name: int(number) for name, number in re.findall(r"^\| ([^|]+) \| (\d+) \|", costs, re.MULTILINE)}
+    assert stated == {name: seconds[peer] for name, peer in names.items()}
