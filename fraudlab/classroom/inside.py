@@ -54,22 +54,17 @@ def fingerprint(room: Room) -> str:
 
 def as_hub(room: Room) -> ssl.SSLContext:
     """For asking the hub. Raises OSError where there are no keys."""
-    return _asking(room, HUB, HUB_CA)
+    return context(room, ssl.Purpose.SERVER_AUTH, HUB, HUB_CA)
 
 
 def as_proxy(room: Room) -> ssl.SSLContext:
     """For asking hub, page and JupyterLabs as the proxy does."""
-    return _asking(room, PROXY_CLIENT, f"{PROXY_CLIENT}-ca")
+    return context(room, ssl.Purpose.SERVER_AUTH, PROXY_CLIENT, f"{PROXY_CLIENT}-ca")
 
 
 def proxys_api(room: Room) -> ssl.SSLContext:
     """For the proxy's own port: it listens to the hub alone."""
-    return _answering(room, PROXY_API, f"{PROXY_API}-ca")
-
-
-def hubs_door(room: Room) -> ssl.SSLContext:
-    """For a server in the hub's place, as tests need it."""
-    return _answering(room, HUB, HUB_CA)
+    return context(room, ssl.Purpose.CLIENT_AUTH, PROXY_API, f"{PROXY_API}-ca")
 
 
 def pages_files(room: Room) -> dict[str, object]:
@@ -83,19 +78,13 @@ def pages_files(room: Room) -> dict[str, object]:
     }
 
 
-def _asking(room: Room, name: str, trusts: str) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=_trusted(room, trusts))
+def context(room: Room, purpose: ssl.Purpose, name: str, authority: str) -> ssl.SSLContext:
+    """Who speaks with it proves to be `name`, and speaks with those alone that this authority vouches for."""
+    made = ssl.create_default_context(purpose, cafile=_trusted(room, authority))
+    made.verify_mode = ssl.CERT_REQUIRED
     key, certificate = _pair(room, name)
-    context.load_cert_chain(certificate, key)
-    return context
-
-
-def _answering(room: Room, name: str, trusts: str) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=_trusted(room, trusts))
-    context.verify_mode = ssl.CERT_REQUIRED
-    key, certificate = _pair(room, name)
-    context.load_cert_chain(certificate, key)
-    return context
+    made.load_cert_chain(certificate, key)
+    return made
 
 
 def _pair(room: Room, name: str) -> tuple[Path, Path]:

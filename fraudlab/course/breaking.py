@@ -325,7 +325,7 @@ def create_topic(workspace: Workspace, name: str, partitions: int = 1) -> str:
     """
     full = workspace.names.group(name)
     with closing(system.kafka(workspace.settings).admin()) as admin:  # a learner's account creates none
-        _require_room(admin.describe_topics(), workspace, full, partitions)
+        require_room(admin.describe_topics(), workspace, full, partitions)
         if full in admin.list_topics():
             admin.delete_topics([full])
             wait_until(lambda: full not in admin.list_topics(), f"the old topic {name!r} is gone")
@@ -334,18 +334,28 @@ def create_topic(workspace: Workspace, name: str, partitions: int = 1) -> str:
     return full
 
 
-def _require_room(described: Sequence[Mapping[str, Any]], workspace: Workspace, full: str, partitions: int) -> None:
+def require_room(described: Sequence[Mapping[str, Any]], workspace: Workspace, full: str, partitions: int) -> None:
+    """Raises UserError where there would be too many partitions with this topic, of the learner or of everybody.
+
+    Args:
+        described: All topics, as Kafka's administrator describes them.
+        workspace: Whose topic it will be.
+        full: Its name. A topic that has it already is replaced.
+        partitions: How many it will have.
+    """
+    others = {one["name"]: len(one["partitions"]) for one in described if one["name"] != full}
     mine = [
-        one for one in described if workspace.settings.learner and one["name"].startswith(workspace.names.group(""))
+        count
+        for name, count in others.items()
+        if workspace.settings.learner and name.startswith(workspace.names.group(""))
     ]
-    total = partitions + sum(len(one["partitions"]) for one in mine if one["name"] != full)
+    total, everybodys = partitions + sum(mine), partitions + sum(others.values())
     if total > MOST_PARTITIONS:
         raise UserError(
             f"With {full} your topics would have {total} partitions; {MOST_PARTITIONS} are allowed.",
             "Kafka keeps files open and memory for each partition, and everybody on this stack shares them. Take fewer, or delete a "
             "topic that you do not need: `fraudlab kafka topics --delete --topic NAME`.",
         )
-    everybodys = partitions + sum(len(one["partitions"]) for one in described if one["name"] != full)
     if everybodys > MOST_OF_EVERYBODY:
         raise UserError(
             f"With {full} all topics on this stack would have {everybodys} partitions; {MOST_OF_EVERYBODY} are allowed.",

@@ -36,8 +36,8 @@ HEARD_BY_KERNELS = (
     *("kernel_info", "execute", "inspect", "complete", "history", "is_complete", "comm_info", "interrupt", "shutdown"),
     *("create_subshell", "delete_subshell", "list_subshell", "usage"),
 )
-"""Requests that JupyterLab passes on to kernels. `debug` is none of them: a kernel's debugger listens on a TCP port, and runs what
-anyone there tells it to, without asking for a key."""
+"""Requests that JupyterLab passes on to kernels. `debug` isn't one of them: a kernel's debugger listens on a TCP port, and runs
+whatever anyone there sends it, without asking for a key."""
 
 
 @dataclass(frozen=True, slots=True)

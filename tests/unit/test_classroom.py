@@ -348,12 +348,17 @@ class Kernel(WebSocketHandler):
             await self.write_message(message, binary=isinstance(message, bytes))
 
 
+def hubs_door(room: Room) -> ssl.SSLContext:
+    """What a server in the hub's place listens with."""
+    return inside.context(room, ssl.Purpose.CLIENT_AUTH, inside.HUB, inside.HUB_CA)
+
+
 @asynccontextmanager
 async def door(room: Room) -> AsyncIterator[ssl.SSLContext]:
     """The proxy with a server behind it in the hub's place; gives what trusts the proxy's certificate."""
     certificate.provide(room)
     pages: list[Any] = [("/page", Page), ("/kernel", Kernel), ("/user/anna/save", Page)]
-    behind = HTTPServer(Application(pages), ssl_options=inside.hubs_door(room))
+    behind = HTTPServer(Application(pages), ssl_options=hubs_door(room))
     front = HTTPServer(proxy.make(room).proxy_app, ssl_options=certificate.context(room))
     behind.listen(room.settings.class_hub_port, LOOPBACK)
     front.listen(room.settings.class_port, LOOPBACK)
@@ -473,12 +478,14 @@ def test_sec_01_who_takes_the_hubs_port_is_told_no_class_code_and_no_log_in(room
     assert heard == []
 
 
-@pytest.mark.parametrize("name", ["hubs_door", "proxys_api"])
-def test_sec_01_another_user_gets_no_word_with_the_hub_or_the_proxy(room: Room, name: str) -> None:
+@pytest.mark.parametrize("listens_with", [hubs_door, inside.proxys_api])
+def test_sec_01_another_user_gets_no_word_with_the_hub_or_the_proxy(
+    room: Room, listens_with: Callable[[Room], ssl.SSLContext]
+) -> None:
     """Otherwise wrong codes could be sent under any address, and the limit for an address would not count."""
 
     async def ask() -> str:
-        listening = HTTPServer(Application([("/page", Page)]), ssl_options=getattr(inside, name)(room))
+        listening = HTTPServer(Application([("/page", Page)]), ssl_options=listens_with(room))
         (port,) = free_ports(1)
         listening.listen(port, LOOPBACK)
         stranger = ssl.create_default_context(cafile=inside.folder(room) / "hub-ca_trust.crt")

@@ -9,15 +9,13 @@ import sys
 import textwrap
 from html import unescape
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 
 import nbformat
 import pytest
-from kafka.admin import NewTopic
 
-from fraudlab import system
 from fraudlab.course import lab, notebooks
-from fraudlab.course.breaking import MOST_OF_EVERYBODY, MOST_PARTITIONS, create_topic
+from fraudlab.course.breaking import MOST_OF_EVERYBODY, MOST_PARTITIONS, require_room
 from fraudlab.course.cards import Card, Contents, Done
 from fraudlab.course.lab.binding import tools_at_hand
 from fraudlab.course.workspace import Workspace
@@ -195,33 +193,15 @@ def test_a_part_that_is_not_there_is_refused() -> None:
         lab.show(consume, "nothing like this")
 
 
-def test_sec_05_all_learners_together_do_not_fill_kafka_with_partitions(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sec_05_all_learners_together_do_not_fill_kafka_with_partitions(tmp_path: Path) -> None:
     """Each keeps to a limit of their own. With 16,700 partitions Kafka had no memory left, and stood still."""
 
-    class Admin:
-        def __init__(self) -> None:
-            others = MOST_OF_EVERYBODY - MOST_PARTITIONS
-            self.topics = {"others.wide": others, "anna.wide": 150}
+    def described(**topics: int) -> list[dict[str, object]]:
+        return [{"name": name, "partitions": [{}] * count} for name, count in topics.items()]
 
-        def describe_topics(self) -> list[dict[str, object]]:
-            return [{"name": name, "partitions": [{}] * count} for name, count in self.topics.items()]
-
-        def list_topics(self) -> list[str]:
-            return list(self.topics)
-
-        def create_topics(self, new: list[NewTopic]) -> None:
-            self.topics |= {one.name: one.num_partitions for one in new}
-
-        def close(self) -> None:
-            pass
-
-    admin = Admin()
-    workspace = Workspace(Settings(home=tmp_path, learner="anna"))
-    monkeypatch.setattr(system, "kafka", lambda _: SimpleNamespace(admin=lambda: admin))
-    assert create_topic(workspace, "fits", 50) == "anna.fits"
-    admin.topics["others.more"] = 1
-    del admin.topics["anna.fits"]
+    anna = Workspace(Settings(home=tmp_path, learner="anna"))
+    topics = {"others.wide": MOST_OF_EVERYBODY - MOST_PARTITIONS, "anna.wide": 150}
+    require_room(described(**topics), anna, "anna.fits", 50)
+    topics["others.more"] = 1
     with pytest.raises(UserError, match=f"all topics on this stack would have {MOST_OF_EVERYBODY + 1} partitions"):
-        create_topic(workspace, "one-more", 50)
+        require_room(described(**topics), anna, "anna.one-more", 50)
